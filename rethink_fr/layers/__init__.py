@@ -1,0 +1,23 @@
+"""Building blocks: tensors in, tensors out. They know nothing of models, losses or configuration."""
+
+from rethink_fr.layers.attention_pooling import AttentionPooling
+from rethink_fr.layers.equalized import EqualizedConv2D, EqualizedDense
+from rethink_fr.layers.fusion import LinearGatedFusion
+from rethink_fr.layers.latent_gate import AdaptiveLatentGate
+from rethink_fr.layers.minibatch_stddev import MinibatchStdDev
+from rethink_fr.layers.modulation import ModulatedConv2D, StyleBlock
+from rethink_fr.layers.quantizer import VectorQuantizer
+from rethink_fr.layers.residual import ResBlock
+
+__all__ = [
+    "AdaptiveLatentGate",
+    "AttentionPooling",
+    "EqualizedConv2D",
+    "EqualizedDense",
+    "LinearGatedFusion",
+    "MinibatchStdDev",
+    "ModulatedConv2D",
+    "ResBlock",
+    "StyleBlock",
+    "VectorQuantizer",
+]

@@ -1,0 +1,103 @@
+"""Convolution and dense layers with an equalized learning rate."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+from tensorflow import keras
+
+LEAKY_SLOPE = 0.2
+# Leaky ReLU halves the variance, roughly; a gain of sqrt 2 keeps it. The layers below multiply weights and bias by it:
+# gain * leaky_relu(x) = leaky_relu(gain * x), so this equals scaling the activation, without a pass over memory.
+ACTIVATION_GAIN = math.sqrt(2.0)
+
+
+def leaky_relu(features: tf.Tensor) -> tf.Tensor:
+    """Leaky ReLU of slope 0.2, the only activation of the first paper's networks."""
+    return tf.nn.leaky_relu(features, LEAKY_SLOPE)
+
+
+class EqualizedConv2D(keras.layers.Layer):
+    """Convolution whose kernel is stored as N(0, 1) and scaled at run time by `gain / sqrt(fan_in)`.
+
+    Karras et al. 2018 (arXiv:1710.10196), section 4.1. Our reading of Appendix A of "Rethinking Deep Face
+    Restoration": its Adam setting is StyleGAN2's, which presumes equalized weights.
+
+    Call with `[B, H, W, C]`; returns `[B, H / strides, W / strides, filters]` ("SAME" padding).
+
+    Args:
+        filters: number of output channels.
+        kernel_size: side of the square kernel in pixels.
+        strides: step in pixels, the same in both directions.
+        use_bias: add a bias, initialised to 0.
+        gain: factor on the whole output, bias included; `ACTIVATION_GAIN` before a leaky ReLU.
+    """
+
+    def __init__(
+        self, filters: int, kernel_size: int, strides: int = 1, use_bias: bool = True, gain: float = 1.0, **kwargs
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.use_bias = use_bias
+        self.gain = gain
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        channels = _known_channels(self, input_shape)
+        side = self.kernel_size
+        self.kernel = self.add_weight(
+            name="kernel", shape=[side, side, channels, self.filters], initializer=keras.initializers.RandomNormal(0, 1)
+        )
+        self.scale = self.gain / math.sqrt(side * side * channels)
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=[self.filters], initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        kernel = tf.cast(self.kernel, features.dtype) * self.scale
+        outputs = tf.nn.conv2d(features, kernel, self.strides, "SAME")
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, tf.cast(self.bias, features.dtype) * self.gain)
+        return outputs
+
+
+class EqualizedDense(keras.layers.Layer):
+    """Dense layer whose weights are stored as N(0, 1) and scaled at run time by `gain / sqrt(fan_in)`.
+
+    Call with `[B, C]`; returns `[B, units]`. See `EqualizedConv2D`.
+
+    Args:
+        units: number of outputs.
+        gain: factor on the whole output, bias included.
+        bias_initializer: constant the (gain-scaled) bias starts from; 1 for style gains.
+    """
+
+    def __init__(self, units: int, gain: float = 1.0, bias_initializer: float = 0.0, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.gain = gain
+        self.bias_initializer = bias_initializer
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        channels = _known_channels(self, input_shape)
+        self.kernel = self.add_weight(
+            name="kernel", shape=[channels, self.units], initializer=keras.initializers.RandomNormal(0, 1)
+        )
+        self.scale = self.gain / math.sqrt(channels)
+        self.bias = self.add_weight(
+            name="bias", shape=[self.units], initializer=keras.initializers.Constant(self.bias_initializer)
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        outputs = tf.matmul(inputs, tf.cast(self.kernel, inputs.dtype) * self.scale)
+        return outputs + tf.cast(self.bias, inputs.dtype) * self.gain
+
+
+def _known_channels(layer: keras.layers.Layer, input_shape: tf.TensorShape) -> int:
+    channels = tf.TensorShape(input_shape)[-1]
+    if channels is None:
+        raise ValueError(f"{layer.name}: the number of channels is unknown; give inputs whose last dimension is static")
+    return int(channels)

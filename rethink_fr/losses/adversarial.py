@@ -1,0 +1,29 @@
+"""Adversarial losses: unweighted scalar means over this replica."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import tensorflow as tf
+
+
+def nonsaturating_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+    """-log sigmoid(D(Aug(G(x)))), averaged (Goodfellow et al. 2014, section 3; Eq. 8 of the paper). Logits `[B, ...]`."""
+    return tf.reduce_mean(tf.nn.softplus(-fake_logits))
+
+
+def logistic_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """-log sigmoid(D(Aug(y))) - log(1 - sigmoid(D(Aug(G(x))))), averaged. Logits `[B, ...]`, higher for real."""
+    return tf.reduce_mean(tf.nn.softplus(-real_logits)) + tf.reduce_mean(tf.nn.softplus(fake_logits))
+
+
+def r1_penalty(discriminator: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor) -> tf.Tensor:
+    """Squared norm of the logits' gradient at real images, averaged over the batch (Mescheder et al. 2018, eq. 9).
+
+    Not in the paper. Differentiable in the discriminator's weights. `real` is `[B, H, W, 3]`.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(real)
+        logits = tf.reduce_sum(discriminator(real))
+    gradient = tape.gradient(logits, real)
+    return tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]))

@@ -1,0 +1,66 @@
+"""VGG-19 feature and style losses."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import tensorflow as tf
+from tensorflow import keras
+
+TAPPED_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_conv4")
+_CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
+
+
+def vgg19_features(vgg: keras.Model, preprocessed: tf.Tensor) -> list[tf.Tensor]:
+    """Features before the ReLU at conv1_2, conv2_2, conv3_4, conv4_4 and conv5_4 (our reading of Eqs. 14 and 15).
+
+    Args:
+        vgg: `keras.applications.VGG19(include_top=False)`.
+        preprocessed: `[B, H, W, 3]` in the network's own convention, see `preprocess`.
+    """
+    taps = []
+    features = preprocessed
+    for layer in vgg.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            # Keras folds the ReLU into its convolutions; here the value before it is wanted.
+            features = tf.nn.bias_add(tf.nn.conv2d(features, layer.kernel, 1, "SAME"), layer.bias)
+            if layer.name in TAPPED_LAYERS:
+                taps.append(features)
+                if len(taps) == len(TAPPED_LAYERS):
+                    break
+            features = tf.nn.relu(features)
+        elif isinstance(layer, keras.layers.MaxPooling2D):
+            features = tf.nn.max_pool2d(features, 2, 2, "VALID")
+    return taps
+
+
+def preprocess(images: tf.Tensor) -> tf.Tensor:
+    """RGB in [-1, 1] to what Keras' `imagenet` weights expect: BGR, 0..255, channel means subtracted."""
+    return (images[..., ::-1] + 1.0) * 127.5 - tf.constant(_CHANNEL_MEANS_BGR, images.dtype)
+
+
+def feature_loss(clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor], weights: Sequence[float]) -> tf.Tensor:
+    """Eq. 14: squared difference over C*H*W at each tap `[B, H, W, C]`, weighted, summed; mean over the batch."""
+    return tf.add_n(
+        [
+            weight * tf.reduce_mean(tf.math.squared_difference(one, other))
+            for weight, one, other in zip(weights, clean, restored)
+        ]
+    )
+
+
+def style_loss(clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor], weights: Sequence[float]) -> tf.Tensor:
+    """Eq. 15: squared Frobenius distance of the Gram matrices at each tap, weighted, summed; mean over the batch."""
+    terms = []
+    for weight, one, other in zip(weights, clean, restored):
+        difference = gram_matrix(one) - gram_matrix(other)
+        terms.append(weight * tf.reduce_mean(tf.reduce_sum(tf.square(difference), axis=[1, 2])))
+    return tf.add_n(terms)
+
+
+def gram_matrix(features: tf.Tensor) -> tf.Tensor:
+    """Inner products of channels over positions, divided by C*H*W: `[B, H, W, C]` -> `[B, C, C]`."""
+    channels = features.shape[-1]
+    flat = tf.reshape(features, [tf.shape(features)[0], -1, channels])
+    elements = tf.cast(tf.shape(flat)[1] * channels, features.dtype)
+    return tf.matmul(flat, flat, transpose_a=True) / elements

@@ -1,0 +1,195 @@
+"""What happens between training steps: guarding, logging, looking, saving, stopping."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Dict, Optional
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+from tensorflow import keras
+from tqdm import tqdm
+
+from rethink_fr.training.checkpoints import Checkpoints
+from rethink_fr.training.observation import Observer
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss term or gradient norm became infinite or NaN."""
+
+
+class NonFiniteGuard(keras.callbacks.Callback):
+    """Stops the run at the first step whose scalars are not finite, naming step and term.
+
+    It has to stand before `SaveCheckpoints`, so that no bad weights are saved.
+    """
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
+        if bad:
+            raise NonFiniteError(
+                f"{', '.join(bad)} became non-finite at step {int(self.model.step)}; the last good checkpoint is kept. "
+                "Lower optimizer.learning_rate or the weight of that term, then run the same command again"
+            )
+
+
+class RunLog(keras.callbacks.Callback):
+    """Writes scalars, averaged over `every` steps, to TensorBoard and `metrics.jsonl`, and drives the progress bar.
+
+    Args:
+        directory: of the run.
+        every: steps between two records.
+        first_step, last_step: of this call, for the progress bar.
+        global_batch: images a step.
+    """
+
+    def __init__(self, directory: Path, every: int, first_step: int, last_step: int, global_batch: int) -> None:
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(str(directory / "logs"))
+        self._file = (directory / "metrics.jsonl").open("a", encoding="utf-8")
+        self._every = every
+        self._step = first_step
+        self._last_step = last_step
+        self._global_batch = global_batch
+
+    def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
+        self._bar = tqdm(total=self._last_step, initial=self._step, unit="step", desc="train", dynamic_ncols=True)
+        self._start_interval()
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        self._step += 1
+        self._steps_in_interval += 1
+        self._bar.update()
+        if self._step % self._every == 0 or self._step == self._last_step:
+            scalars = {name: float(value) for name, value in (logs or {}).items()}
+            elapsed = time.perf_counter() - self._interval_start
+            scalars["images_per_second"] = self._steps_in_interval * self._global_batch / elapsed
+            self.write(self._step, scalars)
+            self._bar.set_postfix({name: f"{scalars[f'loss/{name}']:.3g}" for name in ("l1", "adversarial")})
+            self.model.reset_metrics()
+            self._start_interval()
+
+    def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
+        self.close()
+
+    def write(self, step: int, scalars: Dict[str, float]) -> None:
+        """Record scalars of one step."""
+        with self._writer.as_default(step=step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+        self._file.write(json.dumps({"step": step, **{name: float(f"{v:.6g}") for name, v in scalars.items()}}) + "\n")
+        self._file.flush()
+
+    def write_picture(self, step: int, name: str, picture: np.ndarray) -> None:
+        """Record a uint8 `[H, W, 3]` picture of one step in TensorBoard."""
+        with self._writer.as_default(step=step):
+            tf.summary.image(name, picture[None])
+        self._writer.flush()
+
+    def pause(self) -> float:
+        """Take out of the images per second what follows, until `resume` gets the returned value."""
+        return time.perf_counter()
+
+    def resume(self, paused: float) -> None:
+        """See `pause`."""
+        self._interval_start += time.perf_counter() - paused
+
+    def close(self) -> None:
+        """Close the bar and the files; safe to call twice."""
+        self._bar.close()
+        self._writer.close()
+        self._file.close()
+
+    def _start_interval(self) -> None:
+        self._interval_start = time.perf_counter()
+        self._steps_in_interval = 0
+
+
+class Observation(keras.callbacks.Callback):
+    """Draws sample sheets and validates, every so many steps.
+
+    Args:
+        observer: over the generator's average.
+        log: where pictures and figures go.
+        directory: of the sample sheets.
+        sample_every, validate_every: in steps.
+        first_step: of this call.
+    """
+
+    def __init__(
+        self, observer: Observer, log: RunLog, directory: Path, sample_every: int, validate_every: int, first_step: int
+    ) -> None:
+        super().__init__()
+        self._observer = observer
+        self._log = log
+        self._directory = directory
+        self._sample_every = sample_every
+        self._validate_every = validate_every
+        self._step = first_step
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        self._step += 1
+        paused = self._log.pause()
+        if self._step % self._sample_every == 0:
+            sheet = self._observer.sheet()
+            Image.fromarray(sheet).save(self._directory / f"step_{self._step:07d}.png")
+            self._log.write_picture(self._step, "samples", sheet)
+        if self._step % self._validate_every == 0:
+            figures = self._observer.validate()
+            self._log.write(self._step, {f"validation/{name}": value for name, value in figures.items()})
+        self._log.resume(paused)
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Saves every `every` steps."""
+
+    def __init__(self, checkpoints: Checkpoints, every: int, first_step: int) -> None:
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._every = every
+        self._step = first_step
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        self._step += 1
+        if self._step % self._every == 0:
+            self._checkpoints.save()
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ends training after the current step on SIGINT or SIGTERM, so that the run can save and be continued.
+
+    A second signal has the usual effect. `interrupted` tells afterwards.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interrupted = False
+        self._previous: Dict[int, object] = {}
+
+    def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        if self.interrupted:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
+        self._release()
+
+    def _handle(self, number: int, frame: object) -> None:
+        self.interrupted = True
+        self._release()
+
+    def _release(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()

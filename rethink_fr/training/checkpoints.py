@@ -1,0 +1,102 @@
+"""Saving and continuing a run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Optional
+
+import tensorflow as tf
+
+from rethink_fr.models import Restorer
+from rethink_fr.training.trainer import AdversarialTrainer
+
+
+class CheckpointError(ValueError):
+    """No usable checkpoint where one was expected."""
+
+
+class Checkpoints:
+    """Checkpoints of everything a run consists of: both networks with their codebooks, the average, both optimizers
+    and the step, from which the data position and all random numbers follow.
+
+    In a multi-worker run every worker has to call `save` (variables are synchronised then); only the chief's copy is
+    kept.
+
+    Args:
+        directory: of the run's checkpoints.
+        trainer: compiled.
+        keep: number of checkpoints to keep.
+        chief: whether this process is the chief worker.
+    """
+
+    def __init__(self, directory: Path, trainer: AdversarialTrainer, keep: int, chief: bool = True) -> None:
+        self._step = trainer.step
+        self._checkpoint = tf.train.Checkpoint(
+            restorer=trainer.restorer,
+            discriminator=trainer.discriminator,
+            average=trainer.average,
+            restorer_optimizer=trainer.restorer_optimizer,
+            discriminator_optimizer=trainer.discriminator_optimizer,
+            step=trainer.step,
+        )
+        self._source = str(directory)
+        self._scratch: Optional[str] = None if chief else tempfile.mkdtemp(prefix="rethink-fr-worker-")
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, self._scratch or str(directory), max_to_keep=keep, checkpoint_name="step"
+        )
+        self.saved_step = -1
+
+    def restore(self) -> int:
+        """Load the newest checkpoint, if there is one; returns the step to continue from.
+
+        Raises:
+            CheckpointError: if the newest checkpoint cannot be read or belongs to another network.
+        """
+        newest = tf.train.latest_checkpoint(self._source)
+        if newest is not None:
+            try:
+                status = self._checkpoint.restore(newest)
+                status.assert_existing_objects_matched()
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                raise CheckpointError(
+                    f"{newest}: this checkpoint cannot be continued ({_first_line(error)}); delete its files to go back "
+                    "to the one before, or choose another --output"
+                ) from None
+            self.saved_step = int(self._step)
+        return int(self._step)
+
+    def save(self) -> None:
+        """Write a checkpoint named after the step, unless this step has been saved already."""
+        step = int(self._step)
+        if step != self.saved_step:
+            self._manager.save(checkpoint_number=step)
+            self.saved_step = step
+
+    def close(self) -> None:
+        """Remove a worker's scratch copy."""
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def load_average(directory: Path, restorer: Restorer) -> int:
+    """Load the averaged weights of a run's newest checkpoint into a built restorer; returns the step.
+
+    Raises:
+        CheckpointError: if there is none, it cannot be read, or it belongs to another network.
+    """
+    newest = tf.train.latest_checkpoint(str(directory))
+    if newest is None:
+        raise CheckpointError(f"{directory}: no checkpoint here; train first, or wait for the first one to be written")
+    step = tf.Variable(0, dtype=tf.int64)
+    try:
+        status = tf.train.Checkpoint(average=restorer, step=step).restore(newest)
+        status.assert_existing_objects_matched().expect_partial()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        raise CheckpointError(f"{newest}: does not hold this network's weights ({_first_line(error)})") from None
+    return int(step)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,137 @@
+"""From configuration to objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Optional, Tuple
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from rethink_fr.config import ConfigError, DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig
+from rethink_fr.data.image_source import ImageSource
+from rethink_fr.data.pipeline import fixed_batch
+from rethink_fr.data.sources import open_source, split_holdout
+from rethink_fr.models import Discriminator, Restorer
+from rethink_fr.training.average import build_averaged
+from rethink_fr.training.objective import RestorerObjective
+from rethink_fr.training.trainer import AdversarialTrainer
+
+_SAMPLE_FACES = 6
+_VALIDATION_SEED = 1
+
+
+def build_restorer(model: ModelConfig) -> Restorer:
+    """The restorer of a configuration, its variables created."""
+    restorer = Restorer(
+        resolution=model.resolution,
+        width=model.width,
+        n_skips=model.n_skips,
+        codebook_size=model.codebook_size,
+        fusion=model.fusion,
+        quantize=model.quantize,
+        noise=model.noise,
+        codebook_decay=model.codebook_decay,
+        codebook_reseed_after=model.codebook_reseed_after,
+    )
+    _create_variables(restorer, model.resolution)
+    return restorer
+
+
+def build_discriminator(model: ModelConfig) -> Discriminator:
+    """The discriminator of a configuration, its variables created."""
+    discriminator = Discriminator(model.resolution, model.width)
+    _create_variables(discriminator, model.resolution)
+    return discriminator
+
+
+def build_trainer(config: ExperimentConfig) -> AdversarialTrainer:
+    """The compiled trainer of a configuration. Call it inside the strategy's scope."""
+    training, objective = config.training, config.objective
+    keras.utils.set_random_seed(training.seed)
+    trainer = AdversarialTrainer(
+        build_restorer(config.model),
+        build_discriminator(config.model),
+        build_averaged(lambda: build_restorer(config.model)),
+        build_objective(objective),
+        augment=objective.augment,
+        r1_gamma=objective.r1_gamma,
+        r1_interval=objective.r1_interval,
+        average_decay=training.average_decay,
+        seed=training.seed,
+    )
+    optimizer = config.optimizer
+    trainer.compile(
+        *(
+            keras.optimizers.Adam(optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
+            for _ in range(2)
+        )
+    )
+    return trainer
+
+
+def build_objective(objective: ObjectiveConfig) -> RestorerObjective:
+    """The loss terms of a configuration, with VGG-19 loaded unless it says `none`."""
+    return RestorerObjective(
+        objective.adversarial,
+        objective.l1,
+        objective.commitment,
+        load_vgg19(objective.vgg19),
+        objective.feature,
+        objective.style,
+    )
+
+
+def load_vgg19(weights: str) -> Optional[keras.Model]:
+    """VGG-19 without top: Keras' own download for "imagenet", a file of such weights, or None for "none".
+
+    Raises:
+        ConfigError: if the weights cannot be had. They are never replaced by random ones.
+    """
+    if weights == "none":
+        return None
+    if weights != "imagenet" and not Path(weights).is_file():
+        raise ConfigError(f"objective.vgg19: no file {weights}; expected 'imagenet', 'none' or a Keras VGG-19 .h5 file")
+    try:
+        vgg = keras.applications.VGG19(include_top=False, weights=weights)
+    except Exception as error:  # Keras raises bare Exception for a failed download, h5py its own kinds
+        advice = (
+            "connect once, give a local file with --set objective.vgg19=FILE.h5, or train without the perceptual terms "
+            "by --set objective.vgg19=none --set objective.adversarial=0.05"
+            if weights == "imagenet"
+            else "expected the weights of keras.applications.VGG19(include_top=False)"
+        )
+        raise ConfigError(f"objective.vgg19: cannot load {weights!r} ({str(error).splitlines()[0][:150]}); {advice}")
+    vgg.trainable = False
+    return vgg
+
+
+def open_sources(data: DataConfig, resolution: int) -> Tuple[ImageSource, ImageSource]:
+    """The clean images of a configuration: `(train, validation)`, nobody drawn being in both."""
+    identities = data.builtin_identities
+    train = open_source(data.train, resolution, identities=identities, pictures=data.builtin_pictures)
+    if data.validation == "holdout":
+        return split_holdout(train, data.validation_images)
+    # Identities past the last of the training set, one picture each.
+    validation = open_source(
+        data.validation, resolution, first_identity=identities, identities=data.validation_images, pictures=1
+    )
+    return train, validation
+
+
+def fixed_faces(config: ExperimentConfig, validation: ImageSource) -> Tuple[Dict[str, np.ndarray], ...]:
+    """`(samples, validation)` faces, degraded once and for all."""
+    faces = fixed_batch(
+        validation,
+        config.data.validation_images,
+        seed=_VALIDATION_SEED,
+        ranges=config.degradation,
+        task=config.degradation.task,
+    )
+    return {name: pictures[:_SAMPLE_FACES] for name, pictures in faces.items()}, faces
+
+
+def _create_variables(network: keras.Model, resolution: int) -> None:
+    """Trace the network once, symbolically: shapes become known, nothing is computed."""
+    tf.function(network).get_concrete_function(tf.TensorSpec([1, resolution, resolution, 3], tf.float32))

@@ -1,0 +1,189 @@
+"""`rethink-fr train`: from a configuration to a trained run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Dict, NamedTuple, Sequence
+
+import tensorflow as tf
+from PIL import Image
+
+from rethink_fr.config import ConfigError, ExperimentConfig, changed_keys, load_config, save_config
+from rethink_fr.data.pipeline import training_batches
+from rethink_fr.training.callbacks import NonFiniteGuard, Observation, RunLog, SaveCheckpoints, StopOnSignal
+from rethink_fr.training.checkpoints import Checkpoints
+from rethink_fr.training.observation import Observer
+from rethink_fr.workflows.build import build_trainer, fixed_faces, open_sources
+
+# What may change between the two halves of a run without making it another experiment.
+_CHANGEABLE = {
+    "training.steps",
+    "training.log_every",
+    "training.sample_every",
+    "training.validate_every",
+    "training.checkpoint_every",
+    "training.keep_checkpoints",
+    "training.logical_cpus",
+    "data.workers",
+    "optimizer.learning_rate",
+}
+
+
+class TrainingReport(NamedTuple):
+    """How a call of `train` ended."""
+
+    step: int
+    finished: bool  # False if a signal ended it early
+    figures: Dict[str, float]  # see Observer.validate; empty on a worker that is not the chief
+    sheet: Path  # the last before/after sheet
+
+
+def train(config: ExperimentConfig, strategy_name: str, output: Path) -> TrainingReport:
+    """Train, or continue the run in `output`, until `training.steps`.
+
+    Args:
+        strategy_name: "one", "mirrored" or "multiworker" (the last reads TF_CONFIG).
+        output: the run's directory: `config.yaml`, `checkpoints/`, `logs/`, `metrics.jsonl`, `samples/`.
+
+    Raises:
+        ConfigError: if the configuration does not fit the run in `output`, the data or the devices.
+        NonFiniteError: if a loss is no longer finite.
+    """
+    strategy = make_strategy(strategy_name, config.training.logical_cpus)
+    chief = _is_chief(strategy)
+    replicas = strategy.num_replicas_in_sync
+    if config.training.global_batch % replicas:
+        raise ConfigError(
+            f"training.global_batch: expected a multiple of the {replicas} replicas, got {config.training.global_batch}"
+        )
+    train_source, validation_source = open_sources(config.data, config.model.resolution)
+    with strategy.scope():
+        trainer = build_trainer(config)
+
+    if chief:
+        _prepare_directory(config, output, train_source.unreadable)
+    checkpoints = Checkpoints(output / "checkpoints", trainer, config.training.keep_checkpoints, chief)
+    first_step, last_step = checkpoints.restore(), config.training.steps
+    if chief:
+        _forget_after(output / "metrics.jsonl", first_step)
+
+    stop = StopOnSignal()
+    callbacks: list[tf.keras.callbacks.Callback] = [NonFiniteGuard()]
+    log = observer = None
+    if chief:
+        log = RunLog(output, config.training.log_every, first_step, last_step, config.training.global_batch)
+        observer = Observer(trainer.average, *fixed_faces(config, validation_source))
+        callbacks += [
+            log,
+            Observation(
+                observer,
+                log,
+                output / "samples",
+                config.training.sample_every,
+                config.training.validate_every,
+                first_step,
+            ),
+        ]
+    callbacks.append(SaveCheckpoints(checkpoints, config.training.checkpoint_every, first_step))
+    if strategy_name != "multiworker":  # workers stopped at different steps would wait for each other for ever
+        callbacks.append(stop)
+
+    if first_step < last_step:
+        batches = strategy.distribute_datasets_from_function(
+            lambda context: training_batches(
+                train_source,
+                seed=config.training.seed,
+                global_batch=config.training.global_batch,
+                start_step=first_step,
+                flip=config.data.flip,
+                color_jitter=config.data.color_jitter,
+                ranges=config.degradation,
+                task=config.degradation.task,
+                workers=config.data.workers,
+                input_context=context,
+            )
+        )
+        # One epoch: the step is the only clock of a run, and callbacks count it.
+        trainer.fit(batches, steps_per_epoch=last_step - first_step, callbacks=callbacks, verbose=0)
+        checkpoints.save()
+    checkpoints.close()
+
+    figures, sheet = {}, output / "samples" / "final.png"
+    if observer is not None and not stop.interrupted:
+        figures = observer.validate()
+        Image.fromarray(observer.sheet()).save(sheet)
+    return TrainingReport(int(trainer.step), not stop.interrupted, figures, sheet)
+
+
+def resolve_config(name: str | None, overrides: Sequence[str], output: Path) -> ExperimentConfig:
+    """The configuration of a call of `train`: the one named, else that of the run in `output`, else `quickstart`.
+
+    Imports no TensorFlow.
+
+    Raises:
+        ConfigError: if it is invalid, or would turn the run in `output` into another experiment.
+    """
+    saved = output / "config.yaml"
+    if name is None:
+        name = str(saved) if saved.is_file() else "quickstart"
+    config = load_config(name, overrides)
+    if saved.is_file():
+        changed = [key for key in changed_keys(load_config(saved), config) if key not in _CHANGEABLE]
+        if changed:
+            raise ConfigError(
+                f"{output} holds a run with other settings ({', '.join(changed)}); leave them as they are to continue "
+                "it, or choose another --output"
+            )
+    return config
+
+
+def make_strategy(name: str, logical_cpus: int = 0) -> tf.distribute.Strategy:
+    """The distribution strategy of that name, over all GPUs there are, or else over the CPU.
+
+    `logical_cpus` splits the CPU in that many devices: `mirrored` without GPUs. It must come before any computation.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if logical_cpus:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * logical_cpus)
+    if name == "one":
+        return tf.distribute.OneDeviceStrategy("GPU:0" if gpus else "CPU:0")
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(
+            None if gpus and not logical_cpus else [f"CPU:{number}" for number in range(max(1, logical_cpus))]
+        )
+    if not os.environ.get("TF_CONFIG"):
+        raise ConfigError(
+            "--strategy multiworker: the environment variable TF_CONFIG is not set; it must name all workers and this "
+            'one, for example {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+        )
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _is_chief(strategy: tf.distribute.Strategy) -> bool:
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
+
+
+def _prepare_directory(config: ExperimentConfig, output: Path, unreadable: Sequence[tuple[str, str]]) -> None:
+    (output / "samples").mkdir(parents=True, exist_ok=True)
+    save_config(config, output / "config.yaml")
+    if unreadable:
+        lines = [f"{name}: {reason}" for name, reason in unreadable]
+        (output / "unreadable.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        tf.get_logger().warning("%d files cannot be read and are skipped; see %s/unreadable.txt", len(lines), output)
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Drop records of steps that a continued run will take again."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        if len(kept) != len(lines):
+            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
