@@ -1,0 +1,112 @@
+"""Counts of parameters and multiply-accumulates, read off the traced graph."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterator, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from rethink_fr.config import ModelConfig
+from rethink_fr.workflows.build import build_discriminator, build_restorer
+
+
+class Complexity(NamedTuple):
+    """Size of one network; multiply-accumulates for one image."""
+
+    trained_parameters: int
+    codebook_values: int
+    multiply_accumulates: int
+
+
+def model_complexity(model: ModelConfig) -> Dict[str, Complexity]:
+    """Complexity of the restorer and the discriminator of a configuration."""
+    image = tf.TensorSpec([1, model.resolution, model.resolution, 3], tf.float32)
+    restorer, discriminator = build_restorer(model), build_discriminator(model)
+    noise = tf.TensorSpec([1, *restorer.noise_shape], tf.float32)
+    codebooks = [block.quantizer.codebook for block in restorer.skip_blocks if block.quantizer is not None]
+    return {
+        "restorer": Complexity(
+            _size(restorer.trainable_variables), _size(codebooks), multiply_accumulates(restorer, image, noise)
+        ),
+        "discriminator": Complexity(
+            _size(discriminator.trainable_variables), 0, multiply_accumulates(discriminator, image)
+        ),
+    }
+
+
+def multiply_accumulates(function: Callable[..., Any], *specs: tf.TensorSpec) -> int:
+    """Multiply-accumulates of all convolutions and matrix products in one call of `function` (forward only or not)."""
+    graph = tf.function(function).get_concrete_function(*specs).graph
+    return sum(count_operations(graph).values())
+
+
+def count_operations(graph: tf.Graph) -> Dict[str, int]:
+    """Multiply-accumulates by kind of operation. Element-wise work is not counted; all shapes must be static.
+
+    A branch of a conditional counts like code that always runs.
+    """
+    counts: Dict[str, int] = {}
+    for operation in _operations(graph):
+        if operation.type in _COUNTED:
+            counts[operation.type] = counts.get(operation.type, 0) + _COUNTED[operation.type](operation)
+    return counts
+
+
+def _operations(graph: tf.Graph) -> Iterator[tf.Operation]:
+    """Operations of a graph and of the functions it calls."""
+    for operation in graph.get_operations():
+        yield operation
+        for name in operation.node_def.attr:
+            value = operation.node_def.attr[name]
+            for called in [value.func, *value.list.func]:
+                if called.name:
+                    yield from _operations(_function_graph(graph, called.name))
+
+
+def _function_graph(graph: Any, name: str) -> tf.Graph:
+    while name not in graph._functions and graph.outer_graph is not None:
+        graph = graph.outer_graph
+    return graph._functions[name].graph
+
+
+def _convolution(operation: tf.Operation) -> int:
+    kernel = operation.inputs[1].shape  # [k, k, in, out]
+    return _elements(operation.outputs[0]) * int(np.prod(kernel[:3]))
+
+
+def _convolution_to_input(operation: tf.Operation) -> int:
+    return _elements(operation.inputs[2]) * int(np.prod(operation.inputs[1].shape[:3]))
+
+
+def _convolution_to_kernel(operation: tf.Operation) -> int:
+    return _elements(operation.inputs[2]) * int(np.prod(operation.outputs[0].shape[:3]))
+
+
+def _depthwise(operation: tf.Operation) -> int:
+    return _elements(operation.outputs[0]) * int(np.prod(operation.inputs[1].shape[:2]))
+
+
+def _matrix_product(operation: tf.Operation) -> int:
+    transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
+    return _elements(operation.outputs[0]) * int(operation.inputs[0].shape[-2 if transposed else -1])
+
+
+def _elements(tensor: tf.Tensor) -> int:
+    if not tensor.shape.is_fully_defined():
+        raise ValueError(f"cannot count {tensor.op.name}: its shape {tensor.shape} is not static")
+    return int(np.prod(tensor.shape))
+
+
+def _size(variables: list[tf.Variable]) -> int:
+    return sum(int(np.prod(variable.shape)) for variable in variables)
+
+
+_COUNTED: Dict[str, Callable[[tf.Operation], int]] = {
+    "Conv2D": _convolution,
+    "Conv2DBackpropInput": _convolution_to_input,
+    "Conv2DBackpropFilter": _convolution_to_kernel,
+    "DepthwiseConv2dNative": _depthwise,
+    "MatMul": _matrix_product,
+    "BatchMatMulV2": _matrix_product,
+}

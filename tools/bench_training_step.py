@@ -1,0 +1,77 @@
+"""Training step against the machine's matrix-product peak, and the input pipeline against the step.
+
+    python tools/bench_training_step.py --resolution 128 --width 0.5 --batch 8
+
+"efficiency" is the time that the counted multiply-accumulates of the whole step (both networks forward and backward,
+codebook pass; augmentation, optimizers and averages count as zero) need at the peak, over the measured time. The peak is
+measured before and after. Higher is better; 1 is the bound. Peak memory is the process's own maximum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import resource
+import time
+
+import tensorflow as tf
+from _timing import gemm_peak, median_seconds
+
+from rethink_fr.config import DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig, TrainingConfig
+from rethink_fr.data.pipeline import training_batches
+from rethink_fr.workflows.build import build_trainer, open_sources
+from rethink_fr.workflows.complexity import count_operations
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--resolution", type=int, default=128)
+    parser.add_argument("--width", type=float, default=0.5)
+    parser.add_argument("--skips", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
+    arguments = parser.parse_args()
+
+    config = ExperimentConfig(
+        model=ModelConfig(resolution=arguments.resolution, width=arguments.width, n_skips=arguments.skips),
+        data=DataConfig(builtin_identities=32, builtin_pictures=4, validation_images=1),
+        objective=ObjectiveConfig(vgg19="none", adversarial=0.05),
+        training=TrainingConfig(global_batch=arguments.batch),
+    )
+    trainer = build_trainer(config)
+    image = [arguments.batch, arguments.resolution, arguments.resolution, 3]
+    batch = {name: tf.random.uniform(image, -1, 1) for name in ("degraded", "clean")}
+    step = tf.function(trainer.train_step).get_concrete_function(batch)
+    counts = count_operations(step.graph)
+    total = sum(counts.values())
+
+    before = gemm_peak()
+    seconds = median_seconds(lambda: step(batch), arguments.repeats)
+    peak = (before + gemm_peak()) / 2
+    if arguments.profile:
+        with tf.profiler.experimental.Profile(arguments.profile):
+            for _ in range(3):
+                step(batch)
+
+    source, _ = open_sources(dataclasses.replace(config.data), arguments.resolution)
+    batches = iter(training_batches(source, seed=0, global_batch=arguments.batch))
+    for _ in range(-(-len(source) // arguments.batch) + 4):  # once through: the drawn faces are cached after it
+        next(batches)
+    drawn = 40
+    start = time.perf_counter()
+    for _ in range(drawn):
+        next(batches)
+    pipeline = (time.perf_counter() - start) / drawn
+
+    print(f"resolution {arguments.resolution}, width {arguments.width}, batch {arguments.batch}")
+    print(f"matrix-product peak     {peak / 1e9:8.1f} GMAC/s (before: {before / 1e9:.1f})")
+    print(f"arithmetic of one step  {total / 1e9:8.1f} GMAC  " + ", ".join(f"{k} {v / 1e9:.1f}" for k, v in counts.items()))
+    print(f"time of one step        {seconds:8.3f} s")
+    print(f"efficiency              {total / peak / seconds:8.2f}")
+    print(f"pipeline alone          {arguments.batch / pipeline:8.0f} images/s, {seconds / pipeline:.1f} times the step's need")
+    print(f"peak memory             {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:8.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()
