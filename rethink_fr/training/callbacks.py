@@ -34,7 +34,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
         bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
         if bad:
             raise NonFiniteError(
-                f"{', '.join(bad)} became non-finite at step {int(self.model.step)}; the last good checkpoint is kept. "
+                f"{', '.join(bad)} became non-finite at step {int(self.model.step.numpy())}; the last good checkpoint is kept. "
                 "Lower optimizer.learning_rate or the weight of that term, then run the same command again"
             )
 

@@ -114,7 +114,7 @@ def train(config: ExperimentConfig, strategy_name: str, output: Path) -> Trainin
     if observer is not None and not stop.interrupted:
         figures = observer.validate()
         Image.fromarray(observer.sheet()).save(sheet)
-    return TrainingReport(int(trainer.step), not stop.interrupted, figures, sheet)
+    return TrainingReport(int(trainer.step.numpy()), not stop.interrupted, figures, sheet)
 
 
 def resolve_config(name: str | None, overrides: Sequence[str], output: Path) -> ExperimentConfig:

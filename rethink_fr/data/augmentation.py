@@ -1,0 +1,101 @@
+"""Changes to clean images before they are degraded: mirrored faces, and other light.
+
+The transformations themselves are keras-cv's. Its layers draw from a generator with a state, which would tie an image
+to the order of the work; so the draws are made here, from a seed and the image's index, and handed to the layers'
+public `augment_images`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import warnings
+from typing import Any, NamedTuple, Union
+
+import tensorflow as tf
+
+_GENERATOR = tf.random.Algorithm.PHILOX
+_AUGMENTATION_STREAM = 2  # degradation.py uses 0 and 1
+
+# Widest changes, reached at color_jitter = 1: brightness by half the range, contrast 0.5 to 1.5, saturation 0 to 2.
+_BRIGHTNESS, _CONTRAST, _SATURATION = 127.5, 0.5, 1.0
+
+
+class _Layers(NamedTuple):
+    flip: Any
+    brightness: Any
+    contrast: Any
+    saturation: Any
+
+
+@functools.lru_cache(maxsize=1)
+def _layers() -> _Layers:
+    # The import takes a second and may print; the limits given here bound keras-cv's own draws, which are not used.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        import keras_cv
+
+        return _Layers(
+            flip=keras_cv.layers.RandomFlip("horizontal", rate=0.5),
+            brightness=keras_cv.layers.RandomBrightness(0.5),
+            contrast=keras_cv.layers.RandomContrast((0, 255), 0.5),
+            saturation=keras_cv.layers.RandomSaturation((0.0, 1.0)),
+        )
+
+
+def augment(
+    image_uint8: tf.Tensor,
+    seed: Union[int, tf.Tensor],
+    index: Union[int, tf.Tensor],
+    flip: float = 0.5,
+    color_jitter: float = 0.0,
+) -> tf.Tensor:
+    """Mirror and recolour one clean image, as (seed, index) decide. Not in the paper.
+
+    Args:
+        image_uint8: `[H, W, 3]`, uint8 RGB.
+        seed: integer scalar.
+        index: integer scalar.
+        flip: probability of a left-right mirror image, 0..1.
+        color_jitter: strength 0..1; brightness moves by at most 127.5 * strength, contrast and saturation are
+            multiplied by factors within 1 +- strength / 2 and 1 +- strength.
+
+    Returns: uint8, the shape of `image_uint8`.
+    """
+    if not 0 <= flip <= 1 or not 0 <= color_jitter <= 1:
+        raise ValueError(f"augment: expected flip and color_jitter within 0 to 1, got {flip} and {color_jitter}")
+    image = tf.convert_to_tensor(image_uint8)
+    if image.dtype != tf.uint8 or image.shape.rank != 3 or image.shape[-1] != 3:
+        raise ValueError(f"augment: expected a uint8 image [H, W, 3], got {image.dtype.name} {image.shape}")
+    if flip == 0 and color_jitter == 0:
+        return image
+    with tf.device("CPU:0"):  # as in `degrade`: one generator and one rounding everywhere
+        pair = tf.stack([tf.cast(seed, tf.int64), tf.cast(index, tf.int64)])
+        pair = tf.random.fold_in(pair, _AUGMENTATION_STREAM, alg=_GENERATOR)
+        draws = tf.random.stateless_uniform([4], pair, alg=_GENERATOR)
+        images = image[tf.newaxis]
+        if flip > 0:
+            images = _mirror(images, draws[0] < flip)
+        if color_jitter > 0:
+            images = _jitter(images, color_jitter, 2.0 * draws[1:] - 1.0)
+        return tf.ensure_shape(images[0], image.shape)
+
+
+def _mirror(images: tf.Tensor, mirrored: tf.Tensor) -> tf.Tensor:
+    # keras-cv mirrors where its "draw" exceeds 1 - rate = 0.5.
+    chosen = tf.reshape(tf.cast(mirrored, tf.float32), [1, 1])
+    transformations = {"flip_horizontals": chosen, "flip_verticals": tf.zeros([1, 1])}
+    return _layers().flip.augment_images(images, transformations)
+
+
+def _jitter(images: tf.Tensor, strength: float, draws: tf.Tensor) -> tf.Tensor:
+    """`images` uint8 `[1, H, W, 3]`; `draws` `[3]` in [-1, 1) for brightness, contrast and saturation."""
+    layers = _layers()
+    values = tf.cast(images, tf.float32)
+    values = layers.brightness.augment_images(values, _BRIGHTNESS * strength * tf.reshape(draws[0], [1, 1, 1, 1]))
+    values = layers.contrast.augment_images(values, 1.0 + _CONTRAST * strength * tf.reshape(draws[1], [1, 1, 1, 1]))
+    # keras-cv multiplies the saturation by t / (1 - t).
+    factor = 1.0 + _SATURATION * strength * draws[2]
+    values = layers.saturation.augment_images(values, tf.reshape(factor / (1.0 + factor), [1]))
+    return tf.cast(tf.round(tf.clip_by_value(values, 0.0, 255.0)), tf.uint8)

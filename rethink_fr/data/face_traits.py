@@ -1,0 +1,316 @@
+"""What a drawn person is, and what one picture of that person changes: two frozen dataclasses and how they are drawn.
+
+`Person` depends on the identity alone; `Shot` on identity and picture. Both are drawn by a PCG64 generator seeded
+from these integers, so the values are the same in every process. Colours are linear-light RGB reflectances in 0..1;
+lengths are in head units, where an eye is about 0.63 units from the middle of the face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence, Tuple
+
+import numpy as np
+
+Colour = Tuple[float, float, float]
+
+HAIR_STYLES = ("bald", "buzz", "short", "parted", "curly", "fringe", "bob", "long", "wavy", "swept", "receding")
+BEARD_STYLES = ("none", "stubble", "moustache", "goatee", "full")
+GLASSES_STYLES = ("none", "round", "square", "oval")
+CLOTHES_STYLES = ("crew", "v_neck", "turtle", "shirt")
+BACKGROUNDS = ("studio", "bokeh", "outdoor", "shelves", "wall")
+
+_SKIN = ((0.72, 0.49, 0.39), (0.58, 0.37, 0.26), (0.40, 0.23, 0.14), (0.22, 0.115, 0.068), (0.085, 0.044, 0.028))
+_NATURAL_HAIR = (
+    (0.012, 0.010, 0.009),  # black
+    (0.035, 0.022, 0.014),  # dark brown
+    (0.10, 0.055, 0.028),  # brown
+    (0.20, 0.075, 0.026),  # auburn
+    (0.30, 0.19, 0.085),  # dark blond
+    (0.52, 0.37, 0.17),  # blond
+    (0.36, 0.12, 0.035),  # red
+)
+_IRIS = (
+    (0.045, 0.020, 0.010),  # dark brown
+    (0.13, 0.060, 0.022),  # brown
+    (0.20, 0.13, 0.045),  # hazel
+    (0.12, 0.17, 0.075),  # green
+    (0.12, 0.23, 0.36),  # blue
+    (0.20, 0.25, 0.28),  # grey
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Everything that stays the same in all pictures of one identity. Factors are relative to the mean head."""
+
+    masculinity: float  # 0..1
+    age: float  # 0 = about 18 years, 1 = about 80
+    melanin: float  # 0..1, lightest to darkest skin
+    skin: Colour
+    lip: Colour
+    hair: Colour
+    brow: Colour
+    iris: Colour
+    gloss: float  # strength of the skin's highlights
+    redness: float
+    head_width: float
+    skull_height: float
+    jaw_length: float
+    jaw_power: float  # exponent of the lower outline: 1.8 pointed, 2.6 square
+    chin: Tuple[float, float]  # width, prominence
+    jaw_corner: float
+    cheekbone: float
+    fullness: float  # -1 gaunt, 1 round
+    eye_spacing: float
+    eye_size: Tuple[float, float]  # half width, opening (head units)
+    eye_cant: float  # slope, positive = outer corner higher
+    eye_depth: float
+    crease: float  # 0 = no visible fold of the upper lid
+    brow_shape: Tuple[float, float, float, float]  # height, thickness, arch, slope
+    brow_density: float
+    nose_length: float
+    nose_width: float
+    nose_height: float
+    nose_bump: float  # of the bridge
+    nose_tip: float
+    mouth_height: float
+    mouth_width: float
+    lips: Tuple[float, float]  # heights of the upper and lower lip (head units)
+    cupid: float
+    ear_size: float
+    ear_angle: float  # radians
+    asymmetry: Tuple[float, float, float]
+    hair_style: str
+    hair_volume: float
+    hair_line: float
+    hair_part: float
+    hair_grey: float
+    beard_style: str
+    beard_density: float
+    freckles: float
+    moles: Tuple[Tuple[float, float, float], ...]  # s, t, radius in the face chart
+    glasses_style: str
+    glasses_colour: Colour
+    glasses_size: Tuple[float, float]  # relative size, thickness (head units)
+    texture_offset: Tuple[float, float]  # which part of the fixed noise this person's skin and hair use
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Everything that one picture adds to a person. Angles in radians."""
+
+    yaw: float  # positive = the face turns to the image's right
+    pitch: float  # positive = the face looks down
+    smile: float  # -0.5 frown .. 1
+    jaw_open: float  # 0..1
+    pucker: float  # 0..1
+    eye_open: Tuple[float, float]  # image left, image right; 0 closed, 1 normal
+    brow_raise: float
+    brow_knit: float
+    gaze: Tuple[float, float]  # x right, y down
+    light: Tuple[float, float, float]  # unit vector towards the key light: x right, y down, z to the camera
+    light_colour: Colour
+    rim: float  # strength of a light from behind
+    rim_side: float
+    sky: Colour
+    ground: Colour
+    exposure: float
+    background: str
+    background_colours: Tuple[Colour, Colour, Colour]
+    background_seed: int
+    clothes_style: str
+    clothes_colours: Tuple[Colour, Colour]
+    clothes_pattern: float  # frequency of stripes; 0 = plain
+    body_yaw: float
+    wears_glasses: bool
+    framing: Tuple[float, float, float, float]  # log scale, angle, shift x, shift y (fractions of the side)
+
+
+def _blend(stops: Sequence[Colour], position: float) -> np.ndarray:
+    """The colour at `position` in 0..1 along `stops`, interpolated linearly."""
+    grid = np.linspace(0.0, 1.0, len(stops))
+    return np.array([np.interp(position, grid, [stop[channel] for stop in stops]) for channel in range(3)])
+
+
+def _colour(values: np.ndarray) -> Colour:
+    red, green, blue = (float(value) for value in np.clip(values, 0.004, 1.0))
+    return red, green, blue
+
+
+def _hue_colour(rng: np.random.Generator, saturation: float, level: float) -> np.ndarray:
+    """A random hue at a saturation in 0..1 and a mean level."""
+    phase = rng.uniform(0.0, 2.0 * np.pi) + np.array([0.0, 2.1, 4.2])
+    return level * (1.0 + saturation * np.cos(phase))
+
+
+def generator(*seeds: int) -> np.random.Generator:
+    """A PCG64 generator that depends on the given non-negative integers only."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seeds)))
+
+
+def draw_person(identity: int) -> Person:
+    """The person with this number, `identity` >= 0."""
+    rng = generator(7001, identity)
+
+    def vary(mean: float, spread: float) -> float:
+        return float(mean + spread * np.clip(rng.normal(), -2.2, 2.2))
+
+    male = rng.random() < 0.5
+    masculinity = float(np.clip(rng.normal(0.82 if male else 0.16, 0.12), 0.0, 1.0))
+    age = float(rng.beta(1.3, 1.9))
+    melanin = float(rng.random())
+    skin = _blend(_SKIN, melanin) * np.exp(rng.normal(0.0, [0.05, 0.06, 0.09]))
+    dark = melanin + rng.normal(0.0, 0.12)
+    kind = int(np.clip(rng.integers(0, 2) if dark > 0.5 else rng.integers(0, 7 if dark < 0.3 else 4), 0, 6))
+    hair = np.array(_NATURAL_HAIR[kind]) * np.exp(rng.normal(0.0, 0.18))
+    grey = float(np.clip((age - 0.5) * 3.0 + rng.normal(0.0, 0.3), 0.0, 1.0)) if age > 0.42 else 0.0
+    brow = hair * 0.55 * (1.0 - 0.5 * grey) + 0.11 * grey
+    hair = hair * (1.0 - grey) + np.array([0.50, 0.48, 0.46]) * rng.uniform(0.5, 1.15) * grey
+    if rng.random() < 0.04:
+        hair = _hue_colour(rng, 0.8, 0.25)
+    iris = np.array(_IRIS[int(rng.integers(0, 2) if dark > 0.45 else rng.integers(0, 6))])
+    if male:
+        style = rng.choice(HAIR_STYLES, p=[0.10, 0.14, 0.24, 0.17, 0.12, 0.04, 0.0, 0.04, 0.03, 0.06, 0.06 + 0.0])
+        if age > 0.6 and rng.random() < 0.35:
+            style = "receding"
+    else:
+        style = rng.choice(HAIR_STYLES, p=[0.01, 0.03, 0.06, 0.05, 0.15, 0.15, 0.15, 0.18, 0.14, 0.08, 0.0])
+    beard = rng.choice(BEARD_STYLES, p=[0.36, 0.24, 0.08, 0.12, 0.20]) if masculinity > 0.6 else "none"
+    lip = 0.55 * skin + np.array([0.20, 0.065, 0.060]) * (1.0 - 0.75 * melanin)
+    if masculinity < 0.4 and rng.random() < 0.45:
+        lip = 0.25 * lip + 0.75 * np.array([0.42, 0.05, 0.07]) * np.exp(rng.normal(0.0, [0.3, 0.5, 0.4]))
+    moles = tuple(
+        (float(rng.uniform(-0.95, 0.95)), float(rng.uniform(-1.2, 1.2)), float(rng.uniform(0.015, 0.034)))
+        for _ in range(int(rng.integers(0, 6)))
+    )
+    freckles = float(rng.uniform(0.3, 1.0)) if melanin < 0.45 and rng.random() < 0.3 else 0.0
+    return Person(
+        masculinity=masculinity,
+        age=age,
+        melanin=melanin,
+        skin=_colour(skin),
+        lip=_colour(lip),
+        hair=_colour(hair),
+        brow=_colour(brow),
+        iris=_colour(iris * np.exp(rng.normal(0.0, 0.2, 3))),
+        gloss=float(rng.uniform(0.35, 1.0)),
+        redness=float(rng.uniform(0.2, 1.0)),
+        head_width=vary(1.0 + 0.02 * masculinity, 0.045),
+        skull_height=vary(1.0, 0.035),
+        jaw_length=vary(1.0 + 0.04 * (masculinity - 0.5), 0.045),
+        jaw_power=vary(1.95 + 0.3 * masculinity, 0.15),
+        chin=(vary(0.25, 0.05), vary(0.10 + 0.05 * masculinity, 0.035)),
+        jaw_corner=vary(0.02 + 0.08 * masculinity, 0.04),
+        cheekbone=vary(0.06, 0.03),
+        fullness=vary(0.0, 0.5),
+        eye_spacing=vary(1.0, 0.045),
+        eye_size=(vary(0.31, 0.022), vary(0.145 - 0.02 * masculinity - 0.015 * age, 0.02)),
+        eye_cant=vary(0.05, 0.055),
+        eye_depth=vary(0.19, 0.04),
+        crease=float(rng.uniform(0.0, 1.0)),
+        brow_shape=(
+            vary(0.33 - 0.05 * masculinity, 0.035),
+            vary(0.050 + 0.030 * masculinity, 0.014),
+            vary(0.08 - 0.03 * masculinity, 0.03),
+            vary(0.04, 0.05),
+        ),
+        brow_density=float(rng.uniform(0.55, 1.0)),
+        nose_length=vary(1.0, 0.07),
+        nose_width=vary(0.94 + 0.22 * melanin + 0.1 * masculinity, 0.11),
+        nose_height=vary(1.0 - 0.15 * melanin, 0.13),
+        nose_bump=vary(0.02, 0.05),
+        nose_tip=vary(1.0, 0.13),
+        mouth_height=vary(0.67, 0.03),
+        mouth_width=vary(0.455, 0.035),
+        lips=(
+            max(0.05, vary(0.095 + 0.04 * melanin - 0.03 * age, 0.022)),
+            max(0.06, vary(0.125 + 0.04 * melanin - 0.03 * age, 0.024)),
+        ),
+        cupid=float(rng.uniform(0.0, 1.0)),
+        ear_size=vary(1.0 + 0.1 * age, 0.09),
+        ear_angle=float(rng.uniform(0.15, 0.6)),
+        asymmetry=(vary(0.0, 0.005), vary(0.0, 0.010), vary(0.0, 0.010)),
+        hair_style=str(style),
+        hair_volume=float(rng.uniform(0.6, 1.35)),
+        hair_line=vary(0.0 + 0.08 * age * masculinity, 0.05),
+        hair_part=float(rng.uniform(-1.0, 1.0)),
+        hair_grey=grey,
+        beard_style=str(beard),
+        beard_density=float(rng.uniform(0.5, 1.0)),
+        freckles=freckles,
+        moles=moles,
+        glasses_style=str(rng.choice(GLASSES_STYLES, p=[0.72, 0.09, 0.11, 0.08])),
+        glasses_colour=_colour(
+            np.array([0.015, 0.014, 0.014]) if rng.random() < 0.6 else _hue_colour(rng, 0.6, rng.uniform(0.05, 0.4))
+        ),
+        glasses_size=(float(rng.uniform(0.88, 1.12)), float(rng.uniform(0.018, 0.055))),
+        texture_offset=(float(rng.uniform(0.0, 200.0)), float(rng.uniform(0.0, 200.0))),
+    )
+
+
+def draw_shot(identity: int, picture: int, person: Person) -> Shot:
+    """How picture number `picture` >= 0 shows `person`, who must be `draw_person(identity)`."""
+    rng = generator(7002, identity, picture)
+    yaw = float(np.clip(rng.normal(0.0, 0.24), -0.62, 0.62))
+    happy = rng.random()
+    smile = float(rng.uniform(0.45, 1.0) if happy < 0.5 else rng.uniform(-0.3, 0.35))
+    jaw_open = 0.0
+    if rng.random() < 0.45:
+        jaw_open = float(rng.beta(1.4, 2.6)) if smile < 0.4 else float(rng.uniform(0.15, 0.55))
+    eyes = rng.uniform(0.82, 1.12) - 0.22 * max(smile, 0.0) * rng.random()
+    closing = rng.random()
+    if closing < 0.06:
+        eyes = 0.0
+    elif closing < 0.14:
+        eyes *= rng.uniform(0.3, 0.7)
+    right_eye = 0.0 if 0.14 <= closing < 0.16 else eyes * rng.uniform(0.96, 1.04)
+    side = rng.normal(0.0, 0.55) if rng.random() < 0.7 else rng.choice([-1.0, 1.0]) * rng.uniform(0.9, 1.45)
+    height = rng.uniform(0.0, 0.95)
+    light = np.array([np.sin(side) * np.cos(height), -np.sin(height), np.cos(side) * np.cos(height)])
+    warmth = rng.normal(0.0, 0.16)
+    strength = rng.uniform(1.1, 2.3)
+    ambient = rng.uniform(0.22, 0.75)
+    sky = ambient * (1.0 + rng.normal(0.0, 0.10, 3))
+    ground = ambient * rng.uniform(0.35, 0.85) * (1.0 + rng.normal(0.0, 0.10, 3))
+    backgrounds = [
+        _colour(_hue_colour(rng, rng.uniform(0.05, 0.7), np.exp(rng.uniform(np.log(0.03), np.log(0.75)))))
+        for _ in range(3)
+    ]
+    clothes = [
+        _colour(_hue_colour(rng, rng.uniform(0.0, 0.8), np.exp(rng.uniform(np.log(0.02), np.log(0.7)))))
+        for _ in range(2)
+    ]
+    brightness = float(np.dot(person.skin, [0.25, 0.6, 0.15]))
+    return Shot(
+        yaw=yaw,
+        pitch=float(np.clip(rng.normal(0.02, 0.11), -0.28, 0.28)),
+        smile=smile,
+        jaw_open=jaw_open,
+        pucker=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.07 and smile < 0.3 else 0.0,
+        eye_open=(float(eyes), float(right_eye)),
+        brow_raise=float(np.clip(rng.normal(0.05, 0.35), -0.5, 1.0)),
+        brow_knit=float(max(0.0, rng.normal(-0.3, 0.5))),
+        gaze=(float(np.clip(-0.5 * yaw + rng.normal(0.0, 0.16), -0.45, 0.45)), float(rng.normal(0.0, 0.07))),
+        light=(float(light[0]), float(light[1]), float(light[2])),
+        light_colour=_colour(0.62 * strength * np.array([1.0 + warmth, 1.0, 1.0 - warmth]) / 1.6),
+        rim=float(rng.uniform(0.2, 1.0)) if rng.random() < 0.35 else 0.0,
+        rim_side=float(rng.choice([-1.0, 1.0])),
+        sky=_colour(sky),
+        ground=_colour(ground),
+        exposure=float((0.33 / brightness) ** 0.45 * np.exp(rng.normal(0.0, 0.14))),
+        background=str(rng.choice(BACKGROUNDS)),
+        background_colours=(backgrounds[0], backgrounds[1], backgrounds[2]),
+        background_seed=int(rng.integers(0, 2**31)),
+        clothes_style=str(rng.choice(CLOTHES_STYLES)),
+        clothes_colours=(clothes[0], clothes[1]),
+        clothes_pattern=float(rng.uniform(2.0, 9.0)) if rng.random() < 0.4 else 0.0,
+        body_yaw=float(0.5 * yaw + rng.normal(0.0, 0.12)),
+        wears_glasses=bool(person.glasses_style != "none" and rng.random() < 0.9),
+        framing=(
+            float(np.clip(rng.normal(0.0, 0.022), -0.05, 0.05)),
+            float(np.clip(rng.normal(0.0, 0.03), -0.08, 0.08)),
+            float(np.clip(rng.normal(0.0, 0.008), -0.02, 0.02)),
+            float(np.clip(rng.normal(0.0, 0.008), -0.02, 0.02)),
+        ),
+    )
