@@ -1,8 +1,8 @@
 """The built-in data set: faces drawn by arithmetic, so that everything can be trained and tested without any download.
 
-A face is a pure function of (identity, picture, size). The identity fixes the person, the picture fixes pose, expression,
-light and surroundings, the size only the sampling of the same scene. Faces are framed as in FFHQ (Karras et al. 2019,
-arXiv:1812.04948, appendix A): eyes and mouth determine the crop, to which a small jitter is added.
+A face is a pure function of (identity, picture, size). The identity fixes the person, the picture fixes pose,
+expression, light and surroundings, the size only the sampling of the same scene. Faces are framed as in FFHQ (Karras et
+al. 2019, arXiv:1812.04948): eyes and mouth determine the crop, to which a small jitter is added.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rethink_fr.data.face_renderer import FaceRenderer, View, head_rotation, project
-from rethink_fr.data.face_shape import LANDMARK_NAMES, HeadSurface, landmark_points, lay_out
+from rethink_fr.data.face_layout import lay_out
+from rethink_fr.data.face_renderer import FaceRenderer
+from rethink_fr.data.face_scene import View, head_rotation, project
+from rethink_fr.data.face_shape import LANDMARK_NAMES, HeadSurface, landmark_points
 from rethink_fr.data.face_traits import Shot, draw_person, draw_shot
 
 __all__ = ["LANDMARK_NAMES", "DrawnFace", "draw_face"]
@@ -25,9 +27,10 @@ class DrawnFace:
     """One drawn face.
 
     Landmarks are (x, y) in pixels, x to the right, y down, from the picture's top left corner: the centre of the pixel
-    in column c and row r is (c + 0.5, r + 0.5), so landmarks scale exactly with the size. They are projections of the
-    points that the renderer draws, in the order of `LANDMARK_NAMES`; "left" and "right" are as seen in the picture.
-    Hair, glasses or the head itself may hide them.
+    in column c and row r is (c + 0.5, r + 0.5). They scale with the size: exactly up to 128 pixels and exactly above,
+    from the one range to the other to a fraction of a pixel, because above the head's surface is sampled more finely.
+    They are projections of the points that the renderer draws, in the order of `LANDMARK_NAMES`; "left" and "right" are
+    as seen in the picture. Hair, glasses or the head itself may hide them.
     """
 
     image: np.ndarray  # uint8 [size, size, 3], RGB
@@ -46,7 +49,9 @@ def draw_face(identity: int, picture: int, size: int) -> DrawnFace:
         ValueError: if a number is out of range.
     """
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise ValueError(f"draw_face: size is {size}, expected {MIN_SIZE}..{MAX_SIZE} pixels. Common sizes are 64 to 512.")
+        raise ValueError(
+            f"draw_face: size is {size}, expected {MIN_SIZE}..{MAX_SIZE} pixels. Common sizes are 64 to 512."
+        )
     if identity < 0 or picture < 0:
         raise ValueError(f"draw_face: identity {identity}, picture {picture}; expected both to be 0 or more.")
     person = draw_person(identity)
@@ -57,7 +62,7 @@ def draw_face(identity: int, picture: int, size: int) -> DrawnFace:
     plane = project(landmark_points(surface, layout, shot), rotation)
     view = _frame(plane, rotation, shot)
     landmarks = np.linalg.solve(view.matrix, plane - view.corner[:, None]) * size
-    image = FaceRenderer(person, shot, layout, surface, view).render(size)
+    image = FaceRenderer(person, shot, layout, surface, view, size).render()
     return DrawnFace(image, landmarks.T.astype(np.float32), identity)
 
 
@@ -74,5 +79,5 @@ def _frame(plane: np.ndarray, rotation: np.ndarray, shot: Shot) -> View:
     direction = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ direction
     right = direction * (2.0 * half * np.exp(log_scale))
     down = np.array([-right[1], right[0]])
-    centre = eyes + 0.1 * eye_to_mouth + shift_x * right + shift_y * down
+    centre = eyes + 0.115 * eye_to_mouth + shift_x * right + shift_y * down
     return View(rotation, centre - 0.5 * (right + down), np.stack([right, down], axis=1))

@@ -2,21 +2,20 @@
 
 Head frame: origin in the middle of the head at the height between eyes and mouth; x to the image's right, y down, z out
 of the face; the eyes are about 1.22 units apart. The surface is star-shaped, `radius(direction)`, and directions are
-charted stereographically about +z: `u = x / (|p| + z)`, `v = y / (|p| + z)`. Features are laid out in `(s, t) = 3 (u, v)`,
-which is close to the frontal `(x, y)`; being a chart of the surface, it moves the paint with the pose.
+charted stereographically about +z: `u = x / (|p| + z)`, `v = y / (|p| + z)`. Features are laid out in `(s, t) =
+3 (u, v)`, which is close to the frontal `(x, y)`; being a chart of the surface, it moves the paint with the pose.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import List, Tuple
 
 import numpy as np
 from scipy import ndimage
 
+from rethink_fr.data.face_layout import BROW_LENGTH, BROW_START, EYE_RISE, Layout
+from rethink_fr.data.face_noise import Vector, bilinear, norm
 from rethink_fr.data.face_traits import Person, Shot
-
-Vector = np.ndarray  # float32 [N] unless said otherwise
 
 CHART_SCALE = 3.0
 EYEBALL_RADIUS = 0.255
@@ -36,100 +35,6 @@ LANDMARK_NAMES: Tuple[str, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Chart positions of the features of one person in one picture; eyes and brows are listed image left first."""
-
-    eye_s: Tuple[float, float]
-    eye_t: Tuple[float, float]
-    eye_half_width: float
-    eye_cant: float
-    lid_up: Tuple[float, float]  # heights of the upper and lower lid's arcs over the line of the corners
-    lid_low: Tuple[float, float]
-    lid_full: float  # height of the upper arc of the open eye: where the fold of the lid lies
-    brow_t: Tuple[float, float]
-    brow_arch: float
-    brow_slope: float
-    brow_knit: float
-    nose_tip_t: float
-    nose_half_width: float
-    mouth_t: float
-    mouth_half_width: float
-    mouth_lift: float
-    mouth_tilt: float
-    lip_up: float
-    lip_low: float
-    cupid: float
-    gap_up: float
-    gap_low: float
-    chin_t: float
-
-    def lids(self, eye: int, outward: Vector) -> Tuple[Vector, Vector]:
-        """t of the upper and lower lid's edge at `outward`: -1 inner corner, 1 outer corner."""
-        arc = np.maximum(1.0 - outward * outward, 0.0)
-        base = self.eye_t[eye] - self.eye_cant * self.eye_half_width * outward
-        return base - self.lid_up[eye] * arc * (1.06 - 0.16 * outward), base + self.lid_low[eye] * arc * (
-            1 + 0.2 * outward
-        )
-
-    def brow(self, eye: int, along: Vector) -> Vector:
-        """t of the brow's middle line at `along`: 0 inner end, 1 outer end."""
-        arch = 4.0 * along * (1.0 - along) + 0.5 * along * along * (1.0 - along)
-        inner = self.brow_knit * np.maximum(1.0 - 2.0 * along, 0.0)
-        return self.brow_t[eye] - self.brow_arch * arch - self.brow_slope * (along - 0.5) + 0.07 * along**3 + inner
-
-    def mouth(self, across: Vector) -> Tuple[Vector, Vector, Vector, Vector]:
-        """t of: top of the upper lip, its lower edge, the lower lip's edge, its bottom; `across` is -1..1."""
-        square = np.minimum(across * across, 1.0)
-        arc = 1.0 - square
-        line = self.mouth_t - self.mouth_lift * square + self.mouth_tilt * across + 0.012 * np.cos(9.0 * across) * arc
-        dip = 1.0 - 0.30 * self.cupid * np.exp(-((across / 0.13) ** 2))
-        upper, lower = line - self.gap_up * arc, line + self.gap_low * arc
-        return (
-            upper - self.lip_up * arc * dip * (1.0 - 0.2 * square),
-            upper,
-            lower,
-            lower + self.lip_low * arc * (1.0 + 0.3 * square),
-        )
-
-
-def lay_out(person: Person, shot: Shot) -> Layout:
-    """Positions of this person's features under this picture's expression."""
-    smile, jaw = shot.smile, shot.jaw_open
-    happy = max(smile, 0.0)
-    half, opening = person.eye_size
-    opened = tuple(min(value, 1.25) for value in shot.eye_open)
-    eye_t = -0.61
-    brow_t = eye_t - person.brow_shape[0] - 0.085 * shot.brow_raise
-    mouth_t = person.mouth_height + 0.04 * jaw
-    up, low = person.lips
-    return Layout(
-        eye_s=(-0.64 * person.eye_spacing, 0.64 * person.eye_spacing),
-        eye_t=(eye_t + person.asymmetry[0], eye_t - person.asymmetry[0]),
-        eye_half_width=half,
-        eye_cant=person.eye_cant,
-        lid_up=(-0.066 + (opening + 0.066) * opened[0], -0.066 + (opening + 0.066) * opened[1]),
-        lid_low=(0.065 - 0.02 * happy, 0.065 - 0.02 * happy),
-        lid_full=opening,
-        brow_t=(brow_t + person.asymmetry[1], brow_t - person.asymmetry[1]),
-        brow_arch=person.brow_shape[2],
-        brow_slope=person.brow_shape[3],
-        brow_knit=0.06 * min(shot.brow_knit, 1.0),
-        nose_tip_t=0.13 * person.nose_length,
-        nose_half_width=0.235 * person.nose_width * (1.0 + 0.08 * happy),
-        mouth_t=mouth_t,
-        mouth_half_width=person.mouth_width * (1.0 + 0.20 * smile - 0.08 * jaw - 0.3 * shot.pucker),
-        mouth_lift=0.11 * smile,
-        mouth_tilt=person.asymmetry[2],
-        lip_up=up * (1.0 - 0.22 * happy + 0.4 * shot.pucker),
-        lip_low=low * (1.0 - 0.15 * happy + 0.4 * shot.pucker),
-        cupid=person.cupid * (1.0 - 0.5 * happy),
-        gap_up=0.055 * min(jaw * 3.0, 1.0) * (0.4 + happy),
-        gap_low=0.36 * jaw,
-        chin_t=1.36 * person.jaw_length + 0.24 * jaw,
-    )
-
-
 def _bumps(person: Person, shot: Shot, layout: Layout) -> np.ndarray:
     """float32 [K, 5]: s, t, sigma s, sigma t, height of every Gaussian that makes the relief of the face."""
     happy, nose_t, nose_w = max(shot.smile, 0.0), layout.nose_tip_t, layout.nose_half_width
@@ -137,10 +42,10 @@ def _bumps(person: Person, shot: Shot, layout: Layout) -> np.ndarray:
     age, full = person.age, person.fullness
     middle = [
         (0.0, -0.50, 0.10, 0.14, 0.07 * tall),
-        (0.0, -0.28, 0.10, 0.13, (0.12 + person.nose_bump) * tall),
-        (0.0, -0.08, 0.115, 0.12, 0.20 * tall),
-        (0.0, nose_t - 0.02, 0.13 * person.nose_tip, 0.105, 0.30 * tall),
-        (0.0, nose_t + 0.20, 0.16, 0.06, -0.05),
+        (0.0, -0.28, 0.11, 0.14, (0.12 + person.nose_bump) * tall),
+        (0.0, -0.08, 0.12, 0.13, 0.17 * tall),
+        (0.0, nose_t - 0.01, 0.12 * person.nose_tip, 0.10, 0.27 * tall),
+        (0.0, nose_t + 0.21, 0.15, 0.06, -0.03),
         (0.0, 0.46, 0.028, 0.07, -0.025),
         (0.0, mouth_t - 0.05, 0.40, 0.26, 0.09),
         (0.0, mouth_t - layout.gap_up - 0.6 * layout.lip_up, 0.55 * corner, 0.045, 0.045),
@@ -156,16 +61,16 @@ def _bumps(person: Person, shot: Shot, layout: Layout) -> np.ndarray:
         (0.30, -0.52, 0.10, 0.13, -0.10),
         (0.52, layout.brow_t[0] - 0.01, 0.30, 0.085, 0.035 + 0.06 * person.masculinity),
         (0.64 * person.eye_spacing, -0.60, 0.17, 0.115, 0.085),
-        (nose_w * 0.80, nose_t + 0.045, 0.075, 0.075, 0.12),
-        (nose_w * 1.45, nose_t + 0.04, 0.07, 0.10, -0.05),
+        (nose_w * 0.80, nose_t + 0.05, 0.065, 0.065, 0.10),
+        (nose_w * 1.45, nose_t + 0.04, 0.07, 0.10, -0.025),
         (0.085 * person.nose_width, nose_t + 0.105, 0.05, 0.035, -0.05),
         (0.88, -0.22, 0.26, 0.17, person.cheekbone),
         (0.70, 0.15 - 0.08 * happy, 0.22, 0.20, 0.05 + 0.08 * happy + 0.03 * full),
-        (1.05, 0.55, 0.30, 0.32, -0.03 + 0.07 * full),
+        (1.05, 0.55, 0.30, 0.32, -0.03 + 0.05 * full),
         (1.45, 0.85, 0.32, 0.28, person.jaw_corner),
-        (1.40, -1.05, 0.30, 0.35, -0.06),
+        (1.40, -1.05, 0.30, 0.35, -0.03),
         (corner + 0.03, mouth_t - layout.mouth_lift, 0.06, 0.07, -0.035 - 0.02 * happy),
-        (corner + 0.22, mouth_t + 0.08, 0.16, 0.20, 0.02 + 0.05 * happy + 0.03 * age),
+        (corner + 0.22, mouth_t + 0.08, 0.16, 0.20, 0.01 + 0.035 * happy + 0.03 * age),
         (0.60, -0.40, 0.20, 0.045, 0.01 + 0.03 * age),
         (0.58, -0.30, 0.20, 0.035, -0.01 - 0.03 * age),
         (0.30, mouth_t + 0.35, 0.08, 0.14, -0.03 * age),
@@ -173,7 +78,7 @@ def _bumps(person: Person, shot: Shot, layout: Layout) -> np.ndarray:
     fold = 0.012 + 0.022 * age + 0.022 * happy
     for step in np.linspace(0.0, 1.0, 5):
         mirrored.append(
-            (nose_w * 1.35 + (corner + 0.10 - nose_w * 1.35) * step**1.3, 0.14 + 0.46 * step, 0.04, 0.06, -fold)
+            (nose_w * 1.35 + (corner + 0.10 - nose_w * 1.35) * step**1.3, 0.14 + 0.46 * step, 0.045, 0.085, -0.8 * fold)
         )
     both = [(sign * s, *rest) for s, *rest in mirrored for sign in (-1.0, 1.0)]
     return np.array(middle + both, np.float32)
@@ -200,8 +105,8 @@ def hair_reach(person: Person, nx: Vector, ny: Vector, nz: Vector) -> Vector:
 
 def hair_thickness(person: Person) -> float:
     """Height of the hair over the skull far from its edge, head units."""
-    base = {"bald": 0.0, "buzz": 0.03, "receding": 0.10, "short": 0.20, "parted": 0.24, "curly": 0.42, "wavy": 0.30}
-    return base.get(person.hair_style, 0.23) * (0.5 + 0.5 * person.hair_volume)
+    base = {"bald": 0.0, "buzz": 0.03, "receding": 0.10, "short": 0.27, "parted": 0.34, "curly": 0.50, "wavy": 0.42}
+    return base.get(person.hair_style, 0.32) * (0.5 + 0.5 * person.hair_volume)
 
 
 class HeadSurface:
@@ -229,7 +134,7 @@ class HeadSurface:
         thickness = hair_thickness(person)
         total = skin
         if thickness > 0.0:
-            depth = np.clip(hair_reach(person, nx, ny, nz) / 0.40 + 0.05, 0.0, 1.0)
+            depth = np.clip((hair_reach(person, nx, ny, nz) - 0.05) / 0.40, 0.0, 1.0)
             lump = 1.0 + 0.10 * np.sin(5.0 * nx + 7.0 * ny + person.texture_offset[0]) * np.cos(6.0 * nx - 4.0 * nz)
             top = 0.75 + 0.25 * np.clip(-ny, 0.0, 1.0)
             total = skin + thickness * depth * (2.0 - depth) * lump * top
@@ -239,6 +144,7 @@ class HeadSurface:
         cavity = ndimage.uniform_filter(self.skin, max(3, resolution // 24)) - self.skin
         self._channels = tuple(np.ascontiguousarray(x, np.float32).ravel() for x in (slope_u, slope_v, cavity))
         self._flat_total = self.total.ravel()
+        self._flat_skin = self.skin.ravel().astype(np.float64)
         self.reach = float(self.total.max())
 
     @staticmethod
@@ -247,17 +153,17 @@ class HeadSurface:
         lower = np.clip(ny / 0.7 + 0.5, 0.0, 1.0)
         lower = lower * lower * (3.0 - 2.0 * lower)
         half_width = np.float32(1.37 * person.head_width * (1.0 + 0.03 * person.fullness))
-        chin = 1.60 * person.jaw_length + 0.22 * (layout.chin_t / 1.36 - person.jaw_length)
+        chin = 1.70 * person.jaw_length + 0.22 * (layout.chin_t / 1.36 - person.jaw_length)
         skull = 2.42 * person.skull_height
         half_height = skull + (chin - skull) * lower
-        power = 2.5 + (person.jaw_power - 2.5) * lower
+        power = 2.35 + (person.jaw_power - 2.35) * lower
         outer = 2.3 + 0.2 * lower
         half_depth = np.where(nz > 0, np.float32(1.60), np.float32(1.75))
         flat = (np.abs(nx) / half_width + 1e-6) ** power + (np.abs(ny) / half_height + 1e-6) ** power
         return (flat ** (outer / power) + np.abs(nz / half_depth) ** outer) ** (-1.0 / outer)
 
     def _corners(self, u: Vector, v: Vector) -> Tuple[np.ndarray, Vector, Vector]:
-        """Index of the upper left of the four table samples around chart positions, and the weights of right and lower."""
+        """Index of the upper left of the four samples around chart positions, and the weights of right and lower."""
         half, last = 0.5 * (self.resolution - 1), self.resolution - 1.001
         column = np.abs(u)
         column += 1.0
@@ -278,21 +184,7 @@ class HeadSurface:
         return whole_row, column, row
 
     def _bilinear(self, flat: np.ndarray, corners: Tuple[np.ndarray, Vector, Vector]) -> Vector:
-        index, right, below = corners
-        top = flat.take(index)
-        side = flat[1:].take(index)
-        side -= top
-        side *= right
-        top += side
-        bottom = flat[self.resolution :].take(index)
-        side = flat[self.resolution + 1 :].take(index)
-        side -= bottom
-        side *= right
-        bottom += side
-        bottom -= top
-        bottom *= below
-        top += bottom
-        return top
+        return bilinear(flat, self.resolution, *corners)
 
     def clearance(self, x: Vector, y: Vector, z: Vector) -> Vector:
         """Radial distance of points to the surface with hair, negative inside."""
@@ -301,17 +193,20 @@ class HeadSurface:
         return length - self._bilinear(self._flat_total, self._corners(x * over, y * over))
 
     def cast(
-        self, origin: np.ndarray, rays: Tuple[Vector, Vector, Vector], start: Vector, steps: int
+        self, origin: np.ndarray, rays: np.ndarray, start: Vector, steps: int, settle: bool
     ) -> Tuple[Vector, Vector]:
-        """March from `origin + start * ray` to the surface; returns distances and the clearance left there."""
+        """March from `origin + start * ray` to the surface; returns distances and the clearance left there.
+
+        `settle` goes on with the rays that have not arrived after `steps`: those that graze something on their way.
+        """
         distance = start.copy()
         dx, dy, dz = rays
         gap = start
         for _ in range(steps):
             gap = self.clearance(origin[0] + dx * distance, origin[1] + dy * distance, origin[2] + dz * distance)
             distance += 0.8 * gap
-        late = np.flatnonzero(np.abs(gap) > 0.01)
-        if late.size:  # rays that graze something before they arrive, or never do
+        late = np.flatnonzero(np.abs(gap) > 0.01) if settle else np.empty(0, np.intp)
+        if late.size:
             dx, dy, dz, far = dx[late], dy[late], dz[late], distance[late]
             for _ in range(2 * steps):
                 left = self.clearance(origin[0] + dx * far, origin[1] + dy * far, origin[2] + dz * far)
@@ -319,8 +214,9 @@ class HeadSurface:
             distance[late], gap[late] = far, left
         return distance, gap
 
-    def describe(self, x: Vector, y: Vector, z: Vector) -> Tuple[Vector, Vector, np.ndarray, Vector]:
-        """Of surface points: chart u and v, unit normals [3, N], and how far they lie in a cavity (head units)."""
+    def describe(self, position: np.ndarray) -> Tuple[Vector, Vector, np.ndarray, Vector]:
+        """Of surface points [3, N]: chart u and v, unit normals [3, N], how far they lie in a cavity (head units)."""
+        x, y, z = position
         length = np.sqrt(x * x + y * y + z * z)
         over = 1.0 / np.maximum(length + z, 1e-3)
         u, v = x * over, y * over
@@ -335,20 +231,20 @@ class HeadSurface:
                 z * inverse * (1.0 + pull) + pull,
             ]
         )
-        normal /= np.sqrt(np.sum(normal * normal, axis=0))
+        normal /= norm(normal)
         return u, v, normal, cavity
 
     def point(self, s: np.ndarray, t: np.ndarray) -> np.ndarray:
         """float64 [3, N]: the skin's points at chart positions, bilinear in the table as the rays see it."""
         u, v = np.asarray(s, np.float64) / CHART_SCALE, np.asarray(t, np.float64) / CHART_SCALE
-        radius = self._bilinear(self.skin.ravel().astype(np.float64), self._corners(u, v))
+        radius = self._bilinear(self._flat_skin, self._corners(u, v))
         square = u * u + v * v
         return radius * np.stack([2.0 * u, 2.0 * v, 1.0 - square]) / (1.0 + square)
 
 
 def eyeball(surface: HeadSurface, layout: Layout, eye: int) -> np.ndarray:
     """float64 [3]: centre of an eyeball whose front lies just behind the lids."""
-    front = surface.point(np.array([layout.eye_s[eye]]), np.array([layout.eye_t[eye]]))[:, 0]
+    front = surface.point(np.array([layout.eye_s[eye]]), np.array([layout.eye_t[eye] - EYE_RISE]))[:, 0]
     inward = 0.03 * (1.0 if eye == 0 else -1.0)
     return front + np.array([inward, 0.0, 0.0]) - np.array([0.0, 0.0, EYEBALL_RADIUS - 0.02])
 
@@ -364,7 +260,7 @@ def landmark_points(surface: HeadSurface, layout: Layout, shot: Shot) -> np.ndar
     one = np.ones(1)
     chart: List[Tuple[float, float]] = []
 
-    def add(s: float, t: "np.ndarray | float") -> None:
+    def add(s: float, t: np.ndarray | float) -> None:
         chart.append((s, float(np.ravel(t)[0])))
 
     def eye_points(eye: int, names: str) -> None:
@@ -375,7 +271,7 @@ def landmark_points(surface: HeadSurface, layout: Layout, shot: Shot) -> np.ndar
             add(layout.eye_s[eye] + outer * outward * layout.eye_half_width, lower if name == "l" else upper)
 
     for eye in (0, 1):
-        add(layout.eye_s[eye], layout.eye_t[eye])
+        add(layout.eye_s[eye], layout.eye_t[eye] - EYE_RISE)
     add(0.0, layout.nose_tip_t)
     width = layout.mouth_half_width
     for across in (-1.0, 1.0):
@@ -406,7 +302,3 @@ def landmark_points(surface: HeadSurface, layout: Layout, shot: Shot) -> np.ndar
     gaze = gaze_direction(shot)
     pupils = np.stack([eyeball(surface, layout, eye) + EYEBALL_RADIUS * gaze for eye in (0, 1)], axis=1)
     return np.concatenate([skin, pupils], axis=1)
-
-
-BROW_START = 0.24
-BROW_LENGTH = 0.86

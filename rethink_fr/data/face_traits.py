@@ -7,6 +7,7 @@ lengths are in head units, where an eye is about 0.63 units from the middle of t
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Sequence, Tuple
 
@@ -69,7 +70,7 @@ class Person:
     crease: float  # 0 = no visible fold of the upper lid
     brow_shape: Tuple[float, float, float, float]  # height, thickness, arch, slope
     brow_density: float
-    nose_length: float
+    nose_length: float  # added to the mean, head units
     nose_width: float
     nose_height: float
     nose_bump: float  # of the bridge
@@ -149,6 +150,7 @@ def generator(*seeds: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seeds)))
 
 
+@functools.lru_cache(maxsize=4096)
 def draw_person(identity: int) -> Person:
     """The person with this number, `identity` >= 0."""
     rng = generator(7001, identity)
@@ -165,19 +167,19 @@ def draw_person(identity: int) -> Person:
     kind = int(np.clip(rng.integers(0, 2) if dark > 0.5 else rng.integers(0, 7 if dark < 0.3 else 4), 0, 6))
     hair = np.array(_NATURAL_HAIR[kind]) * np.exp(rng.normal(0.0, 0.18))
     grey = float(np.clip((age - 0.5) * 3.0 + rng.normal(0.0, 0.3), 0.0, 1.0)) if age > 0.42 else 0.0
-    brow = hair * 0.55 * (1.0 - 0.5 * grey) + 0.11 * grey
+    brow = hair * (0.42 if hair.sum() > 0.1 else 0.8) * (1.0 - 0.5 * grey) + 0.09 * grey
     hair = hair * (1.0 - grey) + np.array([0.50, 0.48, 0.46]) * rng.uniform(0.5, 1.15) * grey
     if rng.random() < 0.04:
         hair = _hue_colour(rng, 0.8, 0.25)
     iris = np.array(_IRIS[int(rng.integers(0, 2) if dark > 0.45 else rng.integers(0, 6))])
     if male:
-        style = rng.choice(HAIR_STYLES, p=[0.10, 0.14, 0.24, 0.17, 0.12, 0.04, 0.0, 0.04, 0.03, 0.06, 0.06 + 0.0])
+        style = rng.choice(HAIR_STYLES, p=[0.10, 0.14, 0.24, 0.17, 0.12, 0.04, 0.0, 0.04, 0.03, 0.06, 0.06])
         if age > 0.6 and rng.random() < 0.35:
             style = "receding"
     else:
         style = rng.choice(HAIR_STYLES, p=[0.01, 0.03, 0.06, 0.05, 0.15, 0.15, 0.15, 0.18, 0.14, 0.08, 0.0])
     beard = rng.choice(BEARD_STYLES, p=[0.36, 0.24, 0.08, 0.12, 0.20]) if masculinity > 0.6 else "none"
-    lip = 0.55 * skin + np.array([0.20, 0.065, 0.060]) * (1.0 - 0.75 * melanin)
+    lip = 0.50 * skin + np.array([0.13, 0.015, 0.025]) * (1.0 - 0.6 * melanin)
     if masculinity < 0.4 and rng.random() < 0.45:
         lip = 0.25 * lip + 0.75 * np.array([0.42, 0.05, 0.07]) * np.exp(rng.normal(0.0, [0.3, 0.5, 0.4]))
     moles = tuple(
@@ -193,19 +195,19 @@ def draw_person(identity: int) -> Person:
         lip=_colour(lip),
         hair=_colour(hair),
         brow=_colour(brow),
-        iris=_colour(iris * np.exp(rng.normal(0.0, 0.2, 3))),
+        iris=_colour(iris * np.exp(rng.normal(0.0, 0.2) + rng.normal(0.0, 0.06, 3))),
         gloss=float(rng.uniform(0.35, 1.0)),
         redness=float(rng.uniform(0.2, 1.0)),
         head_width=vary(1.0 + 0.02 * masculinity, 0.045),
         skull_height=vary(1.0, 0.035),
         jaw_length=vary(1.0 + 0.04 * (masculinity - 0.5), 0.045),
-        jaw_power=vary(1.95 + 0.3 * masculinity, 0.15),
+        jaw_power=vary(1.72 + 0.26 * masculinity, 0.13),
         chin=(vary(0.25, 0.05), vary(0.10 + 0.05 * masculinity, 0.035)),
         jaw_corner=vary(0.02 + 0.08 * masculinity, 0.04),
         cheekbone=vary(0.06, 0.03),
         fullness=vary(0.0, 0.5),
         eye_spacing=vary(1.0, 0.045),
-        eye_size=(vary(0.31, 0.022), vary(0.145 - 0.02 * masculinity - 0.015 * age, 0.02)),
+        eye_size=(vary(0.31, 0.022), vary(0.125 - 0.018 * masculinity - 0.015 * age, 0.017)),
         eye_cant=vary(0.05, 0.055),
         eye_depth=vary(0.19, 0.04),
         crease=float(rng.uniform(0.0, 1.0)),
@@ -216,13 +218,13 @@ def draw_person(identity: int) -> Person:
             vary(0.04, 0.05),
         ),
         brow_density=float(rng.uniform(0.55, 1.0)),
-        nose_length=vary(1.0, 0.07),
-        nose_width=vary(0.94 + 0.22 * melanin + 0.1 * masculinity, 0.11),
+        nose_length=vary(0.0, 0.035),
+        nose_width=vary(0.92 + 0.22 * melanin + 0.1 * masculinity, 0.13),
         nose_height=vary(1.0 - 0.15 * melanin, 0.13),
-        nose_bump=vary(0.02, 0.05),
-        nose_tip=vary(1.0, 0.13),
-        mouth_height=vary(0.67, 0.03),
-        mouth_width=vary(0.455, 0.035),
+        nose_bump=vary(0.02, 0.06),
+        nose_tip=vary(1.0, 0.17),
+        mouth_height=vary(0.65, 0.03),
+        mouth_width=vary(0.495, 0.04),
         lips=(
             max(0.05, vary(0.095 + 0.04 * melanin - 0.03 * age, 0.022)),
             max(0.06, vary(0.125 + 0.04 * melanin - 0.03 * age, 0.024)),
@@ -233,7 +235,7 @@ def draw_person(identity: int) -> Person:
         asymmetry=(vary(0.0, 0.005), vary(0.0, 0.010), vary(0.0, 0.010)),
         hair_style=str(style),
         hair_volume=float(rng.uniform(0.6, 1.35)),
-        hair_line=vary(0.0 + 0.08 * age * masculinity, 0.05),
+        hair_line=vary(0.08 * age * masculinity, 0.05),
         hair_part=float(rng.uniform(-1.0, 1.0)),
         hair_grey=grey,
         beard_style=str(beard),
@@ -244,7 +246,7 @@ def draw_person(identity: int) -> Person:
         glasses_colour=_colour(
             np.array([0.015, 0.014, 0.014]) if rng.random() < 0.6 else _hue_colour(rng, 0.6, rng.uniform(0.05, 0.4))
         ),
-        glasses_size=(float(rng.uniform(0.88, 1.12)), float(rng.uniform(0.018, 0.055))),
+        glasses_size=(float(rng.uniform(0.88, 1.12)), float(rng.uniform(0.022, 0.06))),
         texture_offset=(float(rng.uniform(0.0, 200.0)), float(rng.uniform(0.0, 200.0))),
     )
 
@@ -270,7 +272,7 @@ def draw_shot(identity: int, picture: int, person: Person) -> Shot:
     light = np.array([np.sin(side) * np.cos(height), -np.sin(height), np.cos(side) * np.cos(height)])
     warmth = rng.normal(0.0, 0.16)
     strength = rng.uniform(1.1, 2.3)
-    ambient = rng.uniform(0.22, 0.75)
+    ambient = rng.uniform(0.12, 0.55)
     sky = ambient * (1.0 + rng.normal(0.0, 0.10, 3))
     ground = ambient * rng.uniform(0.35, 0.85) * (1.0 + rng.normal(0.0, 0.10, 3))
     backgrounds = [
@@ -281,7 +283,9 @@ def draw_shot(identity: int, picture: int, person: Person) -> Shot:
         _colour(_hue_colour(rng, rng.uniform(0.0, 0.8), np.exp(rng.uniform(np.log(0.02), np.log(0.7)))))
         for _ in range(2)
     ]
+    # The photographer meters for the light, and partly for the skin.
     brightness = float(np.dot(person.skin, [0.25, 0.6, 0.15]))
+    metered = 1.3 * strength * (0.35 + 0.65 * max(float(light[2]), 0.0)) + 0.8 * ambient
     return Shot(
         yaw=yaw,
         pitch=float(np.clip(rng.normal(0.02, 0.11), -0.28, 0.28)),
@@ -298,7 +302,7 @@ def draw_shot(identity: int, picture: int, person: Person) -> Shot:
         rim_side=float(rng.choice([-1.0, 1.0])),
         sky=_colour(sky),
         ground=_colour(ground),
-        exposure=float((0.33 / brightness) ** 0.45 * np.exp(rng.normal(0.0, 0.14))),
+        exposure=float((0.28 / brightness) ** 0.5 * (2.2 / metered) ** 0.7 * np.exp(rng.normal(0.0, 0.14))),
         background=str(rng.choice(BACKGROUNDS)),
         background_colours=(backgrounds[0], backgrounds[1], backgrounds[2]),
         background_seed=int(rng.integers(0, 2**31)),

@@ -64,12 +64,12 @@ class Checkpoints:
                     f"{newest}: this checkpoint cannot be continued ({_first_line(error)}); delete its files to go back "
                     "to the one before, or choose another --output"
                 ) from None
-            self.saved_step = int(self._step)
-        return int(self._step)
+            self.saved_step = int(self._step.numpy())
+        return int(self._step.numpy())
 
     def save(self) -> None:
         """Write a checkpoint named after the step, unless this step has been saved already."""
-        step = int(self._step)
+        step = int(self._step.numpy())
         if step != self.saved_step:
             self._manager.save(checkpoint_number=step)
             self.saved_step = step

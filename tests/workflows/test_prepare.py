@@ -1,0 +1,156 @@
+"""Images to records and back: lossless, complete or absent, never over something else."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rethink_fr.data.image_files import square_resize, write_image
+from rethink_fr.data.sources import open_source
+from rethink_fr.workflows import prepare as prepare_module
+from rethink_fr.workflows.prepare import prepare
+
+
+def pictures(count, side=24):
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def originals(tmp_path):
+    for number, image in enumerate(pictures(7)):
+        write_image(tmp_path / "in" / "ü 顔" / f"{number}.png", image)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
+    return tmp_path / "in"
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_prepared_images_are_the_originals_resized(originals, tmp_path):
+    report = prepare(originals, tmp_path / "out", size=16, shard_size=3, progress=False)
+    assert (report.written, report.shards, report.enlarged, report.unchanged) == (7, 3, 0, False)
+    assert [name for name, _ in report.unreadable] == ["broken.jpg"]
+    source = open_source(tmp_path / "out", 16)
+    assert source.unreadable == list(report.unreadable)
+    for number, image in enumerate(pictures(7)):
+        np.testing.assert_array_equal(source.read(number), square_resize(image, 16))
+    assert sorted(os.listdir(tmp_path)) == ["in", "out"]
+
+
+def test_tensorflow_reads_the_shards_and_the_manifest_describes_them(originals, tmp_path):
+    prepare(originals, tmp_path / "out", size=16, shard_size=4, progress=False)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["version"] == 1 and manifest["resolution"] == 16 and manifest["records"] == 7
+    names = []
+    for shard in manifest["shards"]:
+        data = (tmp_path / "out" / shard["name"]).read_bytes()
+        assert shard["bytes"] == len(data)
+        assert shard["sha256"] == hashlib.sha256(data).hexdigest()
+        examples = list(tf.data.TFRecordDataset(str(tmp_path / "out" / shard["name"])))
+        assert len(examples) == shard["records"] == len(shard["offsets"])
+        for example in examples:
+            feature = tf.train.Example.FromString(example.numpy()).features.feature
+            assert tf.io.decode_png(feature["image/encoded"].bytes_list.value[0]).shape == (16, 16, 3)
+            names.append(feature["image/name"].bytes_list.value[0].decode())
+    assert names == [f"ü 顔/{number}.png" for number in range(7)]
+
+
+def test_training_smaller_is_allowed_and_larger_is_not(originals, tmp_path):
+    prepare(originals, tmp_path / "out", size=16, progress=False)
+    assert open_source(tmp_path / "out", 8).read(0).shape == (8, 8, 3)
+    with pytest.raises(ValueError, match="prepared at 16 px, but 32 px are wanted; run `rethink-fr prepare --size 32`"):
+        open_source(tmp_path / "out", 32)
+
+
+def test_images_smaller_than_the_size_are_counted(originals, tmp_path):
+    assert prepare(originals, tmp_path / "out", size=32, progress=False).enlarged == 7
+
+
+def test_preparing_again_changes_nothing(originals, tmp_path):
+    prepare(originals, tmp_path / "out", size=16, shard_size=3, progress=False)
+    before = contents(tmp_path / "out")
+    report = prepare(originals, tmp_path / "out", size=16, shard_size=3, progress=False)
+    assert report.unchanged and report.written == 7 and len(report.unreadable) == 1
+    assert contents(tmp_path / "out") == before
+
+
+def test_the_same_images_give_the_same_bytes(originals, tmp_path):
+    for name in ("one", "two"):
+        prepare(originals, tmp_path / name, size=16, shard_size=3, progress=False)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_damaged_shards_are_noticed_and_made_again(originals, tmp_path):
+    prepare(originals, tmp_path / "out", size=16, shard_size=3, progress=False)
+    before = contents(tmp_path / "out")
+    shard = tmp_path / "out" / "images-00001.tfrecord"
+    shard.write_bytes(before[shard.name][:-7])
+    with pytest.raises(ValueError, match=r"images-00001\.tfrecord: expected \d+ bytes by the manifest"):
+        open_source(tmp_path / "out", 16)
+    assert not prepare(originals, tmp_path / "out", size=16, shard_size=3, progress=False).unchanged
+    assert contents(tmp_path / "out") == before
+
+
+def test_other_content_is_never_overwritten(originals, tmp_path):
+    prepare(originals, tmp_path / "out", size=16, progress=False)
+    before = contents(tmp_path / "out")
+    with pytest.raises(ValueError, match="prepared from other files or with another size"):
+        prepare(originals, tmp_path / "out", size=8, progress=False)
+    write_image(originals / "more.png", pictures(1)[0])
+    with pytest.raises(ValueError, match="prepared from other files"):
+        prepare(originals, tmp_path / "out", size=16, progress=False)
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_folder_of_something_else_is_never_touched(originals, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match=r"holds other files .thesis\.txt"):
+        prepare(originals, tmp_path / "out", size=16, progress=False)
+    with pytest.raises(ValueError, match="holds other files"):
+        prepare(originals, originals, size=16, progress=False)
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_interruption_leaves_nothing_and_can_be_repeated(originals, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(prepare_module, "Manifest", interrupt)  # all shards are written by then
+        with pytest.raises(KeyboardInterrupt):
+            prepare(originals, tmp_path / "out", size=16, progress=False)
+    assert os.listdir(tmp_path) == ["in"]
+    # A killed process cannot tidy up.
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "images-00000.tfrecord").write_bytes(b"half")
+    assert prepare(originals, tmp_path / "out", size=16, progress=False).written == 7
+    assert sorted(os.listdir(tmp_path)) == ["in", "out"]
+
+
+def test_folders_without_a_readable_image_are_errors_and_leave_no_output(tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ValueError, match="holds no image files"):
+        prepare(tmp_path / "in", tmp_path / "out")
+    (tmp_path / "in" / "a.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"none of its 1 image files can be read; the first is a\.png .the file is em"):
+        prepare(tmp_path / "in", tmp_path / "out", progress=False)
+    assert os.listdir(tmp_path) == ["in"]
+
+
+def test_an_output_that_cannot_be_made_is_one_line(originals, tmp_path):
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(ValueError, match="choose another --output") as caught:
+            prepare(originals, output, size=16, progress=False)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arguments", [{"size": 4}, {"shard_size": 0}])
+def test_sizes_out_of_range_are_refused(originals, tmp_path, arguments):
+    with pytest.raises(ValueError, match="expected a size of at least 8"):
+        prepare(originals, tmp_path / "out", **arguments)
