@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
     if name in _SUBPACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
     if name == "load_restorer":
-        return importlib.import_module(f"{__name__}.workflows.build").load_restorer
+        return importlib.import_module(f"{__name__}.workflows.loading").load_restorer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -150,6 +150,20 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Expe
     return config
 
 
+def load_degradation(overrides: Sequence[str], task: str) -> DegradationConfig:
+    """The degradation section alone, from its defaults and `key=value` overrides (keys as in that section).
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    values: dict = {"task": task}
+    for override in overrides:
+        _apply_override(values, override)
+    config = _parse(ExperimentConfig, {"degradation": values}, "")
+    check_config(config)
+    return config.degradation
+
+
 def save_config(config: ExperimentConfig, path: Path) -> None:
     """Write the resolved configuration so that `load_config` gives the same one back."""
     path.write_text(yaml.safe_dump(_plain(config), sort_keys=False, default_flow_style=None), encoding="utf-8")

@@ -3,8 +3,8 @@
     python tools/bench_training_step.py --resolution 128 --width 0.5 --batch 8
 
 "efficiency" is the time that the counted multiply-accumulates of the whole step (both networks forward and backward,
-codebook pass; augmentation, optimizers and averages count as zero) need at the peak, over the measured time. The peak is
-measured before and after. Higher is better; 1 is the bound. Peak memory is the process's own maximum.
+codebook pass; augmentation, optimizers and averages count as zero) need at the peak, over the measured time. The peak
+is measured before and after. Higher is better; 1 is the bound. Peak memory is the process's own maximum.
 """
 
 from __future__ import annotations
@@ -66,10 +66,15 @@ def main() -> None:
 
     print(f"resolution {arguments.resolution}, width {arguments.width}, batch {arguments.batch}")
     print(f"matrix-product peak     {peak / 1e9:8.1f} GMAC/s (before: {before / 1e9:.1f})")
-    print(f"arithmetic of one step  {total / 1e9:8.1f} GMAC  " + ", ".join(f"{k} {v / 1e9:.1f}" for k, v in counts.items()))
+    print(
+        f"arithmetic of one step  {total / 1e9:8.1f} GMAC  "
+        + ", ".join(f"{k} {v / 1e9:.1f}" for k, v in counts.items())
+    )
     print(f"time of one step        {seconds:8.3f} s")
     print(f"efficiency              {total / peak / seconds:8.2f}")
-    print(f"pipeline alone          {arguments.batch / pipeline:8.0f} images/s, {seconds / pipeline:.1f} times the step's need")
+    print(
+        f"pipeline alone          {arguments.batch / pipeline:8.0f} images/s, {seconds / pipeline:.1f} times the need"
+    )
     print(f"peak memory             {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:8.2f} GiB")
 
 

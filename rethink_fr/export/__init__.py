@@ -1,0 +1,1 @@
+"""Deployable models: one exporter a file; each checks what it wrote."""

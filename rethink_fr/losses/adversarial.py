@@ -8,7 +8,10 @@ import tensorflow as tf
 
 
 def nonsaturating_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
-    """-log sigmoid(D(Aug(G(x)))), averaged (Goodfellow et al. 2014, section 3; Eq. 8 of the paper). Logits `[B, ...]`."""
+    """-log sigmoid(D(Aug(G(x)))), averaged (Goodfellow et al. 2014, section 3; Eq. 8 of the paper).
+
+    Logits `[B, ...]`, higher for what the discriminator takes for clean.
+    """
     return tf.reduce_mean(tf.nn.softplus(-fake_logits))
 
 

@@ -17,9 +17,9 @@ def psnr(a: tf.Tensor, b: tf.Tensor, max_value: float = 255.0) -> tf.Tensor:
 
 
 def ssim(a: tf.Tensor, b: tf.Tensor, max_value: float = 255.0) -> tf.Tensor:
-    """Structural similarity (Wang et al. 2004): 11 x 11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03, full windows only.
+    """Structural similarity (Wang et al. 2004): 11 x 11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03.
 
-    Images `[B, H, W, C]` with values 0..max_value and sides of at least 11; the mean over channels and positions, float32
-    `[B]`. TensorFlow's implementation; it agrees with a float64 one to 1e-4.
+    Images `[B, H, W, C]` with values 0..max_value and sides of at least 11. Only full windows count; the mean over
+    channels and positions, float32 `[B]`. TensorFlow's implementation; it agrees with a float64 one to 1e-4.
     """
     return tf.image.ssim(tf.cast(a, tf.float32), tf.cast(b, tf.float32), max_value)

@@ -26,8 +26,8 @@ def build_averaged(build: Callable[[], keras.Model]) -> keras.Model:
 def update_average(average: keras.Model, model: keras.Model, step: tf.Tensor, decay: float) -> None:
     """One step of the exponential moving average; codebooks and other state are copied.
 
-    Not in the paper; standard practice (Karras et al. 2018, section C.1). The decay starts low, `(1 + t) / (10 + t)`, so that
-    the first weights do not linger.
+    Not in the paper; standard practice (Karras et al. 2018, appendix A.1). The decay starts low, `(1 + t) / (10 + t)`,
+    so that the first weights do not linger.
     """
     count = tf.cast(step, tf.float32)
     decay = tf.minimum(decay, (1.0 + count) / (10.0 + count))

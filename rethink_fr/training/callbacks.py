@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Any, Dict, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -34,8 +34,8 @@ class NonFiniteGuard(keras.callbacks.Callback):
         bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
         if bad:
             raise NonFiniteError(
-                f"{', '.join(bad)} became non-finite at step {int(self.model.step.numpy())}; the last good checkpoint is kept. "
-                "Lower optimizer.learning_rate or the weight of that term, then run the same command again"
+                f"{', '.join(bad)} became non-finite at step {int(self.model.step.numpy())}; the last good checkpoint "
+                "is kept. Lower optimizer.learning_rate or the weight of that term, then run the same command again"
             )
 
 
@@ -171,7 +171,7 @@ class StopOnSignal(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self.interrupted = False
-        self._previous: Dict[int, object] = {}
+        self._previous: Dict[int, Any] = {}
 
     def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
         if threading.current_thread() is threading.main_thread():

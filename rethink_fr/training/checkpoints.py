@@ -61,8 +61,8 @@ class Checkpoints:
                 status.assert_existing_objects_matched()
             except (tf.errors.OpError, AssertionError, ValueError) as error:
                 raise CheckpointError(
-                    f"{newest}: this checkpoint cannot be continued ({_first_line(error)}); delete its files to go back "
-                    "to the one before, or choose another --output"
+                    f"{newest}: this checkpoint cannot be continued ({_first_line(error)}); delete its files to go "
+                    "back to the one before, or choose another --output"
                 ) from None
             self.saved_step = int(self._step.numpy())
         return int(self._step.numpy())

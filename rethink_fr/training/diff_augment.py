@@ -9,9 +9,7 @@ import tensorflow as tf
 _DRAWS = 7  # random numbers per image, whatever the policy
 
 
-def diff_augment(
-    images: tf.Tensor, policy: str = "color,translation", seed: Union[int, tf.Tensor] = 0
-) -> tf.Tensor:
+def diff_augment(images: tf.Tensor, policy: str = "color,translation", seed: Union[int, tf.Tensor] = 0) -> tf.Tensor:
     """DiffAugment (Zhao et al. 2020, arXiv:2006.10738): differentiable in the images, drawn per sample from `seed`.
 
     Args:

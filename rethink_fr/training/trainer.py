@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -20,8 +20,8 @@ class AdversarialTrainer(keras.Model):
     """Trains a restorer against a discriminator; drive it with `compile` and `fit`.
 
     Batches are `{"degraded": [b, R, R, 3], "clean": [b, R, R, 3]}`, float32 in [-1, 1], each replica getting an equal
-    share of the global batch. All random numbers follow from `seed` and `step`, and belong to places in the global batch:
-    any number of replicas, and a run that was interrupted, see the same ones.
+    share of the global batch. All random numbers follow from `seed` and `step`, and belong to places in the global
+    batch: any number of replicas, and a run that was interrupted, see the same ones.
 
     Args:
         restorer, discriminator: the networks, built.
@@ -134,7 +134,7 @@ class AdversarialTrainer(keras.Model):
         return tf.linalg.global_norm(gradients)
 
     def _lazy_r1(self, clean: tf.Tensor) -> tf.Tensor:
-        """gamma / 2 * interval * R1 on every `r1_interval`-th step, 0 on the others (Karras et al. 2020, section 4.1)."""
+        """gamma / 2 * interval * R1 on every `r1_interval`-th step, else 0 (Karras et al. 2020, section 4.1)."""
         # The loss stands in the cond, not the optimizer: apply_gradients may not.
         penalty = tf.cond(
             self.step % self.r1_interval == 0, lambda: r1_penalty(self.discriminator, clean), lambda: tf.zeros([])
@@ -147,7 +147,7 @@ class AdversarialTrainer(keras.Model):
         draws = augmentation_draws(share * replica.num_replicas_in_sync, self._random_seed(purpose))
         return apply_augmentation(images, self._this_replicas(draws, share), self.augment)
 
-    def _draw_noise(self, share: tf.Tensor) -> Optional[tf.Tensor]:
+    def _draw_noise(self, share: tf.Tensor) -> tf.Tensor:
         replica = tf.distribute.get_replica_context()
         shape = [share * replica.num_replicas_in_sync, *self.restorer.noise_shape]
         return self._this_replicas(tf.random.stateless_normal(shape, self._random_seed(_NOISE)), share)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Dict, Optional, Tuple
 
 import numpy as np
@@ -91,8 +90,6 @@ def load_vgg19(weights: str) -> Optional[keras.Model]:
     """
     if weights == "none":
         return None
-    if weights != "imagenet" and not Path(weights).is_file():
-        raise ConfigError(f"objective.vgg19: no file {weights}; expected 'imagenet', 'none' or a Keras VGG-19 .h5 file")
     try:
         vgg = keras.applications.VGG19(include_top=False, weights=weights)
     except Exception as error:  # Keras raises bare Exception for a failed download, h5py its own kinds
@@ -102,7 +99,8 @@ def load_vgg19(weights: str) -> Optional[keras.Model]:
             if weights == "imagenet"
             else "expected the weights of keras.applications.VGG19(include_top=False)"
         )
-        raise ConfigError(f"objective.vgg19: cannot load {weights!r} ({str(error).splitlines()[0][:150]}); {advice}")
+        reason = str(error).splitlines()[0][:150]
+        raise ConfigError(f"objective.vgg19: cannot load {weights!r} ({reason}); {advice}") from None
     vgg.trainable = False
     return vgg
 
@@ -120,7 +118,9 @@ def open_sources(data: DataConfig, resolution: int) -> Tuple[ImageSource, ImageS
     return train, validation
 
 
-def fixed_faces(config: ExperimentConfig, validation: ImageSource) -> Tuple[Dict[str, np.ndarray], ...]:
+def fixed_faces(
+    config: ExperimentConfig, validation: ImageSource
+) -> Tuple[Dict[str, np.ndarray], Dict[str, np.ndarray]]:
     """`(samples, validation)` faces, degraded once and for all."""
     faces = fixed_batch(
         validation,

@@ -5,30 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Dict, NamedTuple, Sequence
+from typing import Dict, NamedTuple, Sequence, Tuple
 
 import tensorflow as tf
 from PIL import Image
 
-from rethink_fr.config import ConfigError, ExperimentConfig, changed_keys, load_config, save_config
+from rethink_fr.config import ConfigError, ExperimentConfig, save_config
 from rethink_fr.data.pipeline import training_batches
 from rethink_fr.training.callbacks import NonFiniteGuard, Observation, RunLog, SaveCheckpoints, StopOnSignal
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import Observer
 from rethink_fr.workflows.build import build_trainer, fixed_faces, open_sources
-
-# What may change between the two halves of a run without making it another experiment.
-_CHANGEABLE = {
-    "training.steps",
-    "training.log_every",
-    "training.sample_every",
-    "training.validate_every",
-    "training.checkpoint_every",
-    "training.keep_checkpoints",
-    "training.logical_cpus",
-    "data.workers",
-    "optimizer.learning_rate",
-}
 
 
 class TrainingReport(NamedTuple):
@@ -38,6 +25,7 @@ class TrainingReport(NamedTuple):
     finished: bool  # False if a signal ended it early
     figures: Dict[str, float]  # see Observer.validate; empty on a worker that is not the chief
     sheet: Path  # the last before/after sheet
+    unreadable: int  # training files that were skipped; listed in unreadable.txt
 
 
 def train(config: ExperimentConfig, strategy_name: str, output: Path) -> TrainingReport:
@@ -114,29 +102,7 @@ def train(config: ExperimentConfig, strategy_name: str, output: Path) -> Trainin
     if observer is not None and not stop.interrupted:
         figures = observer.validate()
         Image.fromarray(observer.sheet()).save(sheet)
-    return TrainingReport(int(trainer.step.numpy()), not stop.interrupted, figures, sheet)
-
-
-def resolve_config(name: str | None, overrides: Sequence[str], output: Path) -> ExperimentConfig:
-    """The configuration of a call of `train`: the one named, else that of the run in `output`, else `quickstart`.
-
-    Imports no TensorFlow.
-
-    Raises:
-        ConfigError: if it is invalid, or would turn the run in `output` into another experiment.
-    """
-    saved = output / "config.yaml"
-    if name is None:
-        name = str(saved) if saved.is_file() else "quickstart"
-    config = load_config(name, overrides)
-    if saved.is_file():
-        changed = [key for key in changed_keys(load_config(saved), config) if key not in _CHANGEABLE]
-        if changed:
-            raise ConfigError(
-                f"{output} holds a run with other settings ({', '.join(changed)}); leave them as they are to continue "
-                "it, or choose another --output"
-            )
-    return config
+    return TrainingReport(int(trainer.step.numpy()), not stop.interrupted, figures, sheet, len(train_source.unreadable))
 
 
 def make_strategy(name: str, logical_cpus: int = 0) -> tf.distribute.Strategy:
@@ -158,8 +124,8 @@ def make_strategy(name: str, logical_cpus: int = 0) -> tf.distribute.Strategy:
         )
     if not os.environ.get("TF_CONFIG"):
         raise ConfigError(
-            "--strategy multiworker: the environment variable TF_CONFIG is not set; it must name all workers and this "
-            'one, for example {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+            "--strategy multiworker: the environment variable TF_CONFIG is not set; it must name all workers and "
+            'this one: {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
         )
     return tf.distribute.MultiWorkerMirroredStrategy()
 
@@ -171,13 +137,12 @@ def _is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
 
 
-def _prepare_directory(config: ExperimentConfig, output: Path, unreadable: Sequence[tuple[str, str]]) -> None:
+def _prepare_directory(config: ExperimentConfig, output: Path, unreadable: Sequence[Tuple[str, str]]) -> None:
     (output / "samples").mkdir(parents=True, exist_ok=True)
     save_config(config, output / "config.yaml")
     if unreadable:
         lines = [f"{name}: {reason}" for name, reason in unreadable]
         (output / "unreadable.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        tf.get_logger().warning("%d files cannot be read and are skipped; see %s/unreadable.txt", len(lines), output)
 
 
 def _forget_after(path: Path, step: int) -> None:

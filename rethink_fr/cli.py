@@ -1,0 +1,254 @@
+"""The command line: parses arguments, imports the workflow of the command, calls it, reports.
+
+TensorFlow is imported by the workflows only: help and mistakes in arguments or configurations cost no time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence, Tuple
+
+from rethink_fr import __version__
+from rethink_fr.config import ConfigError, load_degradation
+
+_OK, _SOME_FAILED, _USAGE = 0, 1, 2
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run one command; returns the exit code: 0 all done, 1 some inputs failed, 2 usage or configuration error."""
+    parsed = _parser().parse_args(arguments)
+    _quiet()
+    try:
+        return parsed.run(parsed)
+    except KeyboardInterrupt:
+        print("rethink-fr: interrupted", file=sys.stderr)
+        return _SOME_FAILED
+    except ArithmeticError as error:  # NonFiniteError
+        print(f"rethink-fr: {error}", file=sys.stderr)
+        return _SOME_FAILED
+    except (ValueError, OSError) as error:
+        if os.environ.get("RETHINK_FR_DEBUG"):
+            raise
+        print(f"rethink-fr: error: {_one_line(error)}", file=sys.stderr)
+        return _USAGE
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from rethink_fr.workflows.resolve import resolve_config
+
+    output = arguments.output or Path("runs") / Path(arguments.config or "quickstart").stem
+    config = resolve_config(arguments.config, arguments.set, output)
+
+    from rethink_fr.workflows.train import train
+
+    report = train(config, arguments.strategy, output)
+    if report.unreadable:
+        print(f"{report.unreadable} unreadable files were skipped; they are listed in {output}/unreadable.txt")
+    if not report.finished:
+        print(f"stopped at step {report.step}; run the same command again to continue", file=sys.stderr)
+        return _SOME_FAILED
+    if report.figures:
+        figures = report.figures
+        print(
+            f"step {report.step}, faces it was not trained on: "
+            f"degraded {figures['degraded_psnr']:.2f} dB / SSIM {figures['degraded_ssim']:.3f}, "
+            f"restored {figures['psnr']:.2f} dB / SSIM {figures['ssim']:.3f} "
+            f"(PSNR {figures['psnr'] - figures['degraded_psnr']:+.2f} dB, "
+            f"SSIM {figures['ssim'] - figures['degraded_ssim']:+.3f})"
+        )
+        print(f"before/after sheet: {report.sheet}")
+        print(f"watch the run: tensorboard --logdir {output / 'logs'}")
+    return _OK
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    if not arguments.aligned:
+        raise ConfigError(
+            "restore: this version restores aligned faces only; crop and align them as FFHQ does, then add --aligned"
+        )
+    if arguments.samples < 1:
+        raise ConfigError(f"--samples: expected 1 or more, got {arguments.samples}")
+    if not 0.0 <= arguments.noise_scale <= 1.0:
+        raise ConfigError(f"--noise-scale: expected 0 to 1, got {arguments.noise_scale}")
+    for path in arguments.input:
+        if not path.exists():
+            raise ConfigError(f"{path}: no such file or folder")
+
+    from rethink_fr.workflows.loading import load_restorer
+    from rethink_fr.workflows.restore import restore
+
+    report = restore(
+        load_restorer(arguments.model),
+        str(arguments.model),
+        arguments.input,
+        arguments.output,
+        arguments.samples,
+        arguments.noise_scale,
+        arguments.seed,
+    )
+    restored = len(report.files) - len(report.failed)
+    print(f"{restored} of {len(report.files)} pictures restored; see {arguments.output}/report.json")
+    return _listed([(file.input, file.error or "") for file in report.failed])
+
+
+def _degrade(arguments: argparse.Namespace) -> int:
+    degradation = load_degradation(arguments.set, {8: "x8", 16: "x16", None: "blind"}[arguments.scale])
+
+    from rethink_fr.workflows.degrade import degrade_folder
+
+    report = degrade_folder(arguments.input, arguments.output, arguments.seed, degradation, degradation.task)
+    print(f"{report.written} pictures written to {report.output}")
+    return _listed(report.failed)
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    from rethink_fr.workflows.prepare import prepare
+
+    report = prepare(arguments.input, arguments.output, arguments.size)
+    print(f"{report.written} images in {report.shards} shards: {report.output}")
+    if report.enlarged:
+        print(f"{report.enlarged} of them were smaller than {arguments.size} px and had to be enlarged")
+    return _listed(report.unreadable)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from rethink_fr.workflows.export import export
+
+    report = export(arguments.model, arguments.output)
+    print(
+        f"{report.output}: SavedModel of step {report.step}; largest difference to the Keras model "
+        f"{report.difference:.3g} of 255 levels"
+    )
+    return _OK
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from rethink_fr.workflows.info import describe
+
+    for name, value in describe(arguments.config, arguments.set):
+        print(f"{name:18} {value}")
+    return _OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rethink-fr",
+        description="Blind face restoration in TensorFlow.",
+        epilog="Each command has its own --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"rethink-fr {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], summary: str, example: str):
+        added = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=f"example: {example}",
+        )
+        added.set_defaults(run=run)
+        return added
+
+    def settings(added: argparse.ArgumentParser) -> None:
+        added.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; may be repeated"
+        )
+
+    train = command(
+        "train",
+        _train,
+        "train a restorer, or continue a run",
+        "rethink-fr train --strategy mirrored --output runs/faces --set data.train=photos/",
+    )
+    train.add_argument("--config", metavar="FILE_OR_NAME", help="default: the run's own, else quickstart")
+    train.add_argument(
+        "--strategy",
+        choices=("one", "mirrored", "multiworker"),
+        default="one",
+        help="one device; all GPUs of this machine; all machines named by TF_CONFIG",
+    )
+    train.add_argument("--output", type=Path, metavar="DIR", help="the run's directory; default: runs/CONFIG")
+    settings(train)
+
+    restore = command(
+        "restore",
+        _restore,
+        "restore photos",
+        "rethink-fr restore photo.png --aligned --model runs/faces --output restored --samples 4",
+    )
+    restore.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="picture files and folders")
+    restore.add_argument("--output", required=True, type=Path, metavar="DIR")
+    restore.add_argument(
+        "--model", required=True, type=Path, metavar="RUN_OR_SAVED_MODEL", help="made by train or export"
+    )
+    restore.add_argument("--aligned", action="store_true", help="inputs are single faces framed as in FFHQ")
+    restore.add_argument("--samples", type=int, default=1, metavar="N", help="restorations of each input")
+    restore.add_argument(
+        "--noise-scale", type=float, default=1.0, metavar="S", help="0: one deterministic answer; 1: all of the variety"
+    )
+    restore.add_argument("--seed", type=int, default=0, metavar="K")
+
+    degrade = command(
+        "degrade",
+        _degrade,
+        "degrade clean pictures by blur, reduction, noise and JPEG (Eq. 13), or for super-resolution",
+        "rethink-fr degrade clean/ --output degraded --seed 1 --set blur_sigma=[0.2,4]",
+    )
+    degrade.add_argument("input", type=Path, metavar="INPUT_DIR")
+    degrade.add_argument("--output", required=True, type=Path, metavar="DIR")
+    degrade.add_argument("--seed", type=int, default=0, metavar="K")
+    degrade.add_argument("--scale", type=int, choices=(8, 16), help="bicubic reduction only, by this factor")
+    settings(degrade)
+
+    prepare = command(
+        "prepare",
+        _prepare,
+        "turn a folder of images into validated TFRecord files for training",
+        "rethink-fr prepare photos/ --output records --size 512",
+    )
+    prepare.add_argument("input", type=Path, metavar="INPUT_DIR")
+    prepare.add_argument("--output", required=True, type=Path, metavar="DIR")
+    prepare.add_argument("--size", type=int, default=512, metavar="PIXELS")
+
+    export = command(
+        "export",
+        _export,
+        "write a deployable model and check it against the Keras one",
+        "rethink-fr export --model runs/faces --format saved_model --output exported",
+    )
+    export.add_argument("--model", required=True, type=Path, metavar="RUN_DIR")
+    export.add_argument("--format", required=True, choices=("saved_model",))
+    export.add_argument("--output", required=True, type=Path, metavar="PATH")
+
+    info = command(
+        "info",
+        _info,
+        "show versions, devices and places, and what a configuration's networks cost",
+        "rethink-fr info --config rethink_512",
+    )
+    info.add_argument("--config", metavar="FILE_OR_NAME", help="count the parameters and arithmetic of its networks")
+    settings(info)
+    return parser
+
+
+def _listed(failed: Sequence[Tuple[str, str]]) -> int:
+    for name, reason in failed:
+        print(f"rethink-fr: {name}: {reason}", file=sys.stderr)
+    return _SOME_FAILED if failed else _OK
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    lines: List[str] = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _quiet() -> None:
+    """Keep TensorFlow's start-up messages and tensorflow-addons' end-of-life notice off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    warnings.filterwarnings("ignore", module="tensorflow_addons")

@@ -1,0 +1,32 @@
+"""`rethink-fr export`: a run becomes a deployable model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from rethink_fr.config import load_config
+from rethink_fr.export.saved_model import export_saved_model
+from rethink_fr.training.checkpoints import load_average
+from rethink_fr.workflows.build import build_restorer
+
+
+class ExportReport(NamedTuple):
+    """What was exported."""
+
+    output: Path
+    step: int  # of the checkpoint
+    difference: float  # largest, to the Keras model, in 8-bit levels
+
+
+def export(run: Path, output: Path) -> ExportReport:
+    """Export the averaged restorer of a run directory as a SavedModel.
+
+    Raises:
+        ValueError: if there is no run, `output` exists, or the exported model is not the same.
+    """
+    if not (run / "config.yaml").is_file():
+        raise ValueError(f"{run}: no run here; expected a directory made by `rethink-fr train`")
+    restorer = build_restorer(load_config(run / "config.yaml").model)
+    step = load_average(run / "checkpoints", restorer)
+    return ExportReport(output, step, export_saved_model(restorer, output))
