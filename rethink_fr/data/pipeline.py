@@ -15,6 +15,7 @@ from rethink_fr import images
 from rethink_fr.data.augmentation import augment
 from rethink_fr.data.degradation import Task, degrade_for_task
 from rethink_fr.data.image_source import ImageSource
+from rethink_fr.data.python_reads import read_in_graph
 from rethink_fr.types import DegradationRanges
 
 _BLIND = DegradationRanges()
@@ -74,7 +75,8 @@ def training_batches(
     def sample(number: tf.Tensor) -> Dict[str, tf.Tensor]:
         step, position = number // share, number % share
         index = step * global_batch + pipeline * share + position
-        clean = _read(source, _shuffled_place(index, len(source), seed))
+        place = _shuffled_place(index, len(source), seed)
+        clean = read_in_graph(source.read, place, source.resolution)
         clean = augment(clean, seed, index, flip, color_jitter)
         degraded = degrade_for_task(clean, seed, index, ranges, task)
         return {"degraded": degraded, "clean": clean, "index": index}
@@ -128,9 +130,3 @@ def _shuffled_place(index: tf.Tensor, count: int, seed: int) -> tf.Tensor:
     # fold_in: neighbouring epochs get unrelated seeds, which the shuffle's small cipher needs.
     order = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch, alg=tf.random.Algorithm.PHILOX)
     return tf.random.experimental.index_shuffle(place, order, tf.constant(count - 1, tf.int64))
-
-
-def _read(source: ImageSource, place: tf.Tensor) -> tf.Tensor:
-    # Stateful, or tf.data might fold a read whose place is constant.
-    image = tf.numpy_function(source.read, [place], tf.uint8, stateful=True)
-    return tf.ensure_shape(image, [source.resolution, source.resolution, 3])

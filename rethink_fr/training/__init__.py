@@ -1,0 +1,7 @@
+"""Training: the step, the objective, augmentation, the average, and what happens between steps."""
+
+from rethink_fr.training.diff_augment import diff_augment
+from rethink_fr.training.objective import RestorerObjective
+from rethink_fr.training.trainer import AdversarialTrainer
+
+__all__ = ["AdversarialTrainer", "RestorerObjective", "diff_augment"]

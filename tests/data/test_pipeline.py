@@ -1,6 +1,10 @@
 """Every sample is a function of the seed and its number: exact resume, sharding, one image once a pass."""
 
 import itertools
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +177,36 @@ def test_the_fixed_batch_is_spread_over_the_source_and_always_the_same():
 
 def test_the_fixed_batch_is_as_long_as_the_source_at_most():
     assert len(fixed_batch(numbered_source(3), 8)["clean"]) == 3
+
+
+def test_a_process_ends_although_an_iterator_is_alive_and_reading():
+    # Without the gate in python_reads.py this hangs: a read is always under way when the interpreter shuts down.
+    script = """
+        import time
+        import numpy as np
+        from rethink_fr.data.image_source import MemorySource
+        from rethink_fr.data.pipeline import training_batches
+
+        class SlowSource(MemorySource):
+            def _load(self, slot):
+                time.sleep(0.2)
+                return super()._load(slot)
+
+        source = SlowSource(np.zeros((4, 16, 16, 3), np.uint8))
+        iterator = iter(training_batches(source, seed=0, global_batch=2))
+        next(iterator)
+        print("read")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
+    assert (result.returncode, result.stdout) == (0, "read\n"), result.stderr[-2000:]
+
+
+def test_what_a_source_raises_reaches_the_reader_with_its_message():
+    class Failing(MemorySource):
+        def _load(self, slot):
+            raise ValueError("shard 3 is damaged")
+
+    dataset = training_batches(Failing(np.zeros((4, 16, 16, 3), np.uint8)), seed=0, global_batch=2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="shard 3 is damaged"):
+        take(dataset, 1)

@@ -1,0 +1,99 @@
+"""Configurations are read strictly, and every one that ships loads."""
+
+from pathlib import Path
+
+import pytest
+
+from rethink_fr import config as configuration
+from rethink_fr.config import ConfigError, ExperimentConfig, ModelConfig, available_configs, load_config, save_config
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_shipped_configuration_loads_and_names_its_command():
+    assert {"quickstart", "rethink_512", "faces_64", "smoke_64"} <= set(available_configs())
+    for name in available_configs():
+        load_config(name)
+        header = (configuration.CONFIG_DIRECTORY / f"{name}.yaml").read_text(encoding="utf-8")
+        assert "rethink-fr train" in header.split("model:")[0]
+
+
+def test_the_papers_configuration_holds_the_papers_figures():
+    config = load_config("rethink_512")
+    assert config.model == ModelConfig(512, 1.0, 4, 1024, "lgf", True, True)
+    assert (config.optimizer.learning_rate, config.optimizer.beta_1, config.optimizer.beta_2) == (2.5e-3, 0.0, 0.99)
+    assert config.training.global_batch == 32
+    assert config.training.steps == 400 * 97_000 // 32
+    assert config.objective.adversarial == 1.0
+    assert config.objective.r1_gamma == 0.0
+    assert config.objective.augment == "color,translation"
+    assert config.degradation.blur_sigma == (0.2, 10.0)
+    assert config.degradation.downscale == (1.0, 8.0)
+    assert config.degradation.noise == (0.0, 15.0)
+    assert config.degradation.jpeg_quality == (60, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {resoluton: 64}", "model.resoluton: no such key"),
+        ("modle: {}", "modle: no such key"),
+        ("model: 5", "model: expected a section"),
+        ("model: {width: 2e-3}", r"model.width: expected float, got '2e-3' \(YAML reads it as text: write 2.0e-03\)"),
+        ("model: {width: wide}", "model.width: expected float"),
+        ("model: {width: .nan}", "model.width"),
+        ("model: {quantize: 1}", "model.quantize: expected bool"),
+        ("model: {n_skips: true}", "model.n_skips: expected int"),
+        ("model: {resolution: 100}", "model.resolution: expected a power of two"),
+        ("model: {resolution: 64, n_skips: 4}", "model.n_skips: expected 0 to 3 at 64 px, got 4"),
+        ("model: {fusion: sum}", "model.fusion: expected one of lgf, add, concat"),
+        ("degradation: {noise: [5, 1]}", "degradation.noise: expected"),
+        ("degradation: {noise: [5]}", "degradation.noise: expected 2 numbers"),
+        ("degradation: {jpeg_quality: [60.5, 100]}", "degradation.jpeg_quality: expected int"),
+        ("degradation: {task: x4}", "degradation.task: expected one of blind, x8, x16"),
+        ("objective: {augment: 'color,flip'}", "objective.augment: expected a comma-separated choice"),
+        ("objective: {adversarial: -1}", "objective.adversarial: expected at least 0"),
+        ("training: {steps: 0}", "training.steps: expected at least 1"),
+        ("training: {seed: -1}", "training.seed"),
+        ("optimizer: {beta_2: 1.0}", "optimizer.beta_2: expected 0 or more, below 1"),
+        ("- a\n- b", "expected sections"),
+        ("model: {", "not valid YAML"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_by_name(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(write(tmp_path, text))
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="quickstart"):
+        load_config("no_such_configuration")
+
+
+def test_overrides_apply_and_are_checked(tmp_path):
+    path = write(tmp_path, "model: {width: 0.5}")
+    assert load_config(path, ["model.width=0.25", "data.train=/photos"]).model.width == 0.25
+    assert load_config(path, ["degradation.noise=[1, 2]"]).degradation.noise == (1.0, 2.0)
+    for override, message in (("width", "expected key=value"), ("model.with=1", "model.with"), ("model.width.x=1", "is a value")):
+        with pytest.raises(ConfigError, match=message):
+            load_config(path, [override])
+
+
+def test_saving_and_loading_gives_the_same_configuration(tmp_path):
+    config = load_config("quickstart", ["training.seed=7", "objective.feature=[1, 2, 3, 4, 5]"])
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml") == config
+    assert configuration.changed_keys(ExperimentConfig(), config)
+
+
+def test_skips_allowed_agree_with_the_networks():
+    from rethink_fr.models.channels import skip_resolutions
+
+    for resolution in (32, 64, 512, 1024):
+        assert len(skip_resolutions(resolution, configuration.max_skips(resolution))) == configuration.max_skips(resolution)
+        with pytest.raises(ValueError, match="n_skips"):
+            skip_resolutions(resolution, configuration.max_skips(resolution) + 1)

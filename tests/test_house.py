@@ -1,0 +1,122 @@
+"""Rules of the house, held by reading the source."""
+
+import ast
+import configparser
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "rethink_fr"
+
+# Each may import those before it in the line, and itself; a tuple is one tier of siblings.
+BASE = {"types", "images", "config"}
+ALLOWED = {
+    "types": set(),
+    "images": set(),
+    "config": {"types"},
+    "ops": {"types", "images"},
+    "layers": {"types", "images", "ops"},
+    "models": {"types", "images", "ops", "layers"},
+    "losses": {"types", "images", "ops", "layers"},
+    "metrics": {"types", "images", "ops", "layers"},
+    "data": {"types", "images", "ops", "layers"},
+    "export": {"types", "images", "ops", "layers", "models"},
+    "training": {"types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
+    "workflows": BASE | {"ops", "layers", "models", "losses", "metrics", "data", "training", "export"},
+    "cli": BASE | {"workflows"},
+    "__main__": {"cli"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Parts of the package that a file imports, at any depth of the code."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "rethink_fr":
+            parts = node.module.split(".")
+            names = [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [a.name.split(".")[1] for a in node.names if a.name.startswith("rethink_fr.")]
+        found.update(name for name in names if name != "__version__")
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    forbidden = imported(path) - ALLOWED[part] - {part}
+    assert not forbidden, f"{path.relative_to(ROOT)} may not import {', '.join(sorted(forbidden))}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_private_or_old_tensorflow_is_used(path):
+    text = path.read_text(encoding="utf-8")
+    assert "tensorflow.python" not in text
+    assert "tf.compat.v1" not in text
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_public_name_has_a_docstring(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if path.read_text(encoding="utf-8").strip():
+        assert ast.get_docstring(tree), "the module has no docstring"
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} has no docstring"
+
+
+def test_importing_the_package_is_quick_and_leaves_tensorflow_alone():
+    code = "import sys, rethink_fr, rethink_fr.cli; assert not {'tensorflow', 'keras_cv'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_names_of_the_public_face_load_on_first_use():
+    import rethink_fr
+
+    assert callable(rethink_fr.load_restorer)
+    assert callable(rethink_fr.data.degrade)
+    assert callable(rethink_fr.training.diff_augment)
+    assert callable(rethink_fr.metrics.psnr)
+    assert rethink_fr.models.Restorer and rethink_fr.models.Discriminator
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        rethink_fr.nothing  # noqa: B018
+
+
+def test_setup_names_every_package():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    named = set(parser["options"]["packages"].split())
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    assert named == found | {"rethink_fr.configs"}
+
+
+def test_ci_runs_what_the_readme_says():
+    readme, script = (ROOT / "README.md").read_text(encoding="utf-8"), (ROOT / ".ci/run").read_text(encoding="utf-8")
+    for step in ('install -q ".[test]"', "bin/python -m pytest"):
+        assert step in readme
+        assert step.removeprefix("bin/") in script
+
+
+def test_help_answers_without_loading_tensorflow():
+    # No clock: what would make it slow is the import.
+    code = (
+        "import sys; from rethink_fr.cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    started = time.perf_counter()
+    output = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True).stdout
+    assert "example: rethink-fr train" in output
+    print(f"--help took {time.perf_counter() - started:.2f} s")
