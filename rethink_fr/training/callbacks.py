@@ -72,7 +72,6 @@ class RunLog(keras.callbacks.Callback):
             scalars["images_per_second"] = self._steps_in_interval * self._global_batch / elapsed
             self.write(self._step, scalars)
             self._bar.set_postfix({name: f"{scalars[f'loss/{name}']:.3g}" for name in ("l1", "adversarial")})
-            self.model.reset_metrics()
             self._start_interval()
 
     def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
@@ -110,6 +109,23 @@ class RunLog(keras.callbacks.Callback):
     def _start_interval(self) -> None:
         self._interval_start = time.perf_counter()
         self._steps_in_interval = 0
+
+
+class RestartMeans(keras.callbacks.Callback):
+    """Starts the averages of the scalars anew every `every` steps, after `RunLog` has written them.
+
+    Every worker needs it: resetting a metric is a collective operation, which one worker alone would wait in.
+    """
+
+    def __init__(self, every: int, first_step: int) -> None:
+        super().__init__()
+        self._every = every
+        self._step = first_step
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        self._step += 1
+        if self._step % self._every == 0:
+            self.model.reset_metrics()
 
 
 class Observation(keras.callbacks.Callback):

@@ -13,6 +13,10 @@ from rethink_fr.models import Restorer
 from rethink_fr.training.trainer import AdversarialTrainer
 
 
+# What TensorFlow raises for damaged files (it translates some of its own errors to Python's) and foreign networks.
+_UNUSABLE = (tf.errors.OpError, AssertionError, ValueError, IndexError, RuntimeError)
+
+
 class CheckpointError(ValueError):
     """No usable checkpoint where one was expected."""
 
@@ -59,7 +63,7 @@ class Checkpoints:
             try:
                 status = self._checkpoint.restore(newest)
                 status.assert_existing_objects_matched()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except _UNUSABLE as error:
                 raise CheckpointError(
                     f"{newest}: this checkpoint cannot be continued ({_first_line(error)}); delete its files to go "
                     "back to the one before, or choose another --output"
@@ -93,7 +97,7 @@ def load_average(directory: Path, restorer: Restorer) -> int:
     try:
         status = tf.train.Checkpoint(average=restorer, step=step).restore(newest)
         status.assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except _UNUSABLE as error:
         raise CheckpointError(f"{newest}: does not hold this network's weights ({_first_line(error)})") from None
     return int(step)
 

@@ -12,7 +12,14 @@ from PIL import Image
 
 from rethink_fr.config import ConfigError, ExperimentConfig, save_config
 from rethink_fr.data.pipeline import training_batches
-from rethink_fr.training.callbacks import NonFiniteGuard, Observation, RunLog, SaveCheckpoints, StopOnSignal
+from rethink_fr.training.callbacks import (
+    NonFiniteGuard,
+    Observation,
+    RestartMeans,
+    RunLog,
+    SaveCheckpoints,
+    StopOnSignal,
+)
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import Observer
 from rethink_fr.workflows.build import build_trainer, fixed_faces, open_sources
@@ -74,6 +81,7 @@ def train(config: ExperimentConfig, strategy_name: str, output: Path) -> Trainin
                 first_step,
             ),
         ]
+    callbacks.append(RestartMeans(config.training.log_every, first_step))
     callbacks.append(SaveCheckpoints(checkpoints, config.training.checkpoint_every, first_step))
     if strategy_name != "multiworker":  # workers stopped at different steps would wait for each other for ever
         callbacks.append(stop)

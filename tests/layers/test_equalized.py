@@ -42,7 +42,7 @@ def test_stored_weights_are_standard_normal_whatever_the_fan_in_and_gain(layer):
 @pytest.mark.parametrize("kernel_size", [1, 3])
 def test_convolution_keeps_unit_variance(channels, kernel_size):
     outputs = EqualizedConv2D(256, kernel_size)(normal(2, 24, 24, channels))[:, 1:-1, 1:-1]
-    # 0.15: the kernel's own energy per output channel averages to 1 within 1 / sqrt(fan_in * 256 / 2), 3x the worst seen.
+    # 0.15: a kernel's own energy varies by 1 / sqrt(fan_in * 128); 3x the worst seen.
     assert abs(np.var(outputs) - 1) < 0.15
 
 

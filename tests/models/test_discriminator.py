@@ -42,6 +42,15 @@ def test_there_is_no_attention_pooling_and_one_minibatch_deviation_over_groups_o
     assert deviation.group_size == 4
 
 
+def test_every_kernel_is_stored_as_standard_normal_whatever_its_fan_in():
+    for weight in build(Discriminator(32, 1 / 32), 32).weights:
+        if "kernel" in weight.name:
+            count = math.prod(weight.shape)
+            assert abs(np.std(weight) - 1) < 4.5 / math.sqrt(2 * count), weight.name  # standard errors
+        else:
+            np.testing.assert_array_equal(weight, 0)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 5, 8])
 def test_logits_are_one_number_an_image(batch):
     assert Discriminator(32, 1 / 32)(normal(batch, 32, 32, 3)).shape == [batch, 1]
