@@ -58,6 +58,8 @@ class AdversarialTrainer(keras.Model):
         self.step = tf.Variable(
             0, trainable=False, dtype=tf.int64, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
+        # Mean metrics give the same result on every replica; by default Keras would add them up over workers.
+        self.distribute_reduction_method = "first"
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self._scalar_names()}
 
     def compile(

@@ -66,6 +66,8 @@ def test_a_run_leaves_everything_the_contract_names(run):
     assert load_config(run / "config.yaml").training.steps == 4
     assert tf.train.latest_checkpoint(str(run / "checkpoints")).endswith("step-4")
     assert {row["step"] for row in records(run)} == {2, 3, 4}
+    for row in records(run):  # summed over the two replicas instead of averaged, a share would exceed 1
+        assert row.get("codebook_8/usage", 0) <= 1 and row.get("codebook_16/perplexity", 0) <= 16
     for name in ("step_0000003.png", "final.png"):
         assert np.asarray(Image.open(run / "samples" / name)).shape[2] == 3
 
