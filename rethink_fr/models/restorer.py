@@ -115,6 +115,7 @@ class Restorer(keras.Model):
         sites, size = self.noise_shape
         if noise is None or not self.use_noise:
             return tf.zeros([tf.shape(latent)[0], sites, size], latent.dtype)
+        noise = tf.convert_to_tensor(noise, latent.dtype)
         if not noise.shape[1:].is_compatible_with([sites, size]):
             raise ValueError(f"Restorer: noise is {noise.shape}, expected [B, {sites}, {size}]")
         return self.gate(latent, noise)
