@@ -78,7 +78,11 @@ def test_overrides_apply_and_are_checked(tmp_path):
     path = write(tmp_path, "model: {width: 0.5}")
     assert load_config(path, ["model.width=0.25", "data.train=/photos"]).model.width == 0.25
     assert load_config(path, ["degradation.noise=[1, 2]"]).degradation.noise == (1.0, 2.0)
-    for override, message in (("width", "expected key=value"), ("model.with=1", "model.with"), ("model.width.x=1", "is a value")):
+    for override, message in (
+        ("width", "expected key=value"),
+        ("model.with=1", "model.with"),
+        ("model.width.x=1", "is a value"),
+    ):
         with pytest.raises(ConfigError, match=message):
             load_config(path, [override])
 
@@ -94,6 +98,8 @@ def test_skips_allowed_agree_with_the_networks():
     from rethink_fr.models.channels import skip_resolutions
 
     for resolution in (32, 64, 512, 1024):
-        assert len(skip_resolutions(resolution, configuration.max_skips(resolution))) == configuration.max_skips(resolution)
+        assert len(skip_resolutions(resolution, configuration.max_skips(resolution))) == configuration.max_skips(
+            resolution
+        )
         with pytest.raises(ValueError, match="n_skips"):
             skip_resolutions(resolution, configuration.max_skips(resolution) + 1)

@@ -104,6 +104,11 @@ def draw_degradation(seed: Index, index: Index, ranges: DegradationRanges) -> De
 
 
 def _degrade_one(image_uint8: tf.Tensor, seed: tf.Tensor, index: tf.Tensor, ranges: DegradationRanges) -> tf.Tensor:
+    return _to_uint8(upsample(reduced(image_uint8, seed, index, ranges), *_sides(image_uint8)))
+
+
+def reduced(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: DegradationRanges) -> tf.Tensor:
+    """Eq. 13 before the image goes back to its size: uint8 `[H, W, 3]` to float32 `[h, w, 3]` of whole numbers."""
     drawn = draw_degradation(seed, index, ranges)
     rows, columns = _sides(image_uint8)
     scale = min(rows, columns) / _REFERENCE_RESOLUTION
@@ -111,8 +116,7 @@ def _degrade_one(image_uint8: tf.Tensor, seed: tf.Tensor, index: tf.Tensor, rang
     image = blur(image, drawn.blur_sigma * scale, blur_radius(min(rows, columns), ranges.blur_sigma[1]))
     image = downsample(image, drawn.downscale)
     image = add_noise(image, drawn.noise, _image_seed(seed, index, _NOISE_STREAM))
-    image = compress_jpeg(image, drawn.jpeg_quality)
-    return _to_uint8(upsample(image, rows, columns))
+    return compress_jpeg(image, drawn.jpeg_quality)
 
 
 def blur_radius(side: int, largest_sigma: float = 10.0) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Callable, Optional, Tuple, Union
 import tensorflow as tf
 
 from rethink_fr.config import load_config
+from rethink_fr.models import Restorer
 from rethink_fr.training.checkpoints import load_average
 from rethink_fr.workflows.build import build_restorer
 
@@ -85,8 +86,12 @@ def load_restorer(path_or_name: Union[str, Path]) -> LoadedRestorer:
 def _from_run(path: Path) -> LoadedRestorer:
     restorer = build_restorer(load_config(path / "config.yaml").model)
     load_average(path / "checkpoints", restorer)
-    restore = tf.function(lambda images, noise: restorer(images, noise).image, reduce_retracing=True)
-    return LoadedRestorer(restore, restorer.resolution, restorer.noise_shape, restorer)
+    return LoadedRestorer(inference_function(restorer), restorer.resolution, restorer.noise_shape, restorer)
+
+
+def inference_function(restorer: Restorer) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """`(images, noise) -> restored images` of a network, as a graph."""
+    return tf.function(lambda images, noise: restorer(images, noise).image, reduce_retracing=True)
 
 
 def _from_saved_model(path: Path) -> LoadedRestorer:

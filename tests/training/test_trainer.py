@@ -105,7 +105,9 @@ def test_the_generators_gradient_passes_through_the_augmentation(monkeypatch, bl
 
 def test_the_discriminators_step_sends_no_gradient_to_the_restorer(trainer, monkeypatch):
     applied = []
-    monkeypatch.setattr(trainer, "_apply", lambda tape, loss, network, optimizer: applied.append(network) or tf.zeros([]))
+    monkeypatch.setattr(
+        trainer, "_apply", lambda tape, loss, network, optimizer: applied.append(network) or tf.zeros([])
+    )
     before = values(trainer.restorer.trainable_variables)
     trainer.train_step(random_batch())
     assert applied == [trainer.restorer, trainer.discriminator]

@@ -102,7 +102,10 @@ def test_unreadable_pictures_are_listed_and_the_others_restored(photos, run, tmp
         (["restore", "/no/such", "--aligned", "--model", "RUN", "--output", "OUT"], "/no/such: no such file"),
         (["restore", "PHOTOS", "--aligned", "--model", "PHOTOS", "--output", "OUT"], "no model here"),
         (["restore", "PHOTOS", "--aligned", "--model", "RUN", "--output", "PHOTOS"], "would be overwritten"),
-        (["restore", "PHOTOS", "--aligned", "--model", "RUN", "--output", "OUT", "--noise-scale", "2"], "--noise-scale"),
+        (
+            ["restore", "PHOTOS", "--aligned", "--model", "RUN", "--output", "OUT", "--noise-scale", "2"],
+            "--noise-scale",
+        ),
         (["restore", "PHOTOS", "--aligned", "--model", "RUN", "--output", "OUT", "--samples", "0"], "--samples"),
         (["export", "--model", "PHOTOS", "--format", "saved_model", "--output", "OUT"], "no run here"),
         (["export", "--model", "RUN", "--format", "saved_model", "--output", "PHOTOS"], "exists already"),
