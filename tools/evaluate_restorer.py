@@ -2,8 +2,8 @@
 
     python tools/evaluate_restorer.py --model runs/faces --images FOLDER --sheet sheet.png
 
-The degradation is the run's own, drawn with a seed that training does not use. "bicubic" is the same small image enlarged
-by a bicubic filter. Prints means, and the mean gain over the degraded image with its standard error over the images.
+The degradation is the run's own, drawn with a seed that training does not use. "bicubic" is the same small image
+enlarged by a bicubic filter. Prints means, and the mean gain over the degraded image with its standard error.
 """
 
 from __future__ import annotations

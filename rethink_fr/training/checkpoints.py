@@ -12,7 +12,6 @@ import tensorflow as tf
 from rethink_fr.models import Restorer
 from rethink_fr.training.trainer import AdversarialTrainer
 
-
 # What TensorFlow raises for damaged files (it translates some of its own errors to Python's) and foreign networks.
 _UNUSABLE = (tf.errors.OpError, AssertionError, ValueError, IndexError, RuntimeError)
 

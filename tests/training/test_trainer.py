@@ -163,8 +163,8 @@ def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrore
     two, two_logs = run(mirrored)
     for number, logs in one_logs.items():
         for name, value in logs.items():
-            # float32 sums in another order: 4e-7 at the worst here. Other seeds can meet a leaky ReLU or an L1 difference
-            # within that distance of its kink, where one gradient jumps by about 1e-4 and nothing is wrong.
+            # float32 sums in another order: 4e-7 at the worst here. Other seeds can meet a leaky ReLU or an L1
+            # difference within that distance of its kink, where a gradient jumps by 1e-4 and nothing is wrong.
             assert two_logs[number][name] == pytest.approx(value, rel=1e-5, abs=1e-5), f"{name} at step {number}"
     for network in ("restorer", "discriminator", "average"):
         for a, b in zip(getattr(one, network).variables, getattr(two, network).variables):
