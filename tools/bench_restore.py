@@ -3,7 +3,7 @@
     python tools/bench_restore.py --resolution 512 --width 1
 
 Measures what `rethink-fr restore --aligned` does for each picture after loading: the call of the loaded restorer, uint8
-in and out. "ratio" is that time over (multiply-accumulates / peak); 1 is the bound, lower is better. Weights are random.
+in and out. "ratio" is that time over (multiply-accumulates / peak); 1 is the bound. Weights are random.
 """
 
 from __future__ import annotations
