@@ -183,7 +183,11 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="picture files and folders")
     restore.add_argument("--output", required=True, type=Path, metavar="DIR")
     restore.add_argument(
-        "--model", required=True, type=Path, metavar="RUN_OR_SAVED_MODEL", help="made by train or export"
+        "--model",
+        type=Path,
+        default=Path("quickstart"),
+        metavar="RUN_OR_SAVED_MODEL",
+        help="directory made by train or export, or the name of a run in runs/; default: %(default)s",
     )
     restore.add_argument("--aligned", action="store_true", help="inputs are single faces framed as in FFHQ")
     restore.add_argument("--samples", type=int, default=1, metavar="N", help="restorations of each input")

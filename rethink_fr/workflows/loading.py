@@ -69,10 +69,15 @@ class LoadedRestorer:
 def load_restorer(path_or_name: Union[str, Path]) -> LoadedRestorer:
     """The restorer of a run directory (its averaged weights) or of an exported SavedModel.
 
+    Args:
+        path_or_name: a directory, or the name of one in `runs/`, where `rethink-fr train` leaves them.
+
     Raises:
         ValueError: if there is none, or it cannot be read.
     """
     path = Path(path_or_name)
+    if not path.exists() and (Path("runs") / path).is_dir():
+        path = Path("runs") / path
     if (path / "saved_model.pb").is_file():
         return _from_saved_model(path)
     if (path / "config.yaml").is_file():

@@ -168,6 +168,15 @@ def test_the_averaged_weights_are_the_ones_that_restore(run):
     np.testing.assert_array_equal(restorer._source.to_rgb.bias.numpy(), average)
 
 
+def test_a_run_goes_by_its_name_too(run, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "faces").symlink_to(run)
+    monkeypatch.chdir(tmp_path)
+    assert load_restorer("faces").resolution == 32
+    with pytest.raises(ValueError, match="no model here"):
+        load_restorer("other")
+
+
 def test_a_run_without_a_checkpoint_is_named(run, tmp_path):
     (tmp_path / "empty").mkdir()
     shutil.copy(run / "config.yaml", tmp_path / "empty")

@@ -1,0 +1,63 @@
+"""From configuration to objects: VGG-19 weights are real, given, or left out, never random."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from rethink_fr.config import ConfigError
+from rethink_fr.workflows.build import build_trainer, load_vgg19, open_sources
+from tests.training.helpers import random_batch, replace, small_config
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> str:
+    """A file of VGG-19 weights, small ones, as Keras would download it."""
+    vgg = keras.applications.VGG19(include_top=False, weights=None)
+    path = str(tmp_path_factory.mktemp("vgg") / "vgg19.h5")
+    vgg.save_weights(path)
+    return path
+
+
+def test_none_means_no_perceptual_terms():
+    assert load_vgg19("none") is None
+    trainer = build_trainer(small_config())
+    assert set(trainer.objective.weights) == {"adversarial", "l1", "commitment"}
+
+
+def test_a_file_of_weights_gives_the_perceptual_terms_a_gradient(weights):
+    config = replace(small_config(), "objective", vgg19=weights, l1=0.0, adversarial=0.0, commitment=0.0)
+    trainer = build_trainer(config)
+    before = [variable.numpy().copy() for variable in trainer.restorer.trainable_variables]
+    frozen = [variable.numpy().copy() for variable in trainer.objective.vgg.variables]
+    logs = trainer.train_step(random_batch())
+    assert float(logs["loss/feature"]) > 0 and float(logs["loss/style"]) > 0
+    assert any(not np.array_equal(a, b.numpy()) for a, b in zip(before, trainer.restorer.trainable_variables))
+    for a, b in zip(frozen, trainer.objective.vgg.variables):
+        np.testing.assert_array_equal(a, b.numpy())
+
+
+def test_weights_that_cannot_be_loaded_are_an_error_not_a_random_network(tmp_path, monkeypatch):
+    (tmp_path / "vgg.h5").write_bytes(b"nothing")
+    with pytest.raises(ConfigError, match="objective.vgg19: cannot load .*expected the weights of"):
+        load_vgg19(str(tmp_path / "vgg.h5"))
+
+    def no_network(*arguments, **keywords):
+        raise Exception("URL fetch failure on https://...: None -- no route")  # what Keras raises
+
+    monkeypatch.setattr(keras.applications, "VGG19", no_network)
+    with pytest.raises(ConfigError, match="objective.vgg19=none"):
+        load_vgg19("imagenet")
+
+
+def test_validation_faces_are_people_that_training_never_shows():
+    train, validation = open_sources(small_config().data, 32)
+    shown = {train.read(index).tobytes() for index in range(len(train))}
+    assert len(train) == 12 and len(validation) == 4
+    assert not shown & {validation.read(index).tobytes() for index in range(len(validation))}
+
+
+def test_two_trainers_of_one_seed_start_from_the_same_weights():
+    one, other = build_trainer(small_config(seed=3)), build_trainer(small_config(seed=3))
+    for a, b in zip(one.restorer.variables, other.restorer.variables):
+        tf.debugging.assert_equal(a, b)
