@@ -55,6 +55,7 @@ class LinearGatedFusion(keras.layers.Layer):
         gate = tf.sigmoid(tf.matmul(self.kernel * self.scale, flat))  # W acts on positions, not on channels
         gate = tf.reshape(gate, [-1, side, side, channels])
         if reduction > 1:
-            gate = tf.image.resize(gate, [side * reduction] * 2, "bilinear")
+            # tf.image.resize gives float32 whatever it gets.
+            gate = tf.cast(tf.image.resize(gate, [side * reduction] * 2, "bilinear"), encoder_features.dtype)
         # s * u + (1 - s) * q with u = p + q
         return decoder_features + gate * encoder_features

@@ -118,6 +118,7 @@ class VectorQuantizer(keras.layers.Layer):
         Statistics are summed over replicas first, so that every replica holds the same codebook. Call it in replica
         context, once a step. Features get no gradient.
         """
+        self._check_channels(features.shape[-1])
         replica = tf.distribute.get_replica_context()
         flat = tf.reshape(tf.cast(tf.stop_gradient(features), tf.float32), [-1, self.code_size])
         indices = self.nearest(flat)

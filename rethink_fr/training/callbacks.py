@@ -24,7 +24,16 @@ class NonFiniteError(ArithmeticError):
     """A loss term or gradient norm became infinite or NaN."""
 
 
-class NonFiniteGuard(keras.callbacks.Callback):
+class _StepCallback(keras.callbacks.Callback):
+    """A callback that goes by the trainer's step, the only clock of a run."""
+
+    @property
+    def step(self) -> int:
+        """Steps taken, those before an interruption included."""
+        return int(self.model.step.numpy())
+
+
+class NonFiniteGuard(_StepCallback):
     """Stops the run at the first step whose scalars are not finite, naming step and term.
 
     It has to stand before `SaveCheckpoints`, so that no bad weights are saved.
@@ -34,12 +43,12 @@ class NonFiniteGuard(keras.callbacks.Callback):
         bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
         if bad:
             raise NonFiniteError(
-                f"{', '.join(bad)} became non-finite at step {int(self.model.step.numpy())}; the last good checkpoint "
+                f"{', '.join(bad)} became non-finite at step {self.step}; the last good checkpoint "
                 "is kept. Lower optimizer.learning_rate or the weight of that term, then run the same command again"
             )
 
 
-class RunLog(keras.callbacks.Callback):
+class RunLog(_StepCallback):
     """Writes scalars, averaged over `every` steps, to TensorBoard and `metrics.jsonl`, and drives the progress bar.
 
     Args:
@@ -54,23 +63,23 @@ class RunLog(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(directory / "logs"))
         self._file = (directory / "metrics.jsonl").open("a", encoding="utf-8")
         self._every = every
-        self._step = first_step
+        self._first_step = first_step
         self._last_step = last_step
         self._global_batch = global_batch
 
     def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
-        self._bar = tqdm(total=self._last_step, initial=self._step, unit="step", desc="train", dynamic_ncols=True)
+        self._bar = tqdm(total=self._last_step, initial=self._first_step, unit="step", desc="train", dynamic_ncols=True)
         self._start_interval()
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        self._step += 1
+        step = self.step
         self._steps_in_interval += 1
         self._bar.update()
-        if self._step % self._every == 0 or self._step == self._last_step:
+        if step % self._every == 0 or step == self._last_step:
             scalars = {name: float(value) for name, value in (logs or {}).items()}
             elapsed = time.perf_counter() - self._interval_start
             scalars["images_per_second"] = self._steps_in_interval * self._global_batch / elapsed
-            self.write(self._step, scalars)
+            self.write(step, scalars)
             self._bar.set_postfix({name: f"{scalars[f'loss/{name}']:.3g}" for name in ("l1", "adversarial")})
             self._start_interval()
 
@@ -111,24 +120,22 @@ class RunLog(keras.callbacks.Callback):
         self._steps_in_interval = 0
 
 
-class RestartMeans(keras.callbacks.Callback):
+class RestartMeans(_StepCallback):
     """Starts the averages of the scalars anew every `every` steps, after `RunLog` has written them.
 
     Every worker needs it: resetting a metric is a collective operation, which one worker alone would wait in.
     """
 
-    def __init__(self, every: int, first_step: int) -> None:
+    def __init__(self, every: int) -> None:
         super().__init__()
         self._every = every
-        self._step = first_step
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        self._step += 1
-        if self._step % self._every == 0:
+        if self.step % self._every == 0:
             self.model.reset_metrics()
 
 
-class Observation(keras.callbacks.Callback):
+class Observation(_StepCallback):
     """Draws sample sheets and validates, every so many steps.
 
     Args:
@@ -136,11 +143,10 @@ class Observation(keras.callbacks.Callback):
         log: where pictures and figures go.
         directory: of the sample sheets.
         sample_every, validate_every: in steps.
-        first_step: of this call.
     """
 
     def __init__(
-        self, observer: Observer, log: RunLog, directory: Path, sample_every: int, validate_every: int, first_step: int
+        self, observer: Observer, log: RunLog, directory: Path, sample_every: int, validate_every: int
     ) -> None:
         super().__init__()
         self._observer = observer
@@ -148,33 +154,30 @@ class Observation(keras.callbacks.Callback):
         self._directory = directory
         self._sample_every = sample_every
         self._validate_every = validate_every
-        self._step = first_step
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        self._step += 1
+        step = self.step
         paused = self._log.pause()
-        if self._step % self._sample_every == 0:
+        if step % self._sample_every == 0:
             sheet = self._observer.sheet()
-            Image.fromarray(sheet).save(self._directory / f"step_{self._step:07d}.png")
-            self._log.write_picture(self._step, "samples", sheet)
-        if self._step % self._validate_every == 0:
+            Image.fromarray(sheet).save(self._directory / f"step_{step:07d}.png")
+            self._log.write_picture(step, "samples", sheet)
+        if step % self._validate_every == 0:
             figures = self._observer.validate()
-            self._log.write(self._step, {f"validation/{name}": value for name, value in figures.items()})
+            self._log.write(step, {f"validation/{name}": value for name, value in figures.items()})
         self._log.resume(paused)
 
 
-class SaveCheckpoints(keras.callbacks.Callback):
+class SaveCheckpoints(_StepCallback):
     """Saves every `every` steps."""
 
-    def __init__(self, checkpoints: Checkpoints, every: int, first_step: int) -> None:
+    def __init__(self, checkpoints: Checkpoints, every: int) -> None:
         super().__init__()
         self._checkpoints = checkpoints
         self._every = every
-        self._step = first_step
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        self._step += 1
-        if self._step % self._every == 0:
+        if self.step % self._every == 0:
             self._checkpoints.save()
 
 

@@ -73,16 +73,11 @@ def train(config: ExperimentConfig, strategy_name: str, output: Path) -> Trainin
         callbacks += [
             log,
             Observation(
-                observer,
-                log,
-                output / "samples",
-                config.training.sample_every,
-                config.training.validate_every,
-                first_step,
+                observer, log, output / "samples", config.training.sample_every, config.training.validate_every
             ),
         ]
-    callbacks.append(RestartMeans(config.training.log_every, first_step))
-    callbacks.append(SaveCheckpoints(checkpoints, config.training.checkpoint_every, first_step))
+    callbacks.append(RestartMeans(config.training.log_every))
+    callbacks.append(SaveCheckpoints(checkpoints, config.training.checkpoint_every))
     if strategy_name != "multiworker":  # workers stopped at different steps would wait for each other for ever
         callbacks.append(stop)
 
