@@ -103,9 +103,8 @@ def test_setup_names_every_package():
 
 def test_ci_runs_what_the_readme_says():
     readme, script = (ROOT / "README.md").read_text(encoding="utf-8"), (ROOT / ".ci/run").read_text(encoding="utf-8")
-    for step in ('install -q ".[test]"', "bin/python -m pytest"):
-        assert step in readme
-        assert step.removeprefix("bin/") in script
+    for step in ('install -q ".[test]"', "-m pytest"):
+        assert step in readme and step in script
 
 
 def test_help_answers_without_loading_tensorflow():
