@@ -16,7 +16,12 @@ def to_model(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32) / _HALF_RANGE - 1.0
 
 
+def to_levels(images: tf.Tensor) -> tf.Tensor:
+    """float `[..., 3]` in [-1, 1] to 0..255, neither clipped nor rounded."""
+    return (images + 1.0) * _HALF_RANGE
+
+
 def to_uint8(images: tf.Tensor) -> tf.Tensor:
     """float `[..., 3]` in [-1, 1] to uint8: clipped, then rounded half to even. `to_uint8(to_model(x)) == x`."""
-    scaled = (tf.cast(images, tf.float32) + 1.0) * _HALF_RANGE
-    return tf.cast(tf.round(tf.clip_by_value(scaled, 0.0, 255.0)), tf.uint8)
+    levels = to_levels(tf.cast(images, tf.float32))
+    return tf.cast(tf.round(tf.clip_by_value(levels, 0.0, 255.0)), tf.uint8)

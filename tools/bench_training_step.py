@@ -10,7 +10,6 @@ is measured before and after. Higher is better; 1 is the bound. Peak memory is t
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import resource
 import time
 
@@ -54,7 +53,7 @@ def main() -> None:
             for _ in range(3):
                 step(batch)
 
-    source, _ = open_sources(dataclasses.replace(config.data), arguments.resolution)
+    source, _ = open_sources(config.data, arguments.resolution)
     batches = iter(training_batches(source, seed=0, global_batch=arguments.batch))
     for _ in range(-(-len(source) // arguments.batch) + 4):  # once through: the drawn faces are cached after it
         next(batches)

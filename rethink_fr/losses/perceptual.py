@@ -7,6 +7,8 @@ from typing import Sequence
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.images import to_levels
+
 TAPPED_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_conv4")
 _CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
 
@@ -36,7 +38,7 @@ def vgg19_features(vgg: keras.Model, preprocessed: tf.Tensor) -> list[tf.Tensor]
 
 def preprocess(images: tf.Tensor) -> tf.Tensor:
     """RGB in [-1, 1] to what Keras' `imagenet` weights expect: BGR, 0..255, channel means subtracted."""
-    return (images[..., ::-1] + 1.0) * 127.5 - tf.constant(_CHANNEL_MEANS_BGR, images.dtype)
+    return to_levels(images[..., ::-1]) - tf.constant(_CHANNEL_MEANS_BGR, images.dtype)
 
 
 def feature_loss(clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor], weights: Sequence[float]) -> tf.Tensor:
