@@ -44,7 +44,7 @@ class NonFiniteGuard(_StepCallback):
         if bad:
             raise NonFiniteError(
                 f"{', '.join(bad)} became non-finite at step {self.step}; the last good checkpoint "
-                "is kept. Lower optimizer.learning_rate or the weight of that term, then run the same command again"
+                "is kept. Start in another --output with a lower optimizer.learning_rate or weight of that term"
             )
 
 
