@@ -89,6 +89,7 @@ class OptimizerConfig:
     beta_1: float = 0.0
     beta_2: float = 0.99
     epsilon: float = 1e-8
+    decay_steps: int = 0  # steps over which the learning rate falls to 0 along half a cosine; 0: constant
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,11 @@ def check_config(config: ExperimentConfig) -> None:
     finite_at_least("optimizer.epsilon", 0, 1)
     for key in ("beta_1", "beta_2"):
         require(0 <= getattr(optimizer, key) < 1, f"optimizer.{key}", "0 or more, below 1")
+    require(
+        optimizer.decay_steps == 0 or optimizer.decay_steps >= training.steps,
+        "optimizer.decay_steps",
+        f"0 or at least training.steps ({training.steps})",
+    )
     require(0 <= training.average_decay < 1, "training.average_decay", "0 or more, below 1")
     for key in ("steps global_batch log_every sample_every validate_every checkpoint_every keep_checkpoints").split():
         finite_at_least(f"training.{key}", 1)

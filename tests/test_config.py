@@ -59,6 +59,7 @@ def test_the_papers_configuration_holds_the_papers_figures():
         ("objective: {adversarial: -1}", "objective.adversarial: expected at least 0"),
         ("training: {steps: 0}", "training.steps: expected at least 1"),
         ("training: {seed: -1}", "training.seed"),
+        ("{optimizer: {decay_steps: 5}, training: {steps: 6}}", "optimizer.decay_steps: expected 0 or at least"),
         ("optimizer: {beta_2: 1.0}", "optimizer.beta_2: expected 0 or more, below 1"),
         ("- a\n- b", "expected sections"),
         ("model: {", "not valid YAML"),

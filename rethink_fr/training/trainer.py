@@ -116,6 +116,7 @@ class AdversarialTrainer(keras.Model):
             tape, loss, self.discriminator, self.discriminator_optimizer
         )
 
+        scalars["learning_rate"] = self.restorer_optimizer.learning_rate
         update_average(self.average, self.restorer, self.step, self.average_decay)
         self.step.assign_add(1)
         for name, value in scalars.items():
@@ -167,7 +168,7 @@ class AdversarialTrainer(keras.Model):
         names = ["loss/restorer", *(f"loss/{name}" for name in self.objective.weights), "loss/discriminator"]
         if self.r1_gamma:
             names.append("loss/r1")
-        names += ["score/real", "score/fake", "gradient_norm/restorer", "gradient_norm/discriminator"]
+        names += ["score/real", "score/fake", "gradient_norm/restorer", "gradient_norm/discriminator", "learning_rate"]
         quantizers = [block.quantizer for block in self.restorer.skip_blocks]
         for side, quantizer in zip(self.restorer.skip_resolutions, quantizers):
             if quantizer is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.config import ConfigError, DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig
+from rethink_fr.config import ConfigError, DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
 from rethink_fr.data.image_source import ImageSource
 from rethink_fr.data.pipeline import fixed_batch
 from rethink_fr.data.sources import open_source, split_holdout
@@ -60,14 +60,16 @@ def build_trainer(config: ExperimentConfig) -> AdversarialTrainer:
         average_decay=training.average_decay,
         seed=training.seed,
     )
-    optimizer = config.optimizer
-    trainer.compile(
-        *(
-            keras.optimizers.Adam(optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
-            for _ in range(2)
-        )
-    )
+    trainer.compile(build_optimizer(config.optimizer), build_optimizer(config.optimizer))
     return trainer
+
+
+def build_optimizer(optimizer: OptimizerConfig) -> keras.optimizers.Optimizer:
+    """Adam, its learning rate constant or falling along half a cosine (Loshchilov and Hutter 2017, Eq. 5)."""
+    learning_rate = optimizer.learning_rate
+    if optimizer.decay_steps:
+        learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, optimizer.decay_steps)
+    return keras.optimizers.Adam(learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
 
 
 def build_objective(objective: ObjectiveConfig) -> RestorerObjective:

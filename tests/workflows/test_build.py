@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.config import ConfigError
-from rethink_fr.workflows.build import build_trainer, load_vgg19, open_sources
+from rethink_fr.config import ConfigError, OptimizerConfig
+from rethink_fr.workflows.build import build_optimizer, build_trainer, load_vgg19, open_sources
 from tests.training.helpers import random_batch, replace, small_config
 
 
@@ -61,3 +61,19 @@ def test_two_trainers_of_one_seed_start_from_the_same_weights():
     one, other = build_trainer(small_config(seed=3)), build_trainer(small_config(seed=3))
     for a, b in zip(one.restorer.variables, other.restorer.variables):
         tf.debugging.assert_equal(a, b)
+
+
+def test_the_learning_rate_falls_along_half_a_cosine():
+    optimizer = build_optimizer(OptimizerConfig(learning_rate=0.4, decay_steps=4))
+    weight = tf.Variable(1.0)
+    rates = []
+    for _ in range(5):
+        optimizer.apply_gradients([(tf.constant(1.0), weight)])
+        rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [0.2 * (1 + np.cos(np.pi * step / 4)) for step in range(5)], atol=1e-7)
+
+
+def test_the_learning_rate_is_constant_without_decay_steps():
+    optimizer = build_optimizer(OptimizerConfig(learning_rate=0.4))
+    optimizer.apply_gradients([(tf.constant(1.0), tf.Variable(1.0))])
+    assert float(optimizer.learning_rate) == pytest.approx(0.4)

@@ -80,7 +80,7 @@ def test_tensorboard_shows_every_term_and_the_pictures(run):
     tags = set(events.Tags()["tensors"])
     assert {
         "loss/restorer", "loss/adversarial", "loss/l1", "loss/commitment", "loss/discriminator",
-        "score/real", "score/fake", "gradient_norm/restorer", "gradient_norm/discriminator",
+        "score/real", "score/fake", "gradient_norm/restorer", "gradient_norm/discriminator", "learning_rate",
         "codebook_8/usage", "codebook_8/perplexity", "codebook_16/usage", "codebook_16/perplexity",
         "images_per_second", "validation/psnr", "validation/ssim", "samples",
     } <= tags  # fmt: skip
@@ -129,6 +129,7 @@ def test_a_mistake_is_told_in_one_line_before_tensorflow_loads(tmp_path, argumen
 def test_a_run_interrupted_and_continued_equals_an_uninterrupted_one(tmp_path):
     """Every record of ten steps after the interruption, and every weight at the end."""
     config = small_config(steps=13, log_every=1, sample_every=100, validate_every=100, checkpoint_every=3)
+    config = replace(config, "optimizer", decay_steps=20)
     train(config, "one", tmp_path / "whole")
     train(replace(config, "training", steps=3), "one", tmp_path / "parts")
     train(config, "one", tmp_path / "parts")
