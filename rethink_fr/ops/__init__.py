@@ -2,6 +2,6 @@
 
 from rethink_fr.ops.deform_conv import deform_conv2d
 from rethink_fr.ops.group_norm import group_norm_swish
-from rethink_fr.ops.native import NativeOpsUnavailable
+from rethink_fr.ops.native import NativeOpsError
 
-__all__ = ["NativeOpsUnavailable", "deform_conv2d", "group_norm_swish"]
+__all__ = ["NativeOpsError", "deform_conv2d", "group_norm_swish"]

@@ -49,7 +49,7 @@ def deform_conv2d(
 
     Raises:
         ValueError: if a shape or a number does not fit the others; the message names it.
-        NativeOpsUnavailable: if "compiled" is asked for and there is no native operator.
+        NativeOpsError: if "compiled" is asked for and there is no native operator.
     """
     if implementation not in ("auto", "reference", "compiled"):
         raise ValueError(f"deform_conv2d: implementation is {implementation!r}, expected auto, reference or compiled")

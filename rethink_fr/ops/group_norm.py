@@ -34,7 +34,7 @@ def group_norm_swish(
 
     Raises:
         ValueError: if a shape does not fit.
-        NativeOpsUnavailable: if "compiled" is asked for and there is no native operator.
+        NativeOpsError: if "compiled" is asked for and there is no native operator.
     """
     if implementation not in ("auto", "reference", "compiled"):
         raise ValueError(

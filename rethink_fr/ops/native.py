@@ -7,7 +7,7 @@ from typing import Any, Literal, Optional
 Implementation = Literal["auto", "reference", "compiled"]
 
 
-class NativeOpsUnavailable(RuntimeError):
+class NativeOpsError(RuntimeError):
     """There is no native library for this TensorFlow on this machine; the message says why and what to do."""
 
 
