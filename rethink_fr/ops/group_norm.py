@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import List
+
 import tensorflow as tf
 
 from rethink_fr.ops.native import Implementation, native_ops
@@ -60,6 +62,17 @@ def group_norm_swish(
         inputs=inputs, gamma=gamma, beta=beta, groups=groups, epsilon=epsilon
     )
     return outputs
+
+
+@tf.RegisterGradient("RethinkFr>GroupNormSwish")
+def _group_norm_swish_gradient(operation: tf.Operation, upstream: tf.Tensor, *_: tf.Tensor) -> List[tf.Tensor]:
+    compiled = native_ops(required=True)
+    _, *statistics = operation.outputs
+    return list(
+        compiled.rethink_fr_group_norm_swish_grad(
+            *operation.inputs, *statistics, upstream, groups=operation.get_attr("groups")
+        )
+    )
 
 
 def _reference(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, groups: int, epsilon: float) -> tf.Tensor:

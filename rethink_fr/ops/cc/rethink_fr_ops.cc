@@ -1,0 +1,3 @@
+// The one translation unit of the native library.
+#include "deform_conv_op.h"
+#include "group_norm_op.h"
