@@ -20,9 +20,13 @@ struct GroupNormAffine {
 namespace avx512 {
 #define RETHINK_FR_VECTOR 16
 #define RETHINK_FR_BLOCK_ROWS 14
+#define RETHINK_FR_STREAM(to, value) __builtin_ia32_movntps512(to, value)
+#define RETHINK_FR_STREAM_END() __builtin_ia32_sfence()
 #include "cpu_kernels.inc"
 #undef RETHINK_FR_VECTOR
 #undef RETHINK_FR_BLOCK_ROWS
+#undef RETHINK_FR_STREAM
+#undef RETHINK_FR_STREAM_END
 }  // namespace avx512
 #pragma GCC pop_options
 
@@ -31,9 +35,13 @@ namespace avx512 {
 namespace avx2 {
 #define RETHINK_FR_VECTOR 8
 #define RETHINK_FR_BLOCK_ROWS 6
+#define RETHINK_FR_STREAM(to, value) __builtin_ia32_movntps256(to, value)
+#define RETHINK_FR_STREAM_END() __builtin_ia32_sfence()
 #include "cpu_kernels.inc"
 #undef RETHINK_FR_VECTOR
 #undef RETHINK_FR_BLOCK_ROWS
+#undef RETHINK_FR_STREAM
+#undef RETHINK_FR_STREAM_END
 }  // namespace avx2
 #pragma GCC pop_options
 #endif
@@ -41,9 +49,13 @@ namespace avx2 {
 namespace baseline {
 #define RETHINK_FR_VECTOR 4
 #define RETHINK_FR_BLOCK_ROWS 6
+#define RETHINK_FR_STREAM(to, value) Store(to, value)
+#define RETHINK_FR_STREAM_END()
 #include "cpu_kernels.inc"
 #undef RETHINK_FR_VECTOR
 #undef RETHINK_FR_BLOCK_ROWS
+#undef RETHINK_FR_STREAM
+#undef RETHINK_FR_STREAM_END
 }  // namespace baseline
 
 struct CpuKernels {
@@ -62,7 +74,7 @@ struct CpuKernels {
   void (*add_partials)(const DeformConvShape&, const float*, int, long, long, float*, float*);
   // Group normalization, see group_norm.inc.
   void (*moments)(int, const float*, long, long, double*);
-  void (*apply)(int, const float*, const GroupNormAffine&, long, long, float*);
+  void (*apply)(int, const float*, const GroupNormAffine&, bool, long, long, float*);
   void (*gradient_sums)(int, const float*, const float*, const GroupNormAffine&, long, long, double*);
   void (*gradient_apply)(int, const float*, const float*, const GroupNormAffine&, const float*, const float*, long,
                          long, float*);

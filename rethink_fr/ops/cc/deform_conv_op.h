@@ -82,8 +82,8 @@ class DeformConvAttributes {
     for (int i = 0; i < 4; ++i) {
       if (ctx->input(i).dims() != 4) return Wrong("input ", i, " has shape ", ctx->input(i).shape().DebugString());
     }
-    if (inputs.dim_size(1) * inputs.dim_size(2) >= std::numeric_limits<int>::max() / 2) {
-      return Wrong("an image of shape ", inputs.DebugString(), " has too many pixels");
+    if (inputs.dim_size(1) * inputs.dim_size(2) * inputs.dim_size(3) > std::numeric_limits<int>::max() / 2) {
+      return Wrong("one image of inputs ", inputs.DebugString(), " has more than 2^30 values");
     }
     DeformConvShape& s = *shape;
     s.batch = inputs.dim_size(0), s.height = inputs.dim_size(1), s.width = inputs.dim_size(2);

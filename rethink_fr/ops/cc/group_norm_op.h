@@ -95,6 +95,9 @@ class GroupNormBlocks {
   const int channels_;
 };
 
+// Larger images do not stay in cache until they are read again.
+constexpr size_t kCachedBytes = 16 << 20;
+
 class GroupNormSwishCpu : public OpKernel {
  public:
   explicit GroupNormSwishCpu(OpKernelConstruction* ctx) : OpKernel(ctx) {
@@ -116,6 +119,7 @@ class GroupNormSwishCpu : public OpKernel {
     const CpuKernels& kernels = *CpuKernelsInUse().load();
     const GroupNormBlocks blocks(ctx, pixels, channels);
     std::vector<float> centre(channels), scale(channels);
+    const bool stream = pixels * channels * sizeof(float) > kCachedBytes;
     for (long b = 0; b < batch; ++b) {
       const float* const image = inputs.flat<float>().data() + b * pixels * channels;
       const std::vector<double> sums = blocks.Sum(
@@ -142,7 +146,7 @@ class GroupNormSwishCpu : public OpKernel {
       const GroupNormAffine affine = {centre.data(), scale.data(), ctx->input(2).flat<float>().data()};
       float* const output = outputs->flat<float>().data() + b * pixels * channels;
       blocks.ForEach(true, [&](long, long first, long last) {
-        kernels.apply(channels, image, affine, first, last, output);
+        kernels.apply(channels, image, affine, stream, first, last, output);
       });
     }
   }
