@@ -134,8 +134,7 @@ def _build_ops(arguments: argparse.Namespace) -> int:
     except NativeOpsError as error:
         print(f"rethink-fr: error: {error}", file=sys.stderr)
         return _SOME_FAILED
-    kernels = f", {report.instruction_set} kernels" if report.instruction_set else ""
-    print(f"{', '.join(report.operators) or 'no operators'}{kernels}: {report.origin}")
+    print(f"{', '.join(report.operators)}, {report.instruction_set} kernels: {report.origin}")
     print(f"{report.library}, ready after {report.seconds:.1f} s")
     if report.differences is None:
         print("RETHINK_FR_OPS=reference is set: they are not used")

@@ -45,11 +45,21 @@ class LoadedLibrary(NamedTuple):
     module: Any
     path: Path
     origin: str  # "carried by this installation", "built on this machine", "built for this process only"
-    instruction_set: Optional[str]  # what its kernels chose on this processor: "avx512", "avx2", "baseline"
+    functions: Any  # its C functions, by ctypes
 
     def has(self, operator: str) -> bool:
         """Whether one of `OPERATORS` is in it."""
         return hasattr(self.module, f"rethink_fr_{operator}")
+
+    def instruction_set(self) -> str:
+        """What its CPU kernels use: "avx512", "avx2" or "baseline"; the best that this processor has, if not told."""
+        function = self.functions.rethink_fr_instruction_set
+        function.restype = ctypes.c_char_p
+        return function().decode()
+
+    def use_instruction_set(self, name: str) -> bool:
+        """Use another one from now on, to test and to compare; False, and no change, if there is none of that name."""
+        return bool(self.functions.rethink_fr_use_instruction_set(name.encode()))
 
 
 class NativeLibrary:
@@ -136,7 +146,8 @@ class NativeLibrary:
             self._unloadable.add(path)
             self._problems.append(f"{path.name} cannot be loaded ({_first_line(error)})")
         else:
-            self._loaded = LoadedLibrary(module, path, origin, _instruction_set(path))
+            # Loaded already: ctypes gets the same one.
+            self._loaded = LoadedLibrary(module, path, origin, ctypes.CDLL(str(path)))
 
     def _compiler(self) -> Compiler:
         """The compiler, if there is something to compile."""
@@ -254,13 +265,14 @@ def forbidden() -> bool:
     return choice == "reference"
 
 
-def _instruction_set(path: Path) -> Optional[str]:
-    library = ctypes.CDLL(str(path))  # loaded already: this only counts one user more
-    function = getattr(library, "rethink_fr_instruction_set", None)
-    if function is None:
-        return None
-    function.restype = ctypes.c_char_p
-    return function().decode()
+def instruction_set() -> str:
+    """What the CPU kernels of this process use: "avx512", "avx2" or "baseline". NativeOpsError if there are none."""
+    return native_library().load().instruction_set()
+
+
+def use_instruction_set(name: str) -> bool:
+    """Use another one from now on, to test and to compare; False, and no change, if there is none of that name."""
+    return native_library().load().use_instruction_set(name)
 
 
 def _first_line(error: Exception) -> str:

@@ -23,7 +23,7 @@ class BuildReport(NamedTuple):
     library: Path
     origin: str
     operators: List[str]
-    instruction_set: Optional[str]
+    instruction_set: str
     seconds: float
     differences: Optional[Dict[str, float]]  # to TensorFlow's own operations; None: RETHINK_FR_OPS forbids the trial
 
@@ -48,7 +48,7 @@ def build_ops(force: bool = False) -> BuildReport:
                 f"{name} of {loaded.path} is wrong on this machine, off by {difference:.2g} of its largest value; set "
                 "RETHINK_FR_OPS=reference to do without it, and please report this"
             )
-    return BuildReport(loaded.path, loaded.origin, operators, loaded.instruction_set, seconds, differences)
+    return BuildReport(loaded.path, loaded.origin, operators, loaded.instruction_set(), seconds, differences)
 
 
 def _difference(operator: str) -> float:

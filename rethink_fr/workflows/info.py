@@ -56,8 +56,7 @@ def _native_rows() -> List[Tuple[str, str]]:
                 state = "not built yet; the first use builds them, or `rethink-fr build-ops` now"
                 operator = {name: "compiled, once built" for name in OPERATORS}
             else:
-                kernels = f", {loaded.instruction_set} kernels" if loaded.instruction_set else ""
-                state = f"{loaded.origin}{kernels}: {loaded.path}"
+                state = f"{loaded.origin}, {loaded.instruction_set()} kernels: {loaded.path}"
                 operator = {name: "compiled" for name in OPERATORS if loaded.has(name)}
     rows = [("native operators", state)]
     rows += [(name, operator.get(name, "reference (TensorFlow's own operations)")) for name in OPERATORS]

@@ -25,7 +25,13 @@ _UNIT = """
 asm(".pushsection .rodata\\nembedded:\\n.incbin \\"answer.h\\"\\n.byte 0\\n.popsection");
 extern "C" const char embedded[] __attribute__((visibility("hidden")));
 
-extern "C" const char* rethink_fr_instruction_set() { return embedded[0] == '#' ? "baseline" : "nothing"; }
+static const char* in_use = embedded[0] == '#' ? "baseline" : "nothing";
+extern "C" const char* rethink_fr_instruction_set() { return in_use; }
+extern "C" int rethink_fr_use_instruction_set(const char* name) {
+  if (name[0] != 'a') return 0;
+  in_use = "avx2";
+  return 1;
+}
 
 static void compute(void*, TF_OpKernelContext* context) {
   TF_Status* status = TF_NewStatus();

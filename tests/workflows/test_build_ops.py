@@ -28,7 +28,9 @@ def use_module(monkeypatch, factor: float) -> None:
         options = {"groups": groups, "epsilon": epsilon, "implementation": "reference"}
         return factor * group_norm_swish(inputs, gamma, beta, **options), None, None
 
-    loaded = LoadedLibrary(SimpleNamespace(rethink_fr_group_norm_swish=operator), Path("some.so"), "made up", "avx2")
+    module = SimpleNamespace(rethink_fr_group_norm_swish=operator)
+    functions = SimpleNamespace(rethink_fr_instruction_set=lambda: b"avx2")
+    loaded = LoadedLibrary(module, Path("some.so"), "made up", functions)
     answers = {"build": lambda force: loaded, "load": lambda: loaded, "look": lambda: loaded, "cache": Path("cache")}
     monkeypatch.setattr(native, "_library", SimpleNamespace(**answers))
 
