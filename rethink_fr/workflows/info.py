@@ -50,7 +50,7 @@ def _native_rows() -> List[Tuple[str, str]]:
         try:
             loaded = library.look()
         except NativeOpsError as error:
-            state = str(error)
+            state = "none: " + str(error).removeprefix("no native operators; ")
         else:
             if loaded is None:
                 state = "not built yet; the first use builds them, or `rethink-fr build-ops` now"
