@@ -6,6 +6,7 @@ holds the library.
 """
 
 import functools
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -48,19 +49,23 @@ class BuildWithLibrary(build_py):
 
     def run(self):
         """As in setuptools; an editable installation builds at first use instead."""
+        package = Path(self.build_lib).resolve() / "rethink_fr"
+        if package != ROOT / "rethink_fr":
+            # An earlier build left files here: old binaries, and sources that are only replaced if they look older.
+            shutil.rmtree(package, ignore_errors=True)
         super().run()
-        if self.editable_mode:
-            return
-        folder = Path(self.build_lib).resolve() / "rethink_fr" / "ops"
-        for stale in folder.glob("_native-*.so"):  # of an earlier build in the same folder
-            stale.unlink()
-        if compiler() is not None:
+        if compiler() is not None and not self.editable_mode:
+            from rethink_fr.ops import NativeOpsError
             from rethink_fr.ops.library import build_library, carried_name
 
+            folder = package / "ops"
             sources = folder / "cc"
             log = Path(tempfile.gettempdir()) / "rethink-fr-build.log"
             with tempfile.TemporaryDirectory(dir=folder) as work:
-                build_library(compiler(), sources, Path(work), folder, carried_name(sources), log)
+                try:
+                    build_library(compiler(), sources, Path(work), folder, carried_name(sources), log)
+                except NativeOpsError as error:
+                    sys.exit(f"rethink-fr: {error}; RETHINK_FR_OPS=reference makes a wheel without native operators")
 
 
 class PlatformDistribution(Distribution):

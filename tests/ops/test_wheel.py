@@ -75,6 +75,7 @@ def wheel(project: Path, output: Path, environment: Dict[str, str], path: Path) 
 def test_a_platform_wheel_works_where_there_is_no_compiler(project, stand_in, tmp_path):
     wheel(project, tmp_path / "earlier", {}, tmp_path)
     (stand_in.sources / "answer.h").write_text("#define ANSWER 21 * 2\n", encoding="utf-8")
+    os.utime(stand_in.sources / "answer.h", (0, 0))  # as from an archive: older than the copy in build/
     made = wheel(project, tmp_path / "wheels", {}, tmp_path)
     assert made.name.split("-", 2)[2].startswith("py3-none-linux_")
     with zipfile.ZipFile(made) as archive:
