@@ -6,6 +6,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /
 WORKDIR /src
 COPY . .
 RUN pip install --no-cache-dir ".[gpu]"
+# Outside of any home, so that every user of a container finds what is built here.
+ENV RETHINK_FR_CACHE=/opt/rethink-fr
+RUN rethink-fr build-ops
 WORKDIR /work
 ENTRYPOINT ["rethink-fr"]
 CMD ["--help"]

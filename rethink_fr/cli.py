@@ -126,6 +126,24 @@ def _export(arguments: argparse.Namespace) -> int:
     return _OK
 
 
+def _build_ops(arguments: argparse.Namespace) -> int:
+    from rethink_fr.workflows.build_ops import NativeOpsError, build_ops
+
+    try:
+        report = build_ops(arguments.force)
+    except NativeOpsError as error:
+        print(f"rethink-fr: error: {error}", file=sys.stderr)
+        return _SOME_FAILED
+    print(f"{', '.join(report.operators)}, {report.instruction_set} kernels: {report.origin}")
+    print(f"{report.library}, ready after {report.seconds:.1f} s")
+    if report.differences is None:
+        print("RETHINK_FR_OPS=reference is set: they are not used")
+    else:
+        for name, difference in report.differences.items():
+            print(f"{name}: differs from TensorFlow's own operations by at most {difference:.2g} of its largest value")
+    return _OK
+
+
 def _info(arguments: argparse.Namespace) -> int:
     from rethink_fr.workflows.info import describe
 
@@ -227,6 +245,14 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--model", required=True, type=Path, metavar="RUN_DIR")
     export.add_argument("--format", required=True, choices=("saved_model",))
     export.add_argument("--output", required=True, type=Path, metavar="PATH")
+
+    build_ops = command(
+        "build-ops",
+        _build_ops,
+        "build the native operators for this machine, unless they are there, and try them",
+        "rethink-fr build-ops",
+    )
+    build_ops.add_argument("--force", action="store_true", help="build again what was built on this machine")
 
     info = command(
         "info",

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 import rethink_fr
 from rethink_fr.config import CONFIG_DIRECTORY, available_configs, load_config
+from rethink_fr.ops import NativeOpsError
+from rethink_fr.ops.native import OPERATORS, forbidden, native_library
 from rethink_fr.workflows.complexity import model_complexity
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "keras-cv", "tensorflow-io", "numpy", "scipy", "pillow")
@@ -23,6 +25,7 @@ def describe(config: Optional[str], overrides: List[str]) -> List[Tuple[str, str
     devices = [device.name for device in tf.config.list_physical_devices()]
     rows.append(("devices", ", ".join(devices)))
     rows.append(("configurations", f"{', '.join(available_configs())} in {CONFIG_DIRECTORY}"))
+    rows += _native_rows()
     rows.append(("VGG-19 weights", str(Path("~/.keras/models").expanduser())))
     if config is not None:
         model = load_config(config, overrides).model
@@ -36,3 +39,25 @@ def describe(config: Optional[str], overrides: List[str]) -> List[Tuple[str, str
                 )
             )
     return rows
+
+
+def _native_rows() -> List[Tuple[str, str]]:
+    """Where the native operators come from, which implementation of each is used, and where libraries are kept."""
+    library, operator = native_library(), {}
+    if forbidden():
+        state = "not used: RETHINK_FR_OPS=reference is set"
+    else:
+        try:
+            loaded = library.look()
+        except NativeOpsError as error:
+            state = "none: " + str(error).removeprefix("no native operators; ")
+        else:
+            if loaded is None:
+                state = "not built yet; the first use builds them, or `rethink-fr build-ops` now"
+                operator = {name: "compiled, once built" for name in OPERATORS}
+            else:
+                state = f"{loaded.origin}, {loaded.instruction_set()} kernels: {loaded.path}"
+                operator = {name: "compiled" for name in OPERATORS if loaded.has(name)}
+    rows = [("native operators", state)]
+    rows += [(name, operator.get(name, "reference (TensorFlow's own operations)")) for name in OPERATORS]
+    return [*rows, ("built libraries", str(library.cache))]

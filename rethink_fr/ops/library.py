@@ -1,0 +1,156 @@
+"""Files of the native library: their names, the folder that keeps them, and how one comes into being.
+
+A name says all that the library was made from, and a checksum of what it holds:
+`native-tf2.15.1-SOURCES-COMPILER-CHECKSUM.so`. So a file is never out of date, only another one; and one that was cut
+short is told before it is loaded, which matters because the dynamic loader may crash on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+import tensorflow as tf
+
+from rethink_fr.ops.compiler import (
+    UNIT,
+    CompilationError,
+    Compiler,
+    NativeOpsError,
+    compile_library,
+    own_flags,
+    tensorflow_identity,
+)
+
+# Files that a wheel carries begin so; beside the modules of this folder they must not look like one.
+CARRIED_PREFIX = "_native"
+_CACHED_PREFIX = "native"
+
+
+def cache_directory() -> Path:
+    """Where libraries built on this machine are kept; the folder need not exist.
+
+    `$RETHINK_FR_CACHE`, else `$XDG_CACHE_HOME/rethink-fr`, else `~/.cache/rethink-fr`.
+    """
+    chosen = os.environ.get("RETHINK_FR_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    shared = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(shared):  # its specification: others are to be ignored
+        return Path(shared) / "rethink-fr"
+    try:
+        return Path.home() / ".cache" / "rethink-fr"
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path("/.cache/rethink-fr")
+
+
+def carried_name(sources: Path) -> str:
+    """How the name of a library begins that a wheel carries; where there are no sources, any for this TensorFlow."""
+    return f"{CARRIED_PREFIX}-{_made_from(sources)}"
+
+
+def cached_name(sources: Path, compiler: Optional[Compiler]) -> str:
+    """How the name of a library begins that was built on this machine; no compiler stands for any."""
+    name = f"{_CACHED_PREFIX}-{_made_from(sources)}"
+    if compiler is None:
+        return name
+    return f"{name}-{_digest('|'.join([*compiler.command, compiler.version]).encode())[:8]}"
+
+
+def has_sources(sources: Path) -> bool:
+    """Whether the folder holds what can be compiled."""
+    return (sources / UNIT).is_file()
+
+
+def libraries(folder: Path, name: str) -> List[Path]:
+    """Files of the folder whose name begins so and whose contents fit their checksum, the newest first."""
+    return [path for path in _files(folder, name) if _is_whole(path)]
+
+
+def remove_damaged(folder: Path, name: str) -> List[Path]:
+    """Remove files whose name begins so and whose contents do not fit their checksum; returns which."""
+    damaged = [path for path in _files(folder, name) if not _is_whole(path)]
+    for path in damaged:
+        path.unlink()
+    return damaged
+
+
+@contextlib.contextmanager
+def build_lock(folder: Path) -> Iterator[None]:
+    """One process at a time; the others wait. Released by the system if its holder dies."""
+    import fcntl
+
+    with open(folder / "build.lock", "a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks: two may build, and the last one stays
+        yield
+
+
+@contextlib.contextmanager
+def workspace(folder: Path) -> Iterator[Path]:
+    """A temporary folder on the same file system, so that what is made in it can be moved in one step."""
+    path = Path(tempfile.mkdtemp(prefix="building-", dir=folder))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def build_library(compiler: Compiler, sources: Path, work: Path, folder: Path, name: str, log: Path) -> Path:
+    """Compile in `work`, then move the library into `folder` under a name that begins so. Returns its path.
+
+    Raises:
+        NativeOpsError: if the compiler fails; the message says where its log is: `log`.
+    """
+    made = work / "library.so"
+    try:
+        compile_library(compiler, sources, made)
+    except CompilationError as error:
+        log.write_text(error.log, encoding="utf-8")
+        raise NativeOpsError(f"{error}; the full log is {log}") from error
+    path = folder / f"{name}-{_checksum(made)}.so"
+    os.replace(made, path)
+    return path
+
+
+def _files(folder: Path, name: str) -> List[Path]:
+    try:
+        return sorted(folder.glob(f"{glob.escape(name)}-*.so"), key=lambda path: path.stat().st_mtime, reverse=True)
+    except OSError:  # one went away meanwhile, or the folder cannot be read
+        return []
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return path.stem.rpartition("-")[2] == _checksum(path)
+    except OSError:
+        return False
+
+
+def _made_from(sources: Path) -> str:
+    """`tf2.15.1-HASH`: of the sources, our flags, TensorFlow's build and the kind of machine."""
+    version = f"tf{tf.__version__}"
+    if not has_sources(sources):
+        return version
+    parts = [platform.system(), platform.machine(), *own_flags(), *tensorflow_identity()]
+    for path in sorted(sources.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            parts += [path.name, _digest(path.read_bytes())]
+    return f"{version}-{_digest('|'.join(parts).encode())[:12]}"
+
+
+def _checksum(path: Path) -> str:
+    return _digest(path.read_bytes())[:12]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,22 @@
+"""Fixtures of the native library's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.ops.stand_in import StandIn, write_stand_in
+
+
+@pytest.fixture()
+def stand_in(tmp_path: Path) -> StandIn:
+    """Sources of a small operator that no other test has; the folder's name has what shells and -Wa trip over."""
+    return write_stand_in(tmp_path / "C++, of a test")
+
+
+@pytest.fixture()
+def no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without a compiler."""
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "no programs"))
