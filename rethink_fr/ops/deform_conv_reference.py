@@ -103,19 +103,22 @@ def _sample(
     down, right = y - top, x - left
     top, left = tf.cast(top, tf.int32), tf.cast(left, tf.int32)
 
-    # One row of the table for each pixel and deformable group, and a last one of zeros for what lies outside.
-    table = tf.reshape(inputs, [batch, height * width * groups, channels // groups])
-    table = tf.pad(table, [[0, 0], [0, 1], [0, 0]])
+    # One row of the table for each pixel and deformable group, and a last one of zeros for what lies outside. Images one
+    # after the other: the gradient of a gather with batch dimensions fails for an empty batch.
+    places = height * width * groups
+    table = tf.reshape(inputs, [batch, places, channels // groups])
+    table = tf.reshape(tf.pad(table, [[0, 0], [0, 1], [0, 0]]), [-1, channels // groups])
+    start = tf.reshape(tf.range(batch) * (places + 1), [batch, 1, 1, 1])
     group = tf.repeat(tf.range(groups), taps)
     samples = tf.zeros([], dtype)
     for corner_y, weight_y in ((top, 1 - down), (top + 1, down)):
         for corner_x, weight_x in ((left, 1 - right), (left + 1, right)):
             within = inside & (corner_y >= 0) & (corner_y < height) & (corner_x >= 0) & (corner_x < width)
-            rows_of_table = tf.where(within, (corner_y * width + corner_x) * groups + group, height * width * groups)
-            values = tf.gather(table, tf.reshape(rows_of_table, [batch, -1]), axis=1, batch_dims=1)
-            samples += values * tf.reshape(weight_y * weight_x, [batch, -1, 1])
+            place = tf.where(within, (corner_y * width + corner_x) * groups + group, places)
+            values = tf.gather(table, tf.reshape(start + place, [-1]))
+            samples += values * tf.reshape(weight_y * weight_x, [-1, 1])
     # Nothing comes from outside, whatever its mask may be.
-    samples *= tf.reshape(tf.where(inside, mask, tf.zeros_like(mask)), [batch, -1, 1])
+    samples *= tf.reshape(tf.where(inside, mask, tf.zeros_like(mask)), [-1, 1])
     samples = tf.reshape(samples, [batch * rows * columns, groups, taps, channels // groups])
     return tf.reshape(tf.transpose(samples, [0, 2, 1, 3]), [batch, rows, columns, taps, channels])
 
