@@ -2,11 +2,11 @@
 // CUDA, and the standalone tests, all include this.
 //
 // Layouts, innermost last:
-//   input    [batch, height, width, channels]
+//   inputs   [batch, height, width, channels]
 //   offsets  [batch, out_height, out_width, deformable_groups, taps, 2]   (dy, dx), pixels
 //   mask     [batch, out_height, out_width, deformable_groups, taps]
 //   filters  [taps, channels / groups, filters]
-//   output   [batch, out_height, out_width, filters]
+//   outputs  [batch, out_height, out_width, filters]
 #ifndef RETHINK_FR_OPS_CC_DEFORM_CONV_SHAPE_H_
 #define RETHINK_FR_OPS_CC_DEFORM_CONV_SHAPE_H_
 
@@ -19,6 +19,12 @@ struct DeformConvShape {
   int stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x;
   int groups;             // of the convolution: filters see channels / groups channels
   int deformable_groups;  // of channels that share offsets and mask
+};
+
+// What the gradient reads and writes.
+struct DeformConvTensors {
+  const float *inputs, *offsets, *mask, *filters, *upstream;
+  float *of_inputs, *of_offsets, *of_mask, *of_filters;
 };
 
 }  // namespace rethink_fr
