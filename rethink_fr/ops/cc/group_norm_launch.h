@@ -24,10 +24,14 @@ struct NormSlabs {
   }
 };
 
-// `arguments`: everything but workspace and slabs. Where there are no pixels, there is nothing to write.
+// `arguments`: everything but workspace and slabs. Where there are no pixels, the statistics are zero.
 template <class Device>
 void LaunchGroupNorm(Device& device, GroupNormArguments arguments) {
-  if (arguments.batch == 0 || arguments.pixels == 0) return;
+  if (arguments.batch == 0 || arguments.pixels == 0) {
+    device.Zero(arguments.mean, static_cast<long long>(arguments.batch) * arguments.groups);
+    device.Zero(arguments.inverse_deviation, static_cast<long long>(arguments.batch) * arguments.groups);
+    return;
+  }
   const NormSlabs slabs(arguments);
   const LaunchSize groups = {static_cast<unsigned>(arguments.batch) * arguments.groups, 1, 1}, block = {256, 1, 1};
   arguments.of_slabs =
