@@ -1,4 +1,5 @@
-// What the CUDA kernels are given, and their names. Host and device read the same text: no TensorFlow, no standard library.
+// What the CUDA kernels are given, and their names. Host and device read the same text: no TensorFlow, no standard
+// library.
 //
 // Each kernel takes one structure, so that a launch through the driver, which sees only untyped pointers, cannot mix up
 // arguments. Structures hold 32- and 64-bit numbers and pointers only: every compiler lays them out alike.
@@ -14,8 +15,8 @@ struct LaunchSize {
   unsigned x, y, z;
 };
 
-// c[rows, columns] = a[rows, depth] * b[depth, columns] for each group. A stride is the distance between lines as the matrix
-// is stored; a *_group is the distance between the matrices of two groups.
+// c[rows, columns] = a[rows, depth] * b[depth, columns] for each group. A stride is the distance between lines as the
+// matrix is stored; a *_group is the distance between the matrices of two groups.
 struct GemmArguments {
   const float *a, *b;
   float* c;

@@ -1,4 +1,5 @@
-// The kernels' text, carried in the library, and its compilation for one GPU by NVRTC (about a second, once in a process).
+// The kernels' text, carried in the library, and its compilation for one GPU by NVRTC (about a second, once in a
+// process).
 #ifndef RETHINK_FR_OPS_CC_CUDA_COMPILE_H_
 #define RETHINK_FR_OPS_CC_CUDA_COMPILE_H_
 
@@ -8,7 +9,8 @@
 
 #include "cuda_libraries.h"
 
-// The assembler finds the files in the folder that the compiler names with -Wa,-I. The symbols are local to this object.
+// The assembler finds the files in the folder that the compiler names with -Wa,-I. The symbols are local to this
+// object.
 #define RETHINK_FR_EMBED(symbol, file)                       \
   asm(".pushsection .rodata\n" #symbol ":\n.incbin \"" file \
       "\"\n.byte 0\n.size " #symbol ", . - " #symbol "\n.popsection\n"); \
@@ -29,8 +31,8 @@ struct CudaCode {
   std::string error;
 };
 
-// For compute capability `capability` = 10 * major + minor. Machine code where NVRTC knows the generation, which any driver of its
-// major version loads; for a newer GPU its newest assembly, which the driver translates.
+// For compute capability `capability` = 10 * major + minor. Machine code where NVRTC knows the generation, which any
+// driver of its major version loads; for a newer GPU its newest assembly, which the driver translates.
 inline CudaCode CompileCudaKernels(const CudaCompiler& compiler, int capability) {
   const auto failure = [&](const char* what, int status) {
     return CudaCode{"", std::string("NVRTC could not ") + what + ": " + compiler.error_text(status)};

@@ -1,5 +1,5 @@
-// Kernels loaded into a CUDA context, once in a process, and launched on a stream through the driver. No TensorFlow. Nothing here
-// throws or ends the process: what goes wrong is a text that the caller reports.
+// Kernels loaded into a CUDA context, once in a process, and launched on a stream through the driver. No TensorFlow.
+// Nothing here throws or ends the process: what goes wrong is a text that the caller reports.
 #ifndef RETHINK_FR_OPS_CC_CUDA_DRIVER_H_
 #define RETHINK_FR_OPS_CC_CUDA_DRIVER_H_
 
@@ -39,8 +39,8 @@ struct LoadedKernels {
   std::string error;
 };
 
-// Thread-safe. Contexts and their kernels stay until the process ends, as TensorFlow's do. A failure is kept too: it is not tried
-// again at every step.
+// Thread-safe. Contexts and their kernels stay until the process ends, as TensorFlow's do. A failure is kept too: it is
+// not tried again at every step.
 class CudaKernelCache {
  public:
   static CudaKernelCache& Get() {
@@ -125,7 +125,8 @@ class CudaKernelCache {
   std::map<int, CudaCode> by_capability_;
 };
 
-// Launches on one stream, with its context current while this lives. The first error stays; after it nothing is launched.
+// Launches on one stream, with its context current while this lives. The first error stays; after it nothing is
+// launched.
 class CudaStream {
  public:
   explicit CudaStream(CudaDriver::Stream stream) : stream_(stream) {

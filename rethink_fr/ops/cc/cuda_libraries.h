@@ -1,7 +1,7 @@
 // The driver's and NVRTC's functions that we call, found at run time: the library loads where there is neither.
 //
-// Declared here by hand, as their documentation gives them: neither toolkit nor headers are needed to build, and these entry
-// points have kept their meaning from CUDA 11 to 13.
+// Declared here by hand, as their documentation gives them: neither toolkit nor headers are needed to build, and these
+// entry points have kept their meaning from CUDA 11 to 13.
 #ifndef RETHINK_FR_OPS_CC_CUDA_LIBRARIES_H_
 #define RETHINK_FR_OPS_CC_CUDA_LIBRARIES_H_
 
@@ -53,13 +53,14 @@ struct CudaCompiler {
   int (*assembly)(Program, char*);
 };
 
-// The folder `site-packages/nvidia/cuda_nvrtc/lib` beside TensorFlow, where the wheels of tensorflow[and-cuda] put NVRTC. Empty
-// if no TensorFlow is loaded.
+// The folder `site-packages/nvidia/cuda_nvrtc/lib` beside TensorFlow, where the wheels of tensorflow[and-cuda] put
+// NVRTC. Empty if no TensorFlow is loaded.
 inline std::string FolderOfCompilerWheel() {
   std::string folder;
   dl_iterate_phdr(
       [](dl_phdr_info* library, std::size_t, void* result) {
-        const char* name = library->dlpi_name == nullptr ? nullptr : std::strstr(library->dlpi_name, "/tensorflow/libtensorflow_framework");
+        if (library->dlpi_name == nullptr) return 0;
+        const char* name = std::strstr(library->dlpi_name, "/tensorflow/libtensorflow_framework");
         if (name == nullptr) return 0;
         *static_cast<std::string*>(result) = std::string(library->dlpi_name, name) + "/nvidia/cuda_nvrtc/lib/";
         return 1;
@@ -86,7 +87,8 @@ class SharedLibrary {
   void Find(Function*& function, const char* name) {
     if (!error_.empty()) return;
     function = reinterpret_cast<Function*>(dlsym(handle_, name));
-    if (function == nullptr) error_ = std::string("a CUDA library has no function ") + name + "; it is older than CUDA 11.2";
+    if (function != nullptr) return;
+    error_ = std::string("a CUDA library has no function ") + name + "; it is older than CUDA 11.2";
   }
   const std::string& error() const { return error_; }
 
@@ -111,8 +113,8 @@ inline std::string LoadCudaDriver(CudaDriver* driver) {
   return library.error();
 }
 
-// First CUDA 12, which TensorFlow 2.15 is built for, wherever it is; then what else there may be. RETHINK_FR_NVRTC names a file
-// that goes before all of them.
+// First CUDA 12, which TensorFlow 2.15 is built for, wherever it is; then what else there may be. RETHINK_FR_NVRTC
+// names a file that goes before all of them.
 inline std::string LoadCudaCompiler(CudaCompiler* compiler) {
   std::vector<std::string> names;
   const char* chosen = std::getenv("RETHINK_FR_NVRTC");
@@ -124,8 +126,8 @@ inline std::string LoadCudaCompiler(CudaCompiler* compiler) {
     names.push_back(name);
   }
   SharedLibrary library(names,
-                        "the CUDA run-time compiler was not found; pip install nvidia-cuda-nvrtc-cu12==12.2.* brings it, and "
-                        "RETHINK_FR_NVRTC may name the file:");
+                        "the CUDA run-time compiler was not found; pip install nvidia-cuda-nvrtc-cu12==12.2.* brings it, "
+                        "and RETHINK_FR_NVRTC may name the file:");
   library.Find(compiler->error_text, "nvrtcGetErrorString");
   library.Find(compiler->version, "nvrtcVersion");
   library.Find(compiler->count_architectures, "nvrtcGetNumSupportedArchs");

@@ -1,8 +1,8 @@
-// Sampling of a modulated deformable convolution for CUDA, and its gradient; float32. No TensorFlow, no standard library:
-// nvcc, NVRTC and a g++ emulation compile this text. Products with the filters are those of gemm_cuda.h.
+// Sampling of a modulated deformable convolution for CUDA, and its gradient; float32. No TensorFlow, no standard
+// library: nvcc, NVRTC and a g++ emulation compile this text. Products with the filters are those of gemm_cuda.h.
 //
-// Zhu et al. 2019 (arXiv:1811.11168), Eq. 1, written from the equations. Consecutive threads take consecutive channels, the
-// innermost axis of memory, so that a warp reads whole cache lines wherever the offsets lead.
+// Zhu et al. 2019 (arXiv:1811.11168), Eq. 1, written from the equations. Consecutive threads take consecutive channels,
+// the innermost axis of memory, so that a warp reads whole cache lines wherever the offsets lead.
 #ifndef RETHINK_FR_OPS_CC_DEFORM_CONV_CUDA_H_
 #define RETHINK_FR_OPS_CC_DEFORM_CONV_CUDA_H_
 
@@ -136,9 +136,9 @@ extern "C" __global__ void __launch_bounds__(256) rethink_fr_sample_columns_4(co
 
 // From the gradient of the columns to those of inputs, offsets and mask.
 //
-// Block: x, a power of two up to 32, over the channels that share an offset; y over those samples of a pixel; z = 32 / x over
-// pixels. So x is a part of one warp, in which the sums over channels are formed in a fixed order. The gradient of the
-// inputs is scattered with atomic additions: its last bits depend on their order.
+// Block: x, a power of two up to 32, over the channels that share an offset; y over those samples of a pixel; z = 32 /
+// x over pixels. So x is a part of one warp, in which the sums over channels are formed in a fixed order. The gradient
+// of the inputs is scattered with atomic additions: its last bits depend on their order.
 extern "C" __global__ void __launch_bounds__(512) rethink_fr_sampling_gradient(const ColumnArguments arguments) {
   const DeformConvShape& shape = arguments.shape;
   const int taps = shape.kernel_height * shape.kernel_width;

@@ -1,5 +1,5 @@
-// The deformable convolution's operators on a GPU. Plain C++: the kernels are compiled at first use, see cuda_driver.h. Where
-// TensorFlow has no GPU these registrations are never looked up.
+// The deformable convolution's operators on a GPU. Plain C++: the kernels are compiled at first use, see cuda_driver.h.
+// Where TensorFlow has no GPU these registrations are never looked up.
 #ifndef RETHINK_FR_OPS_CC_DEFORM_CONV_GPU_OP_H_
 #define RETHINK_FR_OPS_CC_DEFORM_CONV_GPU_OP_H_
 

@@ -11,8 +11,8 @@
 
 namespace rethink_fr {
 
-// Columns in one run of pixels. Fewer would leave multiprocessors of a large GPU without a tile of the product (128 pixels of
-// a 3x3 kernel on 256 channels are 1.2 MB); more is memory without gain.
+// Columns in one run of pixels. Fewer would leave multiprocessors of a large GPU without a tile of the product (128
+// pixels of a 3x3 kernel on 256 channels are 1.2 MB); more is memory without gain.
 constexpr long long kColumnBytes = 128LL << 20;
 // Tiles that a product should have at least; where there are fewer, its depth is cut into slices.
 constexpr long long kEnoughTiles = 256;
@@ -109,7 +109,8 @@ void LaunchSamplingGradient(Device& device, const ColumnArguments& arguments) {
   device.template Launch<kernels::rethink_fr_sampling_gradient>(grid, block, arguments);
 }
 
-// filters' gradient (+)= columns^T upstream. The depth is the pixels, the tiles are few: cut into slices, and these summed.
+// filters' gradient (+)= columns^T upstream. The depth is the pixels, the tiles are few: cut into slices, and these
+// summed.
 template <class Device>
 void LaunchFilterGradient(Device& device, const DeformConvShape& shape, const float* columns, const float* upstream,
                           int pixels, bool accumulate, float* of_filters) {

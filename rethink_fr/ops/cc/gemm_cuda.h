@@ -1,8 +1,10 @@
-// Single-precision matrix product for CUDA. No TensorFlow, no standard library: nvcc, NVRTC and a g++ emulation compile this.
+// Single-precision matrix product for CUDA. No TensorFlow, no standard library: nvcc, NVRTC and a g++ emulation compile
+// this.
 //
-// A block of 256 threads computes a tile of 128 x kColumns of c, each thread 8 x (kColumns / 16) of it in registers. Slabs of
-// 8 of the depth go through shared memory, twice buffered: the next slab is loaded into registers while this one is used.
-// All loads are single floats, a warp's addresses consecutive, so that no size and no alignment is special.
+// A block of 256 threads computes a tile of 128 x kColumns of c, each thread 8 x (kColumns / 16) of it in registers.
+// Slabs of 8 of the depth go through shared memory, twice buffered: the next slab is loaded into registers while this
+// one is used. All loads are single floats, a warp's addresses consecutive, so that no size and no alignment is
+// special.
 #ifndef RETHINK_FR_OPS_CC_GEMM_CUDA_H_
 #define RETHINK_FR_OPS_CC_GEMM_CUDA_H_
 

@@ -1,5 +1,5 @@
-// What deform_conv_launch.h calls a device, inside a TensorFlow operator: the stream of the operator's GPU, memory from its
-// allocator.
+// What deform_conv_launch.h calls a device, inside a TensorFlow operator: the stream of the operator's GPU, memory from
+// its allocator.
 #ifndef RETHINK_FR_OPS_CC_GPU_OP_DEVICE_H_
 #define RETHINK_FR_OPS_CC_GPU_OP_DEVICE_H_
 
@@ -20,7 +20,8 @@ class GpuOpDevice : public CudaStream {
  public:
   explicit GpuOpDevice(tensorflow::OpKernelContext* ctx) : CudaStream(StreamOf(ctx)), ctx_(ctx) {}
 
-  // Given back when the operator returns: TensorFlow hands the memory out again only to work that comes later in the stream.
+  // Given back when the operator returns: TensorFlow hands the memory out again only to work that comes later in the
+  // stream.
   float* Allocate(long long floats) {
     if (!error().empty()) return nullptr;
     memory_.emplace_back();

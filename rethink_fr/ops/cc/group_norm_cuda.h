@@ -1,9 +1,9 @@
-// Group normalization followed by swish for CUDA, and its gradient; float32, NHWC. No TensorFlow, no standard library: nvcc,
-// NVRTC and a g++ emulation compile this text.
+// Group normalization followed by swish for CUDA, and its gradient; float32, NHWC. No TensorFlow, no standard library:
+// nvcc, NVRTC and a g++ emulation compile this text.
 //
-// Wu and He 2018, Eqs. 1 to 6; swish(z) = z sigmoid(z), Ramachandran et al. 2017. Statistics are as good as in double: a thread
-// sums at most 128 differences to its first value in float, everything above is added up in double. No atomics: the result
-// is the same in every run.
+// Wu and He 2018, Eqs. 1 to 6; swish(z) = z sigmoid(z), Ramachandran et al. 2017. Statistics are as good as in double:
+// a thread sums at most 128 differences to its first value in float, everything above is added up in double. No
+// atomics: the result is the same in every run.
 #ifndef RETHINK_FR_OPS_CC_GROUP_NORM_CUDA_H_
 #define RETHINK_FR_OPS_CC_GROUP_NORM_CUDA_H_
 
@@ -162,7 +162,8 @@ struct NormGradient {
   }
 };
 
-// The gradient of z, summed over each slab, and the same times the normalized value: what of_beta and of_gamma consist of.
+// The gradient of z, summed over each slab, and the same times the normalized value: what of_beta and of_gamma consist
+// of.
 extern "C" __global__ void __launch_bounds__(kNormThreads)
     rethink_fr_norm_gradient_slabs(const GroupNormArguments arguments) {
   __shared__ double shared[2][kNormThreads];

@@ -1,4 +1,5 @@
-// Group normalization with swish, and its gradient, as a sequence of CUDA kernels. `Device` is as in deform_conv_launch.h.
+// Group normalization with swish, and its gradient, as a sequence of CUDA kernels. `Device` is as in
+// deform_conv_launch.h.
 #ifndef RETHINK_FR_OPS_CC_GROUP_NORM_LAUNCH_H_
 #define RETHINK_FR_OPS_CC_GROUP_NORM_LAUNCH_H_
 
@@ -6,8 +7,8 @@
 
 namespace rethink_fr {
 
-// How the pixels are cut into slabs: a block for each, about 2048 blocks where there are pixels enough, and no more than 128
-// pixels for a thread, which sums in float.
+// How the pixels are cut into slabs: a block for each, about 2048 blocks where there are pixels enough, and no more
+// than 128 pixels for a thread, which sums in float.
 struct NormSlabs {
   LaunchSize grid, block;
 

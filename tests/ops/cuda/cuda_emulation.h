@@ -1,9 +1,9 @@
-// CUDA's part of the language for g++: kernels run on the CPU, one block after the other, so that they can be checked where
-// there is no GPU, and under the sanitizers.
+// CUDA's part of the language for g++: kernels run on the CPU, one block after the other, so that they can be checked
+// where there is no GPU, and under the sanitizers.
 //
-// Each thread of a block is a fiber. A fiber runs until a barrier or a shuffle, then the next one does; within those spans
-// the order of the threads is free in CUDA, so the tests use several, and a missing barrier shows as a wrong result. Stricter
-// than a GPU: a barrier that a thread does not reach is an error.
+// Each thread of a block is a fiber. A fiber runs until a barrier or a shuffle, then the next one does; within those
+// spans the order of the threads is free in CUDA, so the tests use several, and a missing barrier shows as a wrong
+// result. Stricter than a GPU: a barrier that a thread does not reach is an error.
 #ifndef RETHINK_FR_TESTS_OPS_CUDA_CUDA_EMULATION_H_
 #define RETHINK_FR_TESTS_OPS_CUDA_CUDA_EMULATION_H_
 

@@ -1,5 +1,6 @@
-// Checks the CUDA kernels against plain loops in double. Prints a table of the largest errors; exits 0 if all are small, 1 if
-// not, 77 where there is no GPU. Under g++ (-x c++) the kernels run in the emulation, and there is always a device.
+// Checks the CUDA kernels against plain loops in double. Prints a table of the largest errors; exits 0 if all are
+// small, 1 if not, 77 where there is no GPU. Under g++ (-x c++) the kernels run in the emulation, and there is always a
+// device.
 //
 //   nvcc -std=c++17 -O2 -arch=native -I../../../rethink_fr/ops/cc deform_conv_cuda_test.cu && ./a.out [--benchmark]
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The device of the test program: the CUDA runtime under nvcc, the emulation under g++. Offers what deform_conv_launch.h asks
-// for, and copies to and fro.
+// The device of the test program: the CUDA runtime under nvcc, the emulation under g++. Offers what
+// deform_conv_launch.h asks for, and copies to and fro.
 #ifndef RETHINK_FR_TESTS_OPS_CUDA_DEVICE_H_
 #define RETHINK_FR_TESTS_OPS_CUDA_DEVICE_H_
 

@@ -1,5 +1,5 @@
-// libcuda.so.1 and libnvrtc.so.12 in one, on the CPU: the compiler checks that it gets the kernels' text and hands out a
-// placeholder, the driver runs the kernels of that name in the emulation. Memory is the host's.
+// libcuda.so.1 and libnvrtc.so.12 in one, on the CPU: the compiler checks that it gets the kernels' text and hands out
+// a placeholder, the driver runs the kernels of that name in the emulation. Memory is the host's.
 //
 // EMULATED_FAILURE=compile, load or launch makes that step fail, to see what becomes of it.
 #include "cuda_emulation.h"

@@ -1,5 +1,5 @@
-// Compiles the embedded kernels with NVRTC, which needs no GPU, for the compute capabilities named: 80 90. Exits 77 if NVRTC
-// is not found.
+// Compiles the embedded kernels with NVRTC, which needs no GPU, for the compute capabilities named: 80 90. Exits 77 if
+// NVRTC is not found.
 #include <cstdio>
 #include <cstdlib>
 
