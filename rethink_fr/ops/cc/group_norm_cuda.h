@@ -1,0 +1,290 @@
+// Group normalization followed by swish for CUDA, and its gradient; float32, NHWC. No TensorFlow, no standard library:
+// nvcc, NVRTC and a g++ emulation compile this text.
+//
+// Wu and He 2018, Eqs. 1 to 6; swish(z) = z sigmoid(z), Ramachandran et al. 2017. Statistics are as good as in double:
+// a thread sums at most 128 differences to its first value in float, everything above is added up in double. No
+// atomics: the result is the same in every run.
+#ifndef RETHINK_FR_OPS_CC_GROUP_NORM_CUDA_H_
+#define RETHINK_FR_OPS_CC_GROUP_NORM_CUDA_H_
+
+#include "cuda_arguments.h"
+
+namespace rethink_fr {
+
+constexpr int kNormThreads = 256;
+
+// The slab of a block: grid x is slabs within images. Threads: x over channels, y over pixels of the slab.
+struct NormSlab {
+  int image, slab;
+  long long begin, end;  // pixels of the image
+
+  __device__ __forceinline__ explicit NormSlab(const GroupNormArguments& arguments)
+      : image(blockIdx.x / arguments.slabs), slab(blockIdx.x % arguments.slabs) {
+    begin = static_cast<long long>(slab) * arguments.pixels_of_slab;
+    end = begin + arguments.pixels_of_slab;
+    if (end > arguments.pixels) end = arguments.pixels;
+  }
+  // Pixels that the threads of line `y` see.
+  __device__ __forceinline__ long long Count(int y) const {
+    return end - begin > y ? (end - begin - y - 1) / blockDim.y + 1 : 0;
+  }
+  __device__ __forceinline__ double* Result(const GroupNormArguments& arguments, int channel) const {
+    return arguments.of_slabs + ((static_cast<long long>(image) * arguments.slabs + slab) * arguments.channels + channel) * 2;
+  }
+};
+
+// Both sums over the threads of a block, which is a power of two; thread 0 has them.
+__device__ __forceinline__ void SumOverBlock(double* sums) {
+  __shared__ double shared[2][kNormThreads];
+  const int thread = threadIdx.x + threadIdx.y * blockDim.x;
+  __syncthreads();  // an earlier sum may still be read
+  shared[0][thread] = sums[0];
+  shared[1][thread] = sums[1];
+  for (int distance = blockDim.x * blockDim.y / 2; distance > 0; distance /= 2) {
+    __syncthreads();
+    if (thread < distance) {
+      shared[0][thread] += shared[0][thread + distance];
+      shared[1][thread] += shared[1][thread + distance];
+    }
+  }
+  __syncthreads();
+  sums[0] = shared[0][0];
+  sums[1] = shared[1][0];
+}
+
+__device__ __forceinline__ float Sigmoid(float z) { return 1.0f / (1.0f + expf(-z)); }
+
+// Mean and sum of squared differences of each channel in each slab.
+extern "C" __global__ void __launch_bounds__(kNormThreads) rethink_fr_norm_slabs(const GroupNormArguments arguments) {
+  __shared__ double shared[2][kNormThreads];
+  const NormSlab slab(arguments);
+  const int thread = threadIdx.x + threadIdx.y * blockDim.x;
+  const float* image = arguments.inputs + slab.image * arguments.pixels * arguments.channels;
+  for (int first = 0; first < arguments.channels; first += blockDim.x) {
+    const int channel = first + threadIdx.x;
+    if (channel < arguments.channels && slab.begin + threadIdx.y < slab.end) {
+      const float start = image[(slab.begin + threadIdx.y) * arguments.channels + channel];
+      float sum = 0, squares = 0;
+#pragma unroll 4
+      for (long long pixel = slab.begin + threadIdx.y; pixel < slab.end; pixel += blockDim.y) {
+        const float difference = image[pixel * arguments.channels + channel] - start;
+        sum += difference;
+        squares += difference * difference;
+      }
+      const double average = sum / static_cast<double>(slab.Count(threadIdx.y));
+      shared[0][thread] = start + average;
+      shared[1][thread] = squares - sum * average;
+    }
+    __syncthreads();
+    if (channel < arguments.channels && threadIdx.y == 0) {
+      // sum (x - m)^2 = sum over parts of their squares + n_part (m_part - m)^2.
+      const int lines = slab.end - slab.begin < blockDim.y ? static_cast<int>(slab.end - slab.begin) : blockDim.y;
+      double mean = 0, squares = 0;
+      for (int y = 0; y < lines; ++y) mean += shared[0][y * blockDim.x + threadIdx.x] * slab.Count(y);
+      mean /= static_cast<double>(slab.end - slab.begin);
+      for (int y = 0; y < lines; ++y) {
+        const double difference = shared[0][y * blockDim.x + threadIdx.x] - mean;
+        squares += shared[1][y * blockDim.x + threadIdx.x] + slab.Count(y) * difference * difference;
+      }
+      double* result = slab.Result(arguments, channel);
+      result[0] = mean;
+      result[1] = squares;
+    }
+    __syncthreads();
+  }
+}
+
+// Mean and 1 / sqrt(variance + epsilon) from the slabs; a block for each image and group.
+extern "C" __global__ void __launch_bounds__(kNormThreads) rethink_fr_norm_statistics(const GroupNormArguments arguments) {
+  const int image = blockIdx.x / arguments.groups, group = blockIdx.x % arguments.groups;
+  const int channels = arguments.channels / arguments.groups;
+  const double* slabs = arguments.of_slabs + static_cast<long long>(image) * arguments.slabs * arguments.channels * 2;
+  const double count = static_cast<double>(arguments.pixels) * channels;
+  double mean = 0;
+  for (int pass = 0; pass < 2; ++pass) {
+    double sums[2] = {};
+    for (long long i = threadIdx.x; i < static_cast<long long>(arguments.slabs) * channels; i += blockDim.x) {
+      const long long slab = i / channels;
+      const long long begin = slab * arguments.pixels_of_slab;
+      const long long rest = arguments.pixels - begin;
+      const double pixels = static_cast<double>(rest < arguments.pixels_of_slab ? rest : arguments.pixels_of_slab);
+      const double* of_slab = slabs + (slab * arguments.channels + group * channels + i % channels) * 2;
+      const double difference = of_slab[0] - mean;
+      sums[0] += pixels * difference;
+      sums[1] += of_slab[1] + pixels * difference * difference;
+    }
+    SumOverBlock(sums);
+    if (pass == 0) {
+      mean = sums[0] / count;
+    } else if (threadIdx.x == 0) {
+      arguments.mean[blockIdx.x] = static_cast<float>(mean);
+      arguments.inverse_deviation[blockIdx.x] = static_cast<float>(1 / sqrt(sums[1] / count + arguments.epsilon));
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(kNormThreads) rethink_fr_norm_apply(const GroupNormArguments arguments) {
+  const NormSlab slab(arguments);
+  const int channels_of_group = arguments.channels / arguments.groups;
+  const long long first_of_image = slab.image * arguments.pixels * arguments.channels;
+  for (int channel = threadIdx.x; channel < arguments.channels; channel += blockDim.x) {
+    const long long group = static_cast<long long>(slab.image) * arguments.groups + channel / channels_of_group;
+    const float mean = arguments.mean[group];
+    const float scale = arguments.inverse_deviation[group] * arguments.gamma[channel];
+    const float beta = arguments.beta[channel];
+#pragma unroll 4
+    for (long long pixel = slab.begin + threadIdx.y; pixel < slab.end; pixel += blockDim.y) {
+      const long long place = first_of_image + pixel * arguments.channels + channel;
+      const float z = (arguments.inputs[place] - mean) * scale + beta;
+      arguments.outputs[place] = z * Sigmoid(z);
+    }
+  }
+}
+
+// What the gradient needs of an input: the normalized value, and the gradient of z = gamma normalized + beta.
+struct NormGradient {
+  float mean, inverse_deviation, gamma, beta;
+
+  __device__ __forceinline__ NormGradient(const GroupNormArguments& arguments, int image, int channel) {
+    const long long group =
+        static_cast<long long>(image) * arguments.groups + channel / (arguments.channels / arguments.groups);
+    mean = arguments.mean[group];
+    inverse_deviation = arguments.inverse_deviation[group];
+    gamma = arguments.gamma[channel];
+    beta = arguments.beta[channel];
+  }
+  __device__ __forceinline__ float Normalized(float input) const { return (input - mean) * inverse_deviation; }
+  // d swish / dz = s + z s (1 - s), s = sigmoid(z).
+  __device__ __forceinline__ float OfZ(float normalized, float upstream) const {
+    const float z = normalized * gamma + beta;
+    const float sigmoid = Sigmoid(z);
+    return upstream * sigmoid * (1 + z * (1 - sigmoid));
+  }
+};
+
+// The gradient of z, summed over each slab, and the same times the normalized value: what of_beta and of_gamma consist
+// of.
+extern "C" __global__ void __launch_bounds__(kNormThreads)
+    rethink_fr_norm_gradient_slabs(const GroupNormArguments arguments) {
+  __shared__ double shared[2][kNormThreads];
+  const NormSlab slab(arguments);
+  const int thread = threadIdx.x + threadIdx.y * blockDim.x;
+  const long long first_of_image = slab.image * arguments.pixels * arguments.channels;
+  for (int first = 0; first < arguments.channels; first += blockDim.x) {
+    const int channel = first + threadIdx.x;
+    if (channel < arguments.channels) {
+      const NormGradient gradient(arguments, slab.image, channel);
+      float sum = 0, products = 0;
+#pragma unroll 4
+      for (long long pixel = slab.begin + threadIdx.y; pixel < slab.end; pixel += blockDim.y) {
+        const long long place = first_of_image + pixel * arguments.channels + channel;
+        const float normalized = gradient.Normalized(arguments.inputs[place]);
+        const float of_z = gradient.OfZ(normalized, arguments.upstream[place]);
+        sum += of_z;
+        products += of_z * normalized;
+      }
+      shared[0][thread] = sum;
+      shared[1][thread] = products;
+    }
+    __syncthreads();
+    if (channel < arguments.channels && threadIdx.y == 0) {
+      double sums[2] = {};
+      for (unsigned y = 0; y < blockDim.y; ++y) {
+        sums[0] += shared[0][y * blockDim.x + threadIdx.x];
+        sums[1] += shared[1][y * blockDim.x + threadIdx.x];
+      }
+      double* result = slab.Result(arguments, channel);
+      result[0] = sums[0];
+      result[1] = sums[1];
+    }
+    __syncthreads();
+  }
+}
+
+// Sums over the slabs of an image. Block: x over channels, y over slabs; grid: x over images, y over channels.
+extern "C" __global__ void __launch_bounds__(kNormThreads)
+    rethink_fr_norm_gradient_channels(const GroupNormArguments arguments) {
+  __shared__ double shared[2][kNormThreads];
+  const int channel = blockIdx.y * blockDim.x + threadIdx.x;
+  const long long image = blockIdx.x;
+  const int thread = threadIdx.x + threadIdx.y * blockDim.x;
+  double sums[2] = {};
+  if (channel < arguments.channels) {
+    for (long long slab = threadIdx.y; slab < arguments.slabs; slab += blockDim.y) {
+      const double* part = arguments.of_slabs + ((image * arguments.slabs + slab) * arguments.channels + channel) * 2;
+      sums[0] += part[0];
+      sums[1] += part[1];
+    }
+  }
+  shared[0][thread] = sums[0];
+  shared[1][thread] = sums[1];
+  __syncthreads();
+  if (threadIdx.y != 0 || channel >= arguments.channels) return;
+  for (unsigned y = 1; y < blockDim.y; ++y) {
+    sums[0] += shared[0][y * blockDim.x + threadIdx.x];
+    sums[1] += shared[1][y * blockDim.x + threadIdx.x];
+  }
+  double* result = arguments.of_channels + (image * arguments.channels + channel) * 2;
+  result[0] = sums[0];
+  result[1] = sums[1];
+}
+
+// Means over each group of gamma times those sums; a block for each image and group.
+extern "C" __global__ void __launch_bounds__(kNormThreads)
+    rethink_fr_norm_gradient_groups(const GroupNormArguments arguments) {
+  const int image = blockIdx.x / arguments.groups, group = blockIdx.x % arguments.groups;
+  const int channels = arguments.channels / arguments.groups;
+  const double* of_channels =
+      arguments.of_channels + (static_cast<long long>(image) * arguments.channels + group * channels) * 2;
+  double sums[2] = {};
+  for (int i = threadIdx.x; i < channels; i += blockDim.x) {
+    const double gamma = arguments.gamma[group * channels + i];
+    sums[0] += gamma * of_channels[i * 2];
+    sums[1] += gamma * of_channels[i * 2 + 1];
+  }
+  SumOverBlock(sums);
+  if (threadIdx.x != 0) return;
+  const double count = static_cast<double>(arguments.pixels) * channels;
+  arguments.of_groups[blockIdx.x * 2LL] = sums[0] / count;
+  arguments.of_groups[blockIdx.x * 2LL + 1] = sums[1] / count;
+}
+
+// of_beta and of_gamma: sums over images; a thread for each channel.
+extern "C" __global__ void __launch_bounds__(kNormThreads)
+    rethink_fr_norm_gradient_parameters(const GroupNormArguments arguments) {
+  const int channel = blockIdx.x * blockDim.x + threadIdx.x;
+  if (channel >= arguments.channels) return;
+  double sums[2] = {};
+  for (long long image = 0; image < arguments.batch; ++image) {
+    sums[0] += arguments.of_channels[(image * arguments.channels + channel) * 2];
+    sums[1] += arguments.of_channels[(image * arguments.channels + channel) * 2 + 1];
+  }
+  arguments.of_beta[channel] = static_cast<float>(sums[0]);
+  arguments.of_gamma[channel] = static_cast<float>(sums[1]);
+}
+
+// With g = gamma dz: dx = (g - mean(g) - normalized mean(g normalized)) / deviation, means over the group.
+extern "C" __global__ void __launch_bounds__(kNormThreads)
+    rethink_fr_norm_gradient_apply(const GroupNormArguments arguments) {
+  const NormSlab slab(arguments);
+  const int channels_of_group = arguments.channels / arguments.groups;
+  const long long first_of_image = slab.image * arguments.pixels * arguments.channels;
+  for (int channel = threadIdx.x; channel < arguments.channels; channel += blockDim.x) {
+    const NormGradient gradient(arguments, slab.image, channel);
+    const double* of_group =
+        arguments.of_groups + (static_cast<long long>(slab.image) * arguments.groups + channel / channels_of_group) * 2;
+    const float mean_of_z = static_cast<float>(of_group[0]), mean_of_product = static_cast<float>(of_group[1]);
+#pragma unroll 4
+    for (long long pixel = slab.begin + threadIdx.y; pixel < slab.end; pixel += blockDim.y) {
+      const long long place = first_of_image + pixel * arguments.channels + channel;
+      const float normalized = gradient.Normalized(arguments.inputs[place]);
+      const float of_normalized = gradient.gamma * gradient.OfZ(normalized, arguments.upstream[place]);
+      arguments.outputs[place] =
+          gradient.inverse_deviation * (of_normalized - mean_of_z - normalized * mean_of_product);
+    }
+  }
+}
+
+}  // namespace rethink_fr
+
+#endif  // RETHINK_FR_OPS_CC_GROUP_NORM_CUDA_H_
