@@ -1,11 +1,11 @@
 """Deformable convolution and group_norm_swish against TensorFlow's plain convolution and a copy, as ratios.
 
-    python tools/bench_deform_conv.py [--reference] [--backward]
+    python tools/bench_deform_conv.py [--reference] [--only forward|backward|group_norm]
 
-Each shape is a 3x3 convolution from C to C channels with four deformable groups and offsets of about two pixels, batch 1.
-Times are medians of calls that alternate with the plain convolution's, so that both see the same machine. `avx2` and
-`baseline` are times over that of the best instruction set. torchvision's operator stands beside them where torch and
-torchvision are installed. "copy" is a multiplication by a scalar: the same tensor read once and written once.
+Each shape is a 3x3 convolution from C to C channels with four deformable groups and offsets of about two pixels, for
+one image. Times are medians of calls that alternate with the plain convolution's, so that both see the same machine.
+`avx2` and `baseline` are times over that of the best instruction set. torchvision's operator stands beside them where
+torch and torchvision are installed. "copy" is a multiplication by a scalar: the tensor read once and written once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def main() -> None:
     print(f"instruction set {best}")
     if arguments.only in (None, "forward"):
         print(
-            "forward            plain conv ms  compiled/plain  avx2/best  baseline/best  reference/plain  torchvision/plain"
+            "forward            plain conv ms  compiled/plain  avx2/best  baseline/best  "
+            "reference/plain  torchvision/plain"
         )
         for shape in _SHAPES:
             print(forward_row(shape, best, arguments.repeats, arguments.reference))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple, Union
+from typing import Any, List, Optional, Tuple, Union
 
 import tensorflow as tf
 
@@ -99,7 +99,7 @@ def deform_conv2d(
 @tf.RegisterGradient("RethinkFr>DeformConv2d")
 def _deform_conv2d_gradient(operation: tf.Operation, upstream: tf.Tensor) -> List[tf.Tensor]:
     attributes = {name: operation.get_attr(name) for name in ("strides", "padding", "dilations", "deformable_groups")}
-    compiled = native_ops(required=True)
+    compiled: Any = native_ops(required=True)
     return list(compiled.rethink_fr_deform_conv2d_grad(*operation.inputs, upstream, **attributes))
 
 

@@ -103,8 +103,8 @@ def _sample(
     down, right = y - top, x - left
     top, left = tf.cast(top, tf.int32), tf.cast(left, tf.int32)
 
-    # One row of the table for each pixel and deformable group, and a last one of zeros for what lies outside. Images one
-    # after the other: the gradient of a gather with batch dimensions fails for an empty batch.
+    # One row of the table for each pixel and deformable group, and a last one of zeros for what lies outside. Images
+    # stand one after the other: the gradient of a gather with batch dimensions fails for an empty batch.
     places = height * width * groups
     table = tf.reshape(inputs, [batch, places, channels // groups])
     table = tf.reshape(tf.pad(table, [[0, 0], [0, 1], [0, 0]]), [-1, channels // groups])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import Any, List
 
 import tensorflow as tf
 
@@ -66,7 +66,7 @@ def group_norm_swish(
 
 @tf.RegisterGradient("RethinkFr>GroupNormSwish")
 def _group_norm_swish_gradient(operation: tf.Operation, upstream: tf.Tensor, *_: tf.Tensor) -> List[tf.Tensor]:
-    compiled = native_ops(required=True)
+    compiled: Any = native_ops(required=True)
     _, *statistics = operation.outputs
     return list(
         compiled.rethink_fr_group_norm_swish_grad(

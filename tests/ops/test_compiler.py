@@ -3,6 +3,7 @@
 import pytest
 
 from rethink_fr.ops.compiler import UNIT, CompilationError, NativeOpsError, compile_library, find_compiler
+from rethink_fr.ops.native import native_library
 
 
 def test_cxx_is_asked_first_and_may_hold_arguments(monkeypatch):
@@ -46,3 +47,7 @@ def test_the_error_of_a_compiler_is_one_line_and_its_log_is_whole(stand_in, tmp_
         compile_library(find_compiler(), stand_in.sources, tmp_path / "none.so")
     assert "\n" not in str(caught.value)
     assert caught.value.log.count("\n") > 1 and "-std=c++17" in caught.value.log
+
+
+def test_our_own_sources_compile_without_a_warning(tmp_path):
+    assert compile_library(find_compiler(), native_library().sources, tmp_path / "native.so") == ""

@@ -16,7 +16,7 @@ def by_definition(inputs, gamma, beta, groups, epsilon=1e-6):
     grouped = inputs.astype("float64").reshape(batch, rows * columns, groups, channels // groups)
     mean, variance = grouped.mean((1, 3), keepdims=True), grouped.var((1, 3), keepdims=True)
     z = ((grouped - mean) / np.sqrt(variance + epsilon)).reshape(inputs.shape) * gamma + beta
-    return z / (1 + np.exp(-z))
+    return z / (1 + np.exp(np.minimum(-z, 700)))
 
 
 def random_tensors(seed, shape, centre=0.0, deviation=1.0):

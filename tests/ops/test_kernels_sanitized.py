@@ -19,7 +19,7 @@ def program(tmp_path_factory):
     options = "-std=c++17 -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all".split()
     sources = native.native_library().sources
     done = subprocess.run(
-        [str(find_compiler().path), *options, f"-I{sources}", SOURCE, "-o", str(path)], capture_output=True, text=True
+        [*find_compiler().command, *options, f"-I{sources}", SOURCE, "-o", str(path)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return str(path)
@@ -60,7 +60,13 @@ def write_case(case, params, path):
     shape = [batch, height, width, channels, out_height, out_width, count, *filters("weight").shape[:2]]
     shape += [stride, stride, padding, padding, dilation, dilation, groups, deformable_groups]
     arrays = [last("x"), last("offset"), last("mask"), filters("weight"), last("cotangent")]
-    arrays += [last("out") - case["bias"], last("grad_x"), last("grad_offset"), last("grad_mask"), filters("grad_weight")]
+    arrays += [
+        last("out") - case["bias"],
+        last("grad_x"),
+        last("grad_offset"),
+        last("grad_mask"),
+        filters("grad_weight"),
+    ]
     with open(path, "wb") as file:
         file.write(np.array(shape, "int32").tobytes())
         for array in arrays:
