@@ -142,11 +142,13 @@ class DeformConv2dCpu : public OpKernel {
     const CpuKernels& kernels = *CpuKernelsInUse().load();
     const auto packed = AllocateScratch(kernels.packed_floats(s));
     kernels.pack_filters(s, ctx->input(3).flat<float>().data(), packed.get());
-    const long tiles = kernels.forward_tiles(s);
-    const double cost = static_cast<double>(s.out_height) * s.out_width * s.batch / tiles * s.filters * s.channels /
-                        s.groups * s.kernel_height * s.kernel_width / 16;
     const auto& workers = *ctx->device()->tensorflow_cpu_worker_threads();
-    tensorflow::Shard(workers.num_threads, workers.workers, tiles, static_cast<long>(cost), [&](long first, long last) {
+    const long tiles = kernels.forward_tiles(s);
+    // Small enough shares that no thread is left waiting for another's last one, large enough to have neighbours in L2.
+    const long share = tiles / (16L * workers.num_threads) + 1;
+    const tsl::thread::ThreadPool::SchedulingParams shares(
+        tsl::thread::ThreadPool::SchedulingStrategy::kFixedBlockSize, absl::nullopt, share);
+    workers.workers->ParallelFor(tiles, shares, [&](long first, long last) {
       const auto scratch = AllocateScratch(kernels.forward_scratch_floats(s));
       kernels.forward_tile_range(s, ctx->input(0).flat<float>().data(), ctx->input(1).flat<float>().data(),
                                  ctx->input(2).flat<float>().data(), packed.get(), outputs->flat<float>().data(), first,
