@@ -205,6 +205,6 @@ def _rows(tensor: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
 def _joined(tiles: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """`[tiles, B, r, columns, C]` to `[B, rows, columns, C]`."""
-    count, batch, per_tile, columns, channels = tf.unstack(tf.shape(tiles))
+    count, batch, per_tile, columns, channels = tf.unstack(tf.shape(tiles), num=5)
     joined = tf.reshape(tf.transpose(tiles, [1, 0, 2, 3, 4]), [batch, count * per_tile, columns, channels])
     return joined[:, :rows]
