@@ -74,6 +74,8 @@ def _restore(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--samples: expected 1 or more, got {arguments.samples}")
     if not 0.0 <= arguments.noise_scale <= 1.0:
         raise ConfigError(f"--noise-scale: expected 0 to 1, got {arguments.noise_scale}")
+    if arguments.fidelity is not None and not 0.0 <= arguments.fidelity <= 1.0:
+        raise ConfigError(f"--fidelity: expected 0 to 1, got {arguments.fidelity}")
     for path in arguments.input:
         if not path.exists():
             raise ConfigError(f"{path}: no such file or folder")
@@ -82,13 +84,15 @@ def _restore(arguments: argparse.Namespace) -> int:
     from rethink_fr.workflows.restore import restore
 
     report = restore(
-        load_restorer(arguments.model),
+        load_restorer(arguments.model, arguments.precision),
         str(arguments.model),
         arguments.input,
         arguments.output,
         arguments.samples,
         arguments.noise_scale,
         arguments.seed,
+        arguments.fidelity,
+        arguments.texture,
     )
     restored = len(report.files) - len(report.failed)
     print(f"{restored} of {len(report.files)} pictures restored; see {arguments.output}/report.json")
@@ -123,6 +127,17 @@ def _export(arguments: argparse.Namespace) -> int:
         f"{report.output}: SavedModel of step {report.step}; largest difference to the Keras model "
         f"{report.difference:.3g} of 255 levels"
     )
+    return _OK
+
+
+def _convert_vqfr(arguments: argparse.Namespace) -> int:
+    if not arguments.checkpoint.is_file():
+        raise ConfigError(f"{arguments.checkpoint}: no such file")
+
+    from rethink_fr.workflows.convert import convert
+
+    report = convert(arguments.checkpoint, arguments.output)
+    print(f"{report.output}: {report.network}, {report.parameters:,} parameters")
     return _OK
 
 
@@ -195,6 +210,16 @@ def _parser() -> argparse.ArgumentParser:
         "--noise-scale", type=float, default=1.0, metavar="S", help="0: one deterministic answer; 1: all of the variety"
     )
     restore.add_argument("--seed", type=int, default=0, metavar="K")
+    restore.add_argument(
+        "--fidelity", type=float, metavar="F", help="VQFR version 2: 0, textures of the codebook alone, to 1 (default)"
+    )
+    restore.add_argument("--texture", action="store_true", help="VQFR: write the texture branch's image too")
+    restore.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of products; bfloat16 is faster where the processor has it (VQFR); default: %(default)s",
+    )
 
     degrade = command(
         "degrade",
@@ -227,6 +252,15 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--model", required=True, type=Path, metavar="RUN_DIR")
     export.add_argument("--format", required=True, choices=("saved_model",))
     export.add_argument("--output", required=True, type=Path, metavar="PATH")
+
+    convert = command(
+        "convert-vqfr",
+        _convert_vqfr,
+        "turn the published PyTorch weights of VQFR into a run directory (needs the extra 'convert')",
+        "rethink-fr convert-vqfr VQFR_v2.pth --output runs/vqfr_v2",
+    )
+    convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT.pth")
+    convert.add_argument("--output", required=True, type=Path, metavar="RUN_DIR")
 
     info = command(
         "info",

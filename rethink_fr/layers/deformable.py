@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 from typing import Callable
 
 import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.ops import deform_conv2d
+from rethink_fr.ops.native import Implementation
 
 # The name under which graphs call it, whichever implementation is inside: `workflows.complexity` counts it by that.
 IMPLEMENTS = "rethink_fr.deform_conv2d"
@@ -42,7 +43,7 @@ class DeformableConv2D(keras.layers.Layer):
         filters: int,
         kernel_size: int = 3,
         deformable_groups: int = 1,
-        implementation: str = "auto",
+        implementation: Implementation = "auto",
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -66,14 +67,12 @@ class DeformableConv2D(keras.layers.Layer):
 
     def call(self, features: tf.Tensor, offsets: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         convolve = _as_one_call(self.kernel_size // 2, self.deformable_groups, self.implementation)
-        outputs = convolve(
-            features, offsets, mask, tf.convert_to_tensor(self.filters), tf.convert_to_tensor(self.bias)
-        )
+        outputs = convolve(features, offsets, mask, tf.convert_to_tensor(self.filters), tf.convert_to_tensor(self.bias))
         return tf.ensure_shape(outputs, [*features.shape[:3], self.filter_count])
 
 
-@lru_cache(maxsize=None)
-def _as_one_call(padding: int, deformable_groups: int, implementation: str) -> Callable[..., tf.Tensor]:
+@cache
+def _as_one_call(padding: int, deformable_groups: int, implementation: Implementation) -> Callable[..., tf.Tensor]:
     """The operation as one function of tensors: a graph then shows one call, not a loop over tiles."""
 
     def convolve(features, offsets, mask, filters, bias):

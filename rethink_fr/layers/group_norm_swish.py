@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.ops import group_norm_swish
+from rethink_fr.ops.native import Implementation
 
 
 class GroupNormSwish(keras.layers.Layer):
@@ -19,7 +20,9 @@ class GroupNormSwish(keras.layers.Layer):
         implementation: as in `ops.group_norm_swish`; read when the layer is traced.
     """
 
-    def __init__(self, groups: int = 32, epsilon: float = 1e-6, implementation: str = "auto", **kwargs) -> None:
+    def __init__(
+        self, groups: int = 32, epsilon: float = 1e-6, implementation: Implementation = "auto", **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         self.groups = groups
         self.epsilon = epsilon

@@ -50,8 +50,8 @@ class Architecture:
                 continue
             if self.version == 2 and side != resolution:
                 raise ValueError(
-                    f"{name}: images are {shape[1]} x {shape[2]}, but version 2 takes {resolution} x {resolution} only; "
-                    "resize them first"
+                    f"{name}: images are {shape[1]} x {shape[2]}, but version 2 takes {resolution} x {resolution} "
+                    "only; resize them first"
                 )
             if side % step or not resolution // 2 <= side <= 2 * resolution:
                 raise ValueError(

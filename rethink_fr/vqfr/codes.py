@@ -40,7 +40,9 @@ class Codebook(keras.layers.Layer):
         self.code_size = code_size
         limit = 1.0 / codebook_size
         self.codebook = self.add_weight(
-            name="codebook", shape=[codebook_size, code_size], initializer=keras.initializers.RandomUniform(-limit, limit)
+            name="codebook",
+            shape=[codebook_size, code_size],
+            initializer=keras.initializers.RandomUniform(-limit, limit),
         )
 
     def call(self, features: tf.Tensor) -> CodeSelection:

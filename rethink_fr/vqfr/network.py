@@ -130,9 +130,7 @@ class VQFR(keras.Model):
     def call(self, images: tf.Tensor, fidelity: Union[tf.Tensor, float, None] = None) -> Faces:
         return self.forward(images, fidelity)[0]
 
-    def forward(
-        self, images: tf.Tensor, fidelity: Union[tf.Tensor, float, None] = None
-    ) -> Tuple[Faces, CodeSelection]:
+    def forward(self, images: tf.Tensor, fidelity: Union[tf.Tensor, float, None] = None) -> Tuple[Faces, CodeSelection]:
         """As a call, with the codes that were selected beside (for the losses of stage 2)."""
         weight = self._fidelity_weight(fidelity, images.dtype)
         selection = self.select_codes(images)

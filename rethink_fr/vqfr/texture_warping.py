@@ -26,7 +26,7 @@ class TextureWarping(keras.layers.Layer):
         texture:        `[B, H / f, W / f, C]`, of the texture decoder.
         input_features: `[B, H, W, 32]`, of the degraded image.
         coarser:        offset features of the next coarser level, `[B, H / 2f, W / 2f, C']`; None at the coarsest.
-    Returns `(warped [B, H / f, W / f, C], offset features, likewise)`. No activation follows the deformable convolution.
+    Returns `(warped [B, H / f, W / f, C], offset features, likewise)`. Nothing follows the deformable convolution.
 
     Args:
         channels: C.
