@@ -34,7 +34,7 @@ class Inference(NamedTuple):
     network: keras.Model
     function: Callable[..., Dict[str, tf.Tensor]]  # (images, control=None) -> "restored", and "texture" if it has one
     resolution: int
-    any_size: bool  # whether it takes other sizes than its resolution too; it then checks them itself
+    check_shape: Optional[Callable[[Tuple[int, ...]], None]]  # refuses images by a ValueError; None: one size only
     control: Optional[Literal["noise", "fidelity"]]  # what is given beside the images
     control_shape: Tuple[Optional[int], ...] = ()  # None stands for the batch
     has_texture: bool = False

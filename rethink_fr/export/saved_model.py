@@ -30,7 +30,7 @@ class _Served(tf.Module):
         restore, side = inference.function, inference.resolution
         images_spec = tf.TensorSpec([None, side, side, 3], tf.float32, "images")
         if inference.control is None:
-            self.restore = tf.function(restore, input_signature=[images_spec])
+            self.restore = tf.function(lambda images: _only(restore(images)), input_signature=[images_spec])
         else:
             control = tf.TensorSpec(inference.control_shape, tf.float32, inference.control)
             self.restore = tf.function(

@@ -35,23 +35,31 @@ def build(settings: VQFRSettings) -> Union[VQFR, VQGAN]:
 
 
 def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> Inference:
-    """The network as the commands use it; its convolutions multiply in `precision` from now on."""
+    """The network as the commands use it; its convolutions multiply in `precision` from now on.
+
+    Those of the encoder stay float32: what they lead to is a choice of codes, and another code is another texture.
+    """
+    chosen = {id(layer) for part in (network.encoder, network.quantizer) for layer in part.submodules}
     for layer in network.submodules:
-        if isinstance(layer, Convolution):
+        if isinstance(layer, Convolution) and id(layer) not in chosen:
             layer.precision = tf.as_dtype(precision)
-    resolution, any_size = network.resolution, network.architecture.version == 1
+    resolution, name = network.resolution, type(network).__name__
+
+    def check_shape(shape: Tuple[int, ...]) -> None:
+        network.architecture.check_images(name, shape)
+
     if isinstance(network, VQGAN):
 
         def reconstruct(images: tf.Tensor, control: Optional[tf.Tensor] = None) -> Dict[str, tf.Tensor]:
             return {"restored": network(images).image}
 
-        return Inference(network, reconstruct, resolution, any_size, None)
+        return Inference(network, reconstruct, resolution, check_shape, None)
 
     def restore(images: tf.Tensor, fidelity: Optional[tf.Tensor] = None) -> Dict[str, tf.Tensor]:
         return network(images, fidelity)._asdict()
 
     control: Optional[Literal["fidelity"]] = "fidelity" if network.takes_fidelity else None
-    return Inference(network, restore, resolution, any_size, control, (), has_texture=True)
+    return Inference(network, restore, resolution, check_shape, control, (), has_texture=True)
 
 
 def from_torch(state: Mapping[str, np.ndarray]) -> Tuple[VQFRSettings, Union[VQFR, VQGAN]]:

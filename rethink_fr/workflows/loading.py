@@ -30,7 +30,7 @@ class LoadedRestorer:
         self.noise_shape = inference.control_shape[1:] if inference.control == "noise" else None
         self.takes_fidelity = inference.control == "fidelity"
         self.has_texture = inference.has_texture
-        self._any_size = inference.any_size
+        self._check_shape = inference.check_shape
         self._restore = inference.function
         self._source = inference.network  # a SavedModel's functions live only as long as the loaded object
 
@@ -69,8 +69,10 @@ class LoadedRestorer:
     ) -> Dict[str, tf.Tensor]:
         """As a call, but all images by name: `restored`, and `texture` if `has_texture`."""
         images = tf.convert_to_tensor(images, tf.float32)
-        side = None if self._any_size else self.resolution
-        if not images.shape.is_compatible_with([None, side, side, 3]):
+        if self._check_shape is not None:
+            # Here, where every size is known: a graph that serves several sizes does not know them.
+            self._check_shape(tuple(images.shape))
+        elif not images.shape.is_compatible_with([None, self.resolution, self.resolution, 3]):
             raise ValueError(f"images are {images.shape}, expected [B, {self.resolution}, {self.resolution}, 3]")
         if not 0.0 <= noise_scale <= 1.0:
             raise ValueError(f"noise_scale is {noise_scale}, expected 0 to 1")
@@ -167,7 +169,7 @@ def _from_saved_model(path: Path) -> LoadedRestorer:
         raise ValueError(f"{path}: not a SavedModel of `rethink-fr export` ({str(error).splitlines()[0]})") from None
     shape: Tuple[Optional[int], ...] = tuple(controls[0].shape) if controls else ()
     has_texture = isinstance(outputs, dict) and "texture" in outputs
-    return LoadedRestorer(Inference(loaded, _by_name(function), images.shape[1], False, control, shape, has_texture))
+    return LoadedRestorer(Inference(loaded, _by_name(function), images.shape[1], None, control, shape, has_texture))
 
 
 def _by_name(function: Callable[..., Any]) -> Callable[..., Dict[str, tf.Tensor]]:

@@ -24,7 +24,7 @@ def inference(restorer: Restorer, precision: Precision = "float32") -> Inference
     def restore(images: tf.Tensor, noise: Optional[tf.Tensor] = None) -> Dict[str, tf.Tensor]:
         return {"restored": restorer(images, noise).image}
 
-    return Inference(restorer, restore, restorer.resolution, False, "noise", (None, *restorer.noise_shape))
+    return Inference(restorer, restore, restorer.resolution, None, "noise", (None, *restorer.noise_shape))
 
 
 KIND = RestorerKind(ModelConfig, build_restorer, inference)
