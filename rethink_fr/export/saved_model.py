@@ -26,7 +26,8 @@ class _Served(tf.Module):
 
     def __init__(self, inference: Inference) -> None:
         super().__init__()
-        self.network = inference.network
+        # The variables, not the Keras network: with it TensorFlow would trace and store every layer by itself.
+        self.weights = list(inference.network.weights)
         restore, side = inference.function, inference.resolution
         images_spec = tf.TensorSpec([None, side, side, 3], tf.float32, "images")
         if inference.control is None:
