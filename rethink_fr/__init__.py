@@ -10,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("data", "export", "layers", "losses", "metrics", "models", "ops", "training", "workflows")
+_SUBPACKAGES = ("data", "export", "layers", "losses", "metrics", "models", "ops", "training", "vqfr", "workflows")
 
 __all__ = ["__version__", "load_restorer", *_SUBPACKAGES]
 

@@ -74,6 +74,8 @@ def _restore(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--samples: expected 1 or more, got {arguments.samples}")
     if not 0.0 <= arguments.noise_scale <= 1.0:
         raise ConfigError(f"--noise-scale: expected 0 to 1, got {arguments.noise_scale}")
+    if arguments.fidelity is not None and not 0.0 <= arguments.fidelity <= 1.0:
+        raise ConfigError(f"--fidelity: expected 0 to 1, got {arguments.fidelity}")
     for path in arguments.input:
         if not path.exists():
             raise ConfigError(f"{path}: no such file or folder")
@@ -82,13 +84,15 @@ def _restore(arguments: argparse.Namespace) -> int:
     from rethink_fr.workflows.restore import restore
 
     report = restore(
-        load_restorer(arguments.model),
+        load_restorer(arguments.model, arguments.precision),
         str(arguments.model),
         arguments.input,
         arguments.output,
         arguments.samples,
         arguments.noise_scale,
         arguments.seed,
+        arguments.fidelity,
+        arguments.texture,
     )
     restored = len(report.files) - len(report.failed)
     print(f"{restored} of {len(report.files)} pictures restored; see {arguments.output}/report.json")
@@ -141,6 +145,17 @@ def _build_ops(arguments: argparse.Namespace) -> int:
     else:
         for name, difference in report.differences.items():
             print(f"{name}: differs from TensorFlow's own operations by at most {difference:.2g} of its largest value")
+    return _OK
+
+
+def _convert_vqfr(arguments: argparse.Namespace) -> int:
+    if not arguments.checkpoint.is_file():
+        raise ConfigError(f"{arguments.checkpoint}: no such file")
+
+    from rethink_fr.workflows.convert import convert
+
+    report = convert(arguments.checkpoint, arguments.output)
+    print(f"{report.output}: {report.network}, {report.parameters:,} parameters")
     return _OK
 
 
@@ -213,6 +228,16 @@ def _parser() -> argparse.ArgumentParser:
         "--noise-scale", type=float, default=1.0, metavar="S", help="0: one deterministic answer; 1: all of the variety"
     )
     restore.add_argument("--seed", type=int, default=0, metavar="K")
+    restore.add_argument(
+        "--fidelity", type=float, metavar="F", help="VQFR version 2: 0, textures of the codebook alone, to 1 (default)"
+    )
+    restore.add_argument("--texture", action="store_true", help="VQFR: write the texture branch's image too")
+    restore.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of products; bfloat16 is faster where the processor has it (VQFR); default: %(default)s",
+    )
 
     degrade = command(
         "degrade",
@@ -253,6 +278,15 @@ def _parser() -> argparse.ArgumentParser:
         "rethink-fr build-ops",
     )
     build_ops.add_argument("--force", action="store_true", help="build again what was built on this machine")
+
+    convert = command(
+        "convert-vqfr",
+        _convert_vqfr,
+        "turn the published PyTorch weights of VQFR into a run directory (needs the extra 'convert')",
+        "rethink-fr convert-vqfr VQFR_v2.pth --output runs/vqfr_v2",
+    )
+    convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT.pth")
+    convert.add_argument("--output", required=True, type=Path, metavar="RUN_DIR")
 
     info = command(
         "info",

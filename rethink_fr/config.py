@@ -170,6 +170,36 @@ def save_config(config: ExperimentConfig, path: Path) -> None:
     path.write_text(yaml.safe_dump(_plain(config), sort_keys=False, default_flow_style=None), encoding="utf-8")
 
 
+def load_model_section(path: Path, sections: Mapping[str, type]) -> Tuple[str, Any]:
+    """What kind of network a run directory's `config.yaml` is about, and its `model` section.
+
+    A run of `train` has no key `architecture`: it is the stochastic restorer ("rethink").
+
+    Args:
+        path: the file.
+        sections: the dataclass of the `model` section for each architecture.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    architecture = values.get("architecture", "rethink") if isinstance(values, dict) else "rethink"
+    if architecture not in sections:
+        raise ConfigError(f"{path}: architecture: expected one of {', '.join(sections)}, got {architecture!r}")
+    if architecture == "rethink":
+        return architecture, load_config(path).model
+    return architecture, _parse(sections[architecture], values.get("model", {}), "model")
+
+
+def save_model_section(architecture: str, settings: Any, path: Path) -> None:
+    """Write the `config.yaml` of a network that was not trained here, for `load_model_section`."""
+    values = {"architecture": architecture, "model": _plain(settings)}
+    path.write_text(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), encoding="utf-8")
+
+
 def changed_keys(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
     """Dotted keys in which two configurations differ."""
     return [

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Literal, Mapping, NamedTuple, Optional, Tuple
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
+    from tensorflow import keras
+
+Precision = Literal["float32", "bfloat16"]  # of the products at inference; everything else is float32
 
 
 class Quantization(NamedTuple):
@@ -22,6 +26,28 @@ class Restoration(NamedTuple):
 
     image: tf.Tensor  # [B, R, R, 3], nominally [-1, 1], not clipped (the losses must see overshoot)
     commitment_loss: tf.Tensor  # scalar, mean over the skips' quantizers; 0 without quantization
+
+
+class Inference(NamedTuple):
+    """A restorer's network as `restore`, `export` and `load_restorer` use it."""
+
+    network: keras.Model
+    function: Callable[..., Dict[str, tf.Tensor]]  # (images, control=None) -> "restored", and "texture" if it has one
+    resolution: int
+    check_shape: Optional[Callable[[Tuple[int, ...]], None]]  # refuses images by a ValueError; None: one size only
+    control: Optional[Literal["noise", "fidelity"]]  # what is given beside the images
+    control_shape: Tuple[Optional[int], ...] = ()  # None stands for the batch
+    has_texture: bool = False
+
+
+class RestorerKind(NamedTuple):
+    """A family of restorers, as the workflows see it. Each is an entry of `RESTORERS` in `workflows.build`."""
+
+    settings: type  # frozen dataclass: the `model` section of a run's config.yaml
+    build: Callable[[Any], keras.Model]  # settings -> network, its variables created
+    inference: Callable[[keras.Model, Precision], Inference]
+    # Weights under their published PyTorch names -> settings and network; a ValueError if they are something else.
+    from_torch: Optional[Callable[[Mapping[str, np.ndarray]], Tuple[Any, keras.Model]]] = None
 
 
 @dataclass(frozen=True)

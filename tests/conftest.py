@@ -31,7 +31,7 @@ def mirrored() -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of large reference files beside a developer's checkout; not part of the repository."""
     folder = Path(__file__).resolve().parents[2] / "shared"

@@ -12,13 +12,15 @@ import argparse
 import resource
 
 import numpy as np
+import tensorflow as tf
 from _timing import gemm_peak, median_seconds
 
 from rethink_fr import images
 from rethink_fr.config import ModelConfig
 from rethink_fr.workflows.build import build_restorer
 from rethink_fr.workflows.complexity import model_complexity
-from rethink_fr.workflows.loading import LoadedRestorer, inference_function
+from rethink_fr.workflows.loading import LoadedRestorer
+from rethink_fr.workflows.rethink import inference
 
 
 def main() -> None:
@@ -31,7 +33,8 @@ def main() -> None:
 
     model = ModelConfig(resolution=arguments.resolution, width=arguments.width, n_skips=arguments.skips)
     restorer = build_restorer(model)
-    loaded = LoadedRestorer(inference_function(restorer), restorer.resolution, restorer.noise_shape, restorer)
+    network = inference(restorer)
+    loaded = LoadedRestorer(network._replace(function=tf.function(network.function, reduce_retracing=True)))
     picture = np.random.default_rng(0).integers(0, 256, [1, model.resolution, model.resolution, 3], dtype=np.uint8)
     noise = loaded.draw_noise(0, 1)
 

@@ -1,8 +1,10 @@
 """Building blocks: tensors in, tensors out. They know nothing of models, losses or configuration."""
 
 from rethink_fr.layers.attention_pooling import AttentionPooling
+from rethink_fr.layers.deformable import DeformableConv2D
 from rethink_fr.layers.equalized import EqualizedConv2D, EqualizedDense
 from rethink_fr.layers.fusion import LinearGatedFusion
+from rethink_fr.layers.group_norm_swish import GroupNormSwish
 from rethink_fr.layers.latent_gate import AdaptiveLatentGate
 from rethink_fr.layers.minibatch_stddev import MinibatchStdDev
 from rethink_fr.layers.modulation import ModulatedConv2D, StyleBlock
@@ -12,8 +14,10 @@ from rethink_fr.layers.residual import ResBlock
 __all__ = [
     "AdaptiveLatentGate",
     "AttentionPooling",
+    "DeformableConv2D",
     "EqualizedConv2D",
     "EqualizedDense",
+    "GroupNormSwish",
     "LinearGatedFusion",
     "MinibatchStdDev",
     "ModulatedConv2D",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Optional
 
 import tensorflow as tf
+from tensorflow import keras
 
-from rethink_fr.models import Restorer
 from rethink_fr.training.trainer import AdversarialTrainer
 
 # What TensorFlow raises for damaged files (it translates some of its own errors to Python's) and foreign networks.
@@ -83,7 +83,7 @@ class Checkpoints:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def load_average(directory: Path, restorer: Restorer) -> int:
+def load_average(directory: Path, restorer: keras.Model) -> int:
     """Load the averaged weights of a run's newest checkpoint into a built restorer; returns the step.
 
     Raises:
@@ -99,6 +99,12 @@ def load_average(directory: Path, restorer: Restorer) -> int:
     except _UNUSABLE as error:
         raise CheckpointError(f"{newest}: does not hold this network's weights ({_first_line(error)})") from None
     return int(step)
+
+
+def save_average(directory: Path, network: keras.Model) -> None:
+    """Write a network that was not trained here as the checkpoint of a run, for `load_average`."""
+    checkpoint = tf.train.Checkpoint(average=network, step=tf.Variable(0, dtype=tf.int64))
+    tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=1, checkpoint_name="step").save(0)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Dict, Optional, Tuple
 
 import numpy as np
@@ -16,9 +17,20 @@ from rethink_fr.models import Discriminator, Restorer
 from rethink_fr.training.average import build_averaged
 from rethink_fr.training.objective import RestorerObjective
 from rethink_fr.training.trainer import AdversarialTrainer
+from rethink_fr.types import RestorerKind
 
+# Architecture of a run -> the module that has its `KIND`. A system in a folder of its own is one line here.
+RESTORERS: Dict[str, str] = {
+    "rethink": "rethink_fr.workflows.rethink",
+    "vqfr": "rethink_fr.vqfr.kind",
+}
 _SAMPLE_FACES = 6
 _VALIDATION_SEED = 1
+
+
+def restorer_kinds() -> Dict[str, RestorerKind]:
+    """Every family of restorers by the name of its architecture."""
+    return {name: import_module(module).KIND for name, module in RESTORERS.items()}
 
 
 def build_restorer(model: ModelConfig) -> Restorer:

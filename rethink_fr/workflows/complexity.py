@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, NamedTuple
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Set
 
 import numpy as np
 import tensorflow as tf
 
 from rethink_fr.config import ModelConfig
+from rethink_fr.layers.deformable import IMPLEMENTS
+from rethink_fr.types import Inference
 from rethink_fr.workflows.build import build_discriminator, build_restorer
 
 
@@ -35,6 +37,15 @@ def model_complexity(model: ModelConfig) -> Dict[str, Complexity]:
     }
 
 
+def inference_complexity(inference: Inference) -> Complexity:
+    """Complexity of a network of any kind, restoring one image of its resolution."""
+    specs = [tf.TensorSpec([1, inference.resolution, inference.resolution, 3], tf.float32)]
+    if inference.control is not None:
+        shape = [1 if size is None else size for size in inference.control_shape]
+        specs.append(tf.TensorSpec(shape, tf.float32))
+    return Complexity(_size(inference.network.trainable_variables), 0, multiply_accumulates(inference.function, *specs))
+
+
 def multiply_accumulates(function: Callable[..., Any], *specs: tf.TensorSpec) -> int:
     """Multiply-accumulates of all convolutions and matrix products in one call of `function` (forward only or not)."""
     graph = tf.function(function).get_concrete_function(*specs).graph
@@ -44,24 +55,33 @@ def multiply_accumulates(function: Callable[..., Any], *specs: tf.TensorSpec) ->
 def count_operations(graph: tf.Graph) -> Dict[str, int]:
     """Multiply-accumulates by kind of operation. Element-wise work is not counted; all shapes must be static.
 
-    A branch of a conditional counts like code that always runs.
+    A branch of a conditional counts like code that always runs. A deformable convolution counts as a convolution of
+    its shapes, whichever implementation is inside.
     """
     counts: Dict[str, int] = {}
-    for operation in _operations(graph):
-        if operation.type in _COUNTED:
-            counts[operation.type] = counts.get(operation.type, 0) + _COUNTED[operation.type](operation)
+    deformable = {
+        function.signature.name
+        for function in graph.as_graph_def().library.function
+        if function.attr["_implements"].s.decode() == IMPLEMENTS
+    }
+    for operation in _operations(graph, deformable):
+        kind = operation.type
+        if kind in _CALLS and operation.get_attr("f").name in deformable:
+            kind = _DEFORMABLE
+        if kind in _COUNTED:
+            counts[kind] = counts.get(kind, 0) + _COUNTED[kind](operation)
     return counts
 
 
-def _operations(graph: tf.Graph) -> Iterator[tf.Operation]:
-    """Operations of a graph and of the functions it calls."""
+def _operations(graph: tf.Graph, whole: Set[str]) -> Iterator[tf.Operation]:
+    """Operations of a graph and of the functions it calls, but not of those that stand for one operation."""
     for operation in graph.get_operations():
         yield operation
         for name in operation.node_def.attr:
             value = operation.node_def.attr[name]
             for called in [value.func, *value.list.func]:
-                if called.name:
-                    yield from _operations(_function_graph(graph, called.name))
+                if called.name and called.name not in whole:
+                    yield from _operations(_function_graph(graph, called.name), whole)
 
 
 def _function_graph(graph: Any, name: str) -> tf.Graph:
@@ -83,6 +103,10 @@ def _convolution_to_kernel(operation: tf.Operation) -> int:
     return _elements(operation.inputs[2]) * int(np.prod(operation.outputs[0].shape[:3]))
 
 
+def _deformable_convolution(operation: tf.Operation) -> int:
+    return _elements(operation.outputs[0]) * int(np.prod(operation.inputs[3].shape[:3]))
+
+
 def _depthwise(operation: tf.Operation) -> int:
     return _elements(operation.outputs[0]) * int(np.prod(operation.inputs[1].shape[:2]))
 
@@ -102,11 +126,15 @@ def _size(variables: list[tf.Variable]) -> int:
     return sum(int(np.prod(variable.shape)) for variable in variables)
 
 
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_DEFORMABLE = "RethinkFr>DeformConv2d"
+
 _COUNTED: Dict[str, Callable[[tf.Operation], int]] = {
     "Conv2D": _convolution,
     "Conv2DBackpropInput": _convolution_to_input,
     "Conv2DBackpropFilter": _convolution_to_kernel,
     "DepthwiseConv2dNative": _depthwise,
+    _DEFORMABLE: _deformable_convolution,
     "MatMul": _matrix_product,
     "BatchMatMulV2": _matrix_product,
 }

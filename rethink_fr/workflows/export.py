@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from rethink_fr.config import load_config
 from rethink_fr.export.saved_model import export_saved_model
-from rethink_fr.training.checkpoints import load_average
-from rethink_fr.workflows.build import build_restorer
+from rethink_fr.workflows.loading import load_run
 
 
 class ExportReport(NamedTuple):
@@ -27,6 +25,5 @@ def export(run: Path, output: Path) -> ExportReport:
     """
     if not (run / "config.yaml").is_file():
         raise ValueError(f"{run}: no run here; expected a directory made by `rethink-fr train`")
-    restorer = build_restorer(load_config(run / "config.yaml").model)
-    step = load_average(run / "checkpoints", restorer)
-    return ExportReport(output, step, export_saved_model(restorer, output))
+    loaded = load_run(run)
+    return ExportReport(output, loaded.step, export_saved_model(loaded.inference, output))

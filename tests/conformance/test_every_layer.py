@@ -29,8 +29,12 @@ class Case:
 CASES = {
     "AdaptiveLatentGate": Case(layers.AdaptiveLatentGate, ((6,), (3, 6)), ((3, 6),)),
     "AttentionPooling": Case(layers.AttentionPooling, ((4, 4, 6),), ((6,),)),
+    "DeformableConv2D": Case(
+        lambda: layers.DeformableConv2D(5, 3, deformable_groups=2), ((6, 8, 4), (6, 8, 36), (6, 8, 18)), ((6, 8, 5),)
+    ),
     "EqualizedConv2D": Case(lambda: layers.EqualizedConv2D(5, 3, strides=2), ((8, 6, 4),), ((4, 3, 5),)),
     "EqualizedDense": Case(lambda: layers.EqualizedDense(5), ((4,),), ((5,),)),
+    "GroupNormSwish": Case(lambda: layers.GroupNormSwish(groups=2), ((8, 6, 4),), ((8, 6, 4),)),
     "LinearGatedFusion": Case(layers.LinearGatedFusion, ((8, 8, 4), (8, 8, 4)), ((8, 8, 4),)),
     "LinearGatedFusion, reduced": Case(layers.LinearGatedFusion, ((64, 64, 1), (64, 64, 1)), ((64, 64, 1),)),
     "MinibatchStdDev": Case(layers.MinibatchStdDev, ((4, 4, 5),), ((4, 4, 6),)),

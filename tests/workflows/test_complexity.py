@@ -1,10 +1,18 @@
 """The counter of multiply-accumulates agrees with counting by hand."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from rethink_fr.config import ModelConfig
-from rethink_fr.workflows.complexity import count_operations, model_complexity, multiply_accumulates
+from rethink_fr.layers import DeformableConv2D
+from rethink_fr.workflows.build import restorer_kinds
+from rethink_fr.workflows.complexity import (
+    count_operations,
+    inference_complexity,
+    model_complexity,
+    multiply_accumulates,
+)
 
 
 def test_convolutions_and_products_are_counted_by_hand():
@@ -47,3 +55,22 @@ def test_the_full_network_has_about_43_million_parameters_and_50_gmac():
     assert restorer.trained_parameters == 42_775_011
     assert restorer.codebook_values == 1024 * (512 + 512 + 256 + 128)
     assert np.isclose(restorer.multiply_accumulates, 49.53e9, rtol=1e-3)
+
+
+@pytest.mark.parametrize("implementation", ["auto", "reference"])
+def test_a_deformable_convolution_counts_as_a_convolution_of_its_shapes(implementation):
+    layer = DeformableConv2D(5, 3, deformable_groups=2, implementation=implementation)
+    # 96 x 96 x 64: large enough for the reference to work in tiles, whose loop must not be looked into.
+    specs = [tf.TensorSpec([2, 96, 96, channels], tf.float32) for channels in (64, 36, 18)]
+    graph = tf.function(lambda *inputs: layer(*inputs)).get_concrete_function(*specs).graph
+    assert count_operations(graph) == {"RethinkFr>DeformConv2d": 2 * 96 * 96 * 5 * 9 * 64}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("version", "parameters", "giga"), [(1, 76_563_583, 1128.854), (2, 83_486_539, 532.192)])
+def test_vqfr_costs_what_its_layers_add_up_to(version, parameters, giga):
+    """1.129 and 0.532 T; the paper's 1.07 T for version 1 leaves the deformable products (61.6 G) out."""
+    kind = restorer_kinds()["vqfr"]
+    complexity = inference_complexity(kind.inference(kind.build(kind.settings(version=version)), "float32"))
+    assert complexity.trained_parameters == parameters
+    assert np.isclose(complexity.multiply_accumulates, giga * 1e9, rtol=1e-6)

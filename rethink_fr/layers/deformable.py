@@ -1,0 +1,90 @@
+"""A deformable convolution that owns its weights."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Callable
+
+import tensorflow as tf
+from tensorflow import keras
+
+from rethink_fr.ops import deform_conv2d
+from rethink_fr.ops.native import Implementation
+
+# The name under which graphs call it, whichever implementation is inside: `workflows.complexity` counts it by that.
+IMPLEMENTS = "rethink_fr.deform_conv2d"
+
+
+class DeformableConv2D(keras.layers.Layer):
+    """Modulated deformable convolution; offsets and mask come from outside.
+
+    Zhu et al. 2019 (arXiv:1811.11168), Eq. 1. The layer owns the filters, uniform in +-1 / sqrt(fan-in) at the start,
+    and a bias of 0; where to sample is for its caller to predict.
+
+    Call with `(features, offsets, mask)`:
+        features: float32 `[B, H, W, C]`.
+        offsets:  `[B, H, W, 2 * deformable_groups * k * k]` in pixels, see `ops.deform_conv2d`.
+        mask:     `[B, H, W, deformable_groups * k * k]`, 0 to 1.
+    Returns `[B, H, W, filters]` (stride 1, zeros outside).
+
+    Args:
+        filters: number of output channels.
+        kernel_size: side k of the square kernel, odd, in pixels.
+        deformable_groups: contiguous groups of channels that share offsets.
+        implementation: as in `ops.deform_conv2d`; read when the layer is traced.
+
+    Raises:
+        ValueError: if `kernel_size` is even, or a shape does not fit.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        deformable_groups: int = 1,
+        implementation: Implementation = "auto",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"DeformableConv2D: kernel_size is {kernel_size}, expected an odd number")
+        self.filter_count = filters
+        self.kernel_size = kernel_size
+        self.deformable_groups = deformable_groups
+        self.implementation = implementation
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        channels, side = int(tf.TensorShape(input_shape)[-1]), self.kernel_size
+        limit = 1.0 / math.sqrt(side * side * channels)
+        self.filters = self.add_weight(
+            name="filters",
+            shape=[side, side, channels, self.filter_count],
+            initializer=keras.initializers.RandomUniform(-limit, limit),
+        )
+        self.bias = self.add_weight(name="bias", shape=[self.filter_count], initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor, offsets: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        convolve = _as_one_call(self.kernel_size // 2, self.deformable_groups, self.implementation)
+        outputs = convolve(features, offsets, mask, tf.convert_to_tensor(self.filters), tf.convert_to_tensor(self.bias))
+        return tf.ensure_shape(outputs, [*features.shape[:3], self.filter_count])
+
+
+@cache
+def _as_one_call(padding: int, deformable_groups: int, implementation: Implementation) -> Callable[..., tf.Tensor]:
+    """The operation as one function of tensors: a graph then shows one call, not a loop over tiles."""
+
+    def convolve(features, offsets, mask, filters, bias):
+        return deform_conv2d(
+            features,
+            offsets,
+            mask,
+            filters,
+            bias,
+            padding=padding,
+            deformable_groups=deformable_groups,
+            implementation=implementation,
+        )
+
+    return tf.function(convolve, autograph=False, experimental_implements=IMPLEMENTS, reduce_retracing=False)

@@ -1,0 +1,100 @@
+"""Convolutions of VQFR, and layers in a row.
+
+Every layer with weights is named by its full path in the published state dicts, dots included: `torch_state` finds it
+by that name.
+"""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import tensorflow as tf
+from tensorflow import keras
+
+from rethink_fr.layers import GroupNormSwish
+
+
+def initial_weights() -> keras.initializers.Initializer:
+    """Normal of deviation 0.02, as the released code starts every convolution and dense layer.
+
+    Its truncation at +-2 lies a hundred deviations away.
+    """
+    return keras.initializers.RandomNormal(0.0, 0.02)
+
+
+class Convolution(keras.layers.Layer):
+    """Convolution with bias; zeros outside.
+
+    Call with float32 `[B, H, W, C]`; returns float32 `[B, H / strides, W / strides, filters]`. A stride of 2 on even
+    sizes pads at the bottom and at the right only, which is how the released code of version 2 halves a size.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: side of the square kernel in pixels.
+        strides: step in pixels, the same in both directions.
+
+    Attributes:
+        precision: dtype in which products are taken, read when the layer is traced; bfloat16 halves the time of
+            large convolutions on processors that have it. Input, weights and output are float32 all the same.
+    """
+
+    def __init__(self, filters: int, kernel_size: int = 3, strides: int = 1, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.precision = tf.float32
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        channels, side = int(tf.TensorShape(input_shape)[-1]), self.kernel_size
+        self.kernel = self.add_weight(
+            name="kernel", shape=[side, side, channels, self.filters], initializer=initial_weights()
+        )
+        self.bias = self.add_weight(name="bias", shape=[self.filters], initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        dtype = features.dtype
+        if dtype == tf.float32:
+            features = tf.cast(features, self.precision)
+        kernel, bias = tf.cast(self.kernel, features.dtype), tf.cast(self.bias, features.dtype)
+        outputs = tf.nn.bias_add(tf.nn.conv2d(features, kernel, self.strides, "SAME"), bias)
+        return tf.cast(outputs, dtype)
+
+
+class DepthwiseConvolution(keras.layers.Layer):
+    """Convolution of each channel by itself, with bias; zeros outside. `[B, H, W, C]` to the same shape."""
+
+    def __init__(self, kernel_size: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size = kernel_size
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        channels, side = int(tf.TensorShape(input_shape)[-1]), self.kernel_size
+        self.depthwise_kernel = self.add_weight(
+            name="depthwise_kernel", shape=[side, side, channels, 1], initializer=initial_weights()
+        )
+        self.bias = self.add_weight(name="bias", shape=[channels], initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        outputs = tf.nn.depthwise_conv2d(features, self.depthwise_kernel, [1, 1, 1, 1], "SAME")
+        return tf.nn.bias_add(outputs, self.bias)
+
+
+class Chain(keras.layers.Layer):
+    """Layers of one input, one after the other."""
+
+    def __init__(self, links: Sequence[keras.layers.Layer], **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.links = list(links)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        for link in self.links:
+            features = link(features)
+        return features
+
+
+def norm_swish_convolution(filters: int, name: str) -> Chain:
+    """Group normalization, swish, 3x3 convolution. The released code counts the swish as number 1 of the three."""
+    return Chain([GroupNormSwish(name=f"{name}.0"), Convolution(filters, name=f"{name}.2")], name=name)

@@ -1,0 +1,97 @@
+"""VQFR as one of the restorers that the commands know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Literal, Mapping, Optional, Tuple, Union
+
+import numpy as np
+import tensorflow as tf
+
+from rethink_fr.types import Inference, Precision, RestorerKind
+from rethink_fr.vqfr.convolution import Convolution
+from rethink_fr.vqfr.network import VQFR, VQGAN
+from rethink_fr.vqfr.torch_state import TorchStateError, create_variables, load_torch_state
+
+
+@dataclass(frozen=True)
+class VQFRSettings:
+    """The `model` section of a run with `architecture: vqfr`. The defaults are the published networks."""
+
+    network: Literal["vqfr", "vqgan"] = "vqfr"
+    version: Literal[1, 2] = 1
+    resolution: int = 512
+    width: float = 1.0
+    levels: int = 6
+    codebook_size: int = 1024
+
+
+def build(settings: VQFRSettings) -> Union[VQFR, VQGAN]:
+    """The network of a configuration, its variables created."""
+    make = VQFR if settings.network == "vqfr" else VQGAN
+    network = make(settings.version, settings.resolution, settings.width, settings.levels, settings.codebook_size)
+    create_variables(network)
+    return network
+
+
+def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> Inference:
+    """The network as the commands use it; its convolutions multiply in `precision` from now on.
+
+    Those of the encoder stay float32: what they lead to is a choice of codes, and another code is another texture.
+    """
+    chosen = {id(layer) for part in (network.encoder, network.quantizer) for layer in part.submodules}
+    for layer in network.submodules:
+        if isinstance(layer, Convolution) and id(layer) not in chosen:
+            layer.precision = tf.as_dtype(precision)
+    resolution, name = network.resolution, type(network).__name__
+
+    def check_shape(shape: Tuple[int, ...]) -> None:
+        network.architecture.check_images(name, shape)
+
+    if isinstance(network, VQGAN):
+
+        def reconstruct(images: tf.Tensor, control: Optional[tf.Tensor] = None) -> Dict[str, tf.Tensor]:
+            return {"restored": network(images).image}
+
+        return Inference(network, reconstruct, resolution, check_shape, None)
+
+    def restore(images: tf.Tensor, fidelity: Optional[tf.Tensor] = None) -> Dict[str, tf.Tensor]:
+        return network(images, fidelity)._asdict()
+
+    control: Optional[Literal["fidelity"]] = "fidelity" if network.takes_fidelity else None
+    return Inference(network, restore, resolution, check_shape, control, (), has_texture=True)
+
+
+def from_torch(state: Mapping[str, np.ndarray]) -> Tuple[VQFRSettings, Union[VQFR, VQGAN]]:
+    """The published network that a state dict belongs to, recognised by its names, with the weights loaded.
+
+    Raises:
+        TorchStateError: if it is none of the four, or entries are missing, unexpected or misshapen.
+    """
+    settings = recognise(state)
+    network = build(settings)
+    load_torch_state(network, state)
+    return settings, network
+
+
+def recognise(state: Mapping[str, np.ndarray]) -> VQFRSettings:
+    """Version and stage by the names: where the codebook is, and whether there is a main branch.
+
+    Raises:
+        TorchStateError: if there is no codebook where either version has it.
+    """
+    if any(name.startswith("quantizer.quantize_dict.") for name in state):
+        version: Literal[1, 2] = 1
+    elif "quantizer.embedding.weight" in state:
+        version = 2
+    else:
+        first = next(iter(state), "nothing")
+        raise TorchStateError(
+            f"these are not the weights of a VQFR or VQGAN network: no codebook at quantizer.embedding.weight or "
+            f"quantizer.quantize_dict.*; the first of {len(state)} entries is {first}"
+        )
+    whole = any(name.startswith(("main_decoder.", "main_branch.")) for name in state)
+    return VQFRSettings("vqfr" if whole else "vqgan", version)
+
+
+KIND = RestorerKind(VQFRSettings, build, inference, from_torch)

@@ -1,0 +1,116 @@
+"""Weights in the names and layouts of the published PyTorch state dicts.
+
+Every layer with weights carries its full official name (`encoder.conv_in`, `decoder.conv_out.2`, ...), so that the
+mapping is a walk over the network; the table below says what each kind of variable is called there and how its axes
+are ordered.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, NamedTuple, Tuple
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+# Our name of a variable, its rank -> its official name, and our axes in the official order.
+_OFFICIAL: Dict[Tuple[str, int], Tuple[str, Tuple[int, ...]]] = {
+    ("kernel", 4): ("weight", (3, 2, 0, 1)),
+    ("filters", 4): ("weight", (3, 2, 0, 1)),
+    ("depthwise_kernel", 4): ("weight", (2, 3, 0, 1)),
+    ("kernel", 2): ("weight", (1, 0)),
+    ("codebook", 2): ("weight", (0, 1)),
+    ("gamma", 1): ("weight", (0,)),
+    ("beta", 1): ("bias", (0,)),
+    ("bias", 1): ("bias", (0,)),
+}
+# Buffers of constants and counters in state dicts: nothing here needs them.
+_CONSTANTS = ("ll", "lh", "hl", "hh", "kernel", "num_batches_tracked")
+
+
+class OfficialWeight(NamedTuple):
+    """A variable and how its axes are ordered in PyTorch."""
+
+    variable: tf.Variable
+    order: Tuple[int, ...]
+
+    @property
+    def shape(self) -> Tuple[int, ...]:
+        """The shape in PyTorch."""
+        return tuple(int(self.variable.shape[axis]) for axis in self.order)
+
+
+class TorchStateError(ValueError):
+    """A state dict that does not belong to the network; the message names the first entries that do not fit."""
+
+
+def official_weights(model: keras.Model) -> Dict[str, OfficialWeight]:
+    """Every variable of a network by its official name, creating the variables if need be."""
+    create_variables(model)
+    weights: Dict[str, OfficialWeight] = {}
+    for layer in model.submodules:
+        if not isinstance(layer, keras.layers.Layer) or layer.submodules:
+            continue
+        for variable in layer.weights:
+            own_name = variable.name.split("/")[-1].split(":")[0]
+            name, order = _OFFICIAL[own_name, len(variable.shape)]
+            weights[f"{layer.name}.{name}"] = OfficialWeight(variable, order)
+    return weights
+
+
+def create_variables(model: keras.Model) -> None:
+    """Trace a network once, symbolically, unless it has its variables: nothing is computed."""
+    if not model.built:
+        side = getattr(model, "resolution", 512)
+        tf.function(model).get_concrete_function(tf.TensorSpec([1, side, side, 3], tf.float32))
+
+
+def load_torch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
+    """Load weights that have the published names and PyTorch's layouts.
+
+    Strict: every entry is used exactly once and every variable is set, or nothing is changed. Only buffers of constants
+    (wavelet and blur kernels, `num_batches_tracked`) are passed over, and may be absent.
+
+    Args:
+        model: a network of `rethink_fr.vqfr`.
+        state: official name to array.
+
+    Raises:
+        TorchStateError: naming the first missing, unexpected and misshapen entry.
+    """
+    weights = official_weights(model)
+    missing = [name for name in weights if name not in state]
+    unexpected = [name for name in state if name not in weights and name.rpartition(".")[2] not in _CONSTANTS]
+    misshapen = [
+        f"{name} {list(np.shape(state[name]))} instead of {list(weight.shape)}"
+        for name, weight in weights.items()
+        if name in state and tuple(np.shape(state[name])) != weight.shape
+    ]
+    faults = [
+        _first(names, what)
+        for names, what in ((missing, "missing"), (unexpected, "unexpected"), (misshapen, "misshapen"))
+        if names
+    ]
+    if faults:
+        raise TorchStateError(f"these weights are not those of {_described(model)}: {'; '.join(faults)}")
+    for name, weight in weights.items():
+        # weight.order maps official axes to ours; argsort of it is the way back.
+        value = np.transpose(np.asarray(state[name], np.float32), np.argsort(weight.order))
+        weight.variable.assign(value)
+
+
+def torch_state(model: keras.Model) -> Dict[str, np.ndarray]:
+    """The weights of a network under the published names, in PyTorch's layouts: what `load_torch_state` takes."""
+    return {
+        name: np.transpose(weight.variable.numpy(), weight.order) for name, weight in official_weights(model).items()
+    }
+
+
+def _first(names: List[str], what: str) -> str:
+    return f"{len(names)} {what}, the first is {names[0]}"
+
+
+def _described(model: keras.Model) -> str:
+    architecture = getattr(model, "architecture", None)
+    version = f" version {architecture.version}" if architecture is not None else ""
+    return f"{type(model).__name__}{version}"
