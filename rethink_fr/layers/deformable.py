@@ -66,15 +66,15 @@ class DeformableConv2D(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, features: tf.Tensor, offsets: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        convolve = _as_one_call(self.kernel_size // 2, self.deformable_groups, self.implementation)
+        convolve = _convolution(self.kernel_size // 2, self.deformable_groups, self.implementation)
+        if not tf.executing_eagerly():
+            convolve = _as_one_call(convolve)
         outputs = convolve(features, offsets, mask, tf.convert_to_tensor(self.filters), tf.convert_to_tensor(self.bias))
         return tf.ensure_shape(outputs, [*features.shape[:3], self.filter_count])
 
 
 @cache
-def _as_one_call(padding: int, deformable_groups: int, implementation: Implementation) -> Callable[..., tf.Tensor]:
-    """The operation as one function of tensors: a graph then shows one call, not a loop over tiles."""
-
+def _convolution(padding: int, deformable_groups: int, implementation: Implementation) -> Callable[..., tf.Tensor]:
     def convolve(features, offsets, mask, filters, bias):
         return deform_conv2d(
             features,
@@ -87,4 +87,10 @@ def _as_one_call(padding: int, deformable_groups: int, implementation: Implement
             implementation=implementation,
         )
 
-    return tf.function(convolve, autograph=False, experimental_implements=IMPLEMENTS, reduce_retracing=False)
+    return convolve
+
+
+@cache
+def _as_one_call(convolve: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """The operation as one function of tensors: a graph then shows one call, not a loop over tiles."""
+    return tf.function(convolve, autograph=False, experimental_implements=IMPLEMENTS)
