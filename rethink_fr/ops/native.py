@@ -228,6 +228,7 @@ def native_library() -> NativeLibrary:
         return _library
 
 
+@tf.autograph.experimental.do_not_convert  # called while graphs are traced: files, locks and compilers are no graph's
 def native_ops(required: bool = False) -> Optional[Any]:
     """The module of native operators; None if there is none and none is `required`, with one warning that says why.
 

@@ -288,3 +288,21 @@ def test_tests_may_choose_an_instruction_set(process_library):
     assert native.instruction_set() == "baseline"
     assert not native.use_instruction_set("no such set") and native.instruction_set() == "baseline"
     assert native.use_instruction_set("avx2") and native.instruction_set() == "avx2"
+
+
+def test_loading_while_a_graph_is_traced_is_silent(tmp_path):
+    """AutoGraph would try to convert what finds and loads the library, and tell the user at length that it cannot."""
+    script = tmp_path / "script.py"  # AutoGraph converts only what it can read from a file
+    script.write_text(
+        "import tensorflow as tf\n"
+        "from rethink_fr.ops import group_norm_swish\n"
+        "@tf.function\n"
+        "def step(x):\n"
+        "    return group_norm_swish(x, tf.ones(4), tf.zeros(4), groups=2, implementation='compiled')\n"
+        "print(step(tf.ones([1, 2, 2, 4])).shape)\n"
+    )
+    native.native_library().load()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "(1, 2, 2, 4)" in done.stdout, done.stderr
+    assert "AutoGraph" not in done.stderr
