@@ -1,16 +1,24 @@
-"""Metrics: functions of arrays. NumPy and SciPy only; nothing here imports TensorFlow or reads files."""
+"""Metrics: functions of arrays. NumPy and SciPy only; nothing here imports TensorFlow."""
 
 from rethink_fr.metrics.faces import identity_angle, landmark_distance
 from rethink_fr.metrics.fidelity import luma, psnr, ssim
 from rethink_fr.metrics.frechet import FeatureMoments, frechet_distance, frechet_distance_of_moments
+from rethink_fr.metrics.neighbours import Coverage, coverage, identity_precision_recall, precision_recall
+from rethink_fr.metrics.niqe import load_niqe_statistics, niqe
 
 __all__ = [
+    "Coverage",
     "FeatureMoments",
+    "coverage",
     "frechet_distance",
     "frechet_distance_of_moments",
     "identity_angle",
+    "identity_precision_recall",
     "landmark_distance",
+    "load_niqe_statistics",
     "luma",
+    "niqe",
+    "precision_recall",
     "psnr",
     "ssim",
 ]

@@ -8,7 +8,7 @@ singular covariances too (fewer samples than dimensions), where packages built o
 
 from __future__ import annotations
 
-from typing import Iterable, Optional
+from typing import Iterable, Optional, Tuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -104,10 +104,10 @@ def frechet_distance_of_moments(
         ValueError: for other shapes, values that are not finite, or matrices that are no covariances (not symmetric,
             or with eigenvalues clearly below zero).
     """
-    mean_a, root_a = _moments(mean_a, covariance_a, "a")
-    mean_b, root_b = _moments(mean_b, covariance_b, "b")
-    _same_width(len(mean_a), len(mean_b))
-    return _distance(mean_a, root_a, mean_b, root_b)
+    centre_a, root_a = _moments(mean_a, covariance_a, "a")
+    centre_b, root_b = _moments(mean_b, covariance_b, "b")
+    _same_width(len(centre_a), len(centre_b))
+    return _distance(centre_a, root_a, centre_b, root_b)
 
 
 def _distance(mean_a: np.ndarray, root_a: np.ndarray, mean_b: np.ndarray, root_b: np.ndarray) -> float:
@@ -125,7 +125,7 @@ def _root_of_samples(centred: np.ndarray) -> np.ndarray:
     return linalg.qr(scaled, mode="r", check_finite=False, overwrite_a=True)[0][: scaled.shape[1]]
 
 
-def _moments(mean: ArrayLike, covariance: ArrayLike, name: str) -> tuple:
+def _moments(mean: ArrayLike, covariance: ArrayLike, name: str) -> Tuple[np.ndarray, np.ndarray]:
     """The mean `[D]`, and `[D, D]` with `root^T root` the covariance."""
     mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
