@@ -3,12 +3,14 @@
 from rethink_fr.metrics.faces import identity_angle, landmark_distance
 from rethink_fr.metrics.fidelity import luma, psnr, ssim
 from rethink_fr.metrics.frechet import FeatureMoments, frechet_distance, frechet_distance_of_moments
+from rethink_fr.metrics.naturalness import load_niqe_statistics, niqe
 from rethink_fr.metrics.neighbours import Coverage, coverage, identity_precision_recall, precision_recall
-from rethink_fr.metrics.niqe import load_niqe_statistics, niqe
+from rethink_fr.metrics.perceptual import PerceptualNetwork, lpips
 
 __all__ = [
     "Coverage",
     "FeatureMoments",
+    "PerceptualNetwork",
     "coverage",
     "frechet_distance",
     "frechet_distance_of_moments",
@@ -16,6 +18,7 @@ __all__ = [
     "identity_precision_recall",
     "landmark_distance",
     "load_niqe_statistics",
+    "lpips",
     "luma",
     "niqe",
     "precision_recall",
