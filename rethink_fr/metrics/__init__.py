@@ -1,5 +1,6 @@
 """Metrics: functions of arrays. NumPy and SciPy only; nothing here imports TensorFlow."""
 
+from rethink_fr.metrics.codebook import CodeUsage, code_usage
 from rethink_fr.metrics.faces import identity_angle, landmark_distance
 from rethink_fr.metrics.fidelity import luma, psnr, ssim
 from rethink_fr.metrics.frechet import FeatureMoments, frechet_distance, frechet_distance_of_moments
@@ -8,9 +9,11 @@ from rethink_fr.metrics.neighbours import Coverage, coverage, identity_precision
 from rethink_fr.metrics.perceptual import PerceptualNetwork, lpips
 
 __all__ = [
+    "CodeUsage",
     "Coverage",
     "FeatureMoments",
     "PerceptualNetwork",
+    "code_usage",
     "coverage",
     "frechet_distance",
     "frechet_distance_of_moments",
