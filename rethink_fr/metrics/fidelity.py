@@ -29,7 +29,7 @@ def psnr(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
         ValueError: if the shapes differ or are not `[B, H, W, C]`.
     """
     a, b = _pair(a, b)
-    error = np.square(a - b).mean(axis=(1, 2, 3))
+    error = np.array([np.square(x.astype(np.float64) - y).mean() for x, y in zip(a, b)])
     with np.errstate(divide="ignore"):
         return 10.0 * np.log10(max_value**2 / error)
 
@@ -92,12 +92,12 @@ def _windowed(plane: np.ndarray) -> np.ndarray:
 
 
 def _planes(a: np.ndarray, b: np.ndarray) -> zip:
-    """The channels of two `[H, W, C]` images, side by side."""
-    return zip(np.moveaxis(a, -1, 0).copy(), np.moveaxis(b, -1, 0).copy())
+    """The channels of two `[H, W, C]` images, side by side, in float64."""
+    return zip(*(np.ascontiguousarray(np.moveaxis(image, -1, 0), np.float64) for image in (a, b)))
 
 
 def _pair(a: ArrayLike, b: ArrayLike) -> Tuple[np.ndarray, np.ndarray]:
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a, b = np.asarray(a), np.asarray(b)  # an image at a time becomes float64: a folder of uint8 may not fit as such
     if a.ndim != 4 or a.shape != b.shape:
         raise ValueError(f"images of shapes {a.shape} and {b.shape}; expected two of one shape [B, H, W, C]")
     return a, b

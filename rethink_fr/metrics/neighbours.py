@@ -181,8 +181,8 @@ def _scaled(*sets: np.ndarray) -> Tuple[List[np.ndarray], float]:
 
 def _lower_bounds(a: np.ndarray, b: np.ndarray) -> Iterator[Tuple[int, np.ndarray]]:
     """Blocks of rows of the squared distances `[N, M]`, less what rounding may have added; with their first row."""
-    sure = np.float32(1.0 - _rounding(a))
-    lengths_a, lengths_b = _squared_lengths(a) * sure, _squared_lengths(b) * sure
+    sure, floor = np.float32(1.0 - _rounding(a)), np.float32(_underflow(a))
+    lengths_a, lengths_b = (_squared_lengths(points) * sure - floor for points in (a, b))
     size = max(1, _BLOCK // len(b))
     for start in range(0, len(a), size):
         lower = (-2.0 * a[start : start + size]) @ b.T
@@ -199,9 +199,14 @@ def _rounding(points: np.ndarray) -> float:
     return (points.shape[1] + 16) * float(np.finfo(np.float32).eps)
 
 
+def _underflow(points: np.ndarray) -> float:
+    """Bound of what squares too small for float32 lose, once one far outlier has made the others small."""
+    return 8.0 * points.shape[1] * float(np.finfo(np.float32).tiny)
+
+
 def _gap(points: np.ndarray, lengths_a: np.ndarray, lengths_b: np.ndarray) -> np.ndarray:
     """How far a squared distance may be above its lower bound; float64."""
-    return 2.0 * _rounding(points) * (lengths_a.astype(np.float64) + lengths_b)
+    return 2.0 * _rounding(points) * (lengths_a.astype(np.float64) + lengths_b) + 4.0 * _underflow(points)
 
 
 def _above(limits: np.ndarray) -> np.ndarray:

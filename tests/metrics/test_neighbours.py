@@ -146,6 +146,19 @@ def test_properties(seed, reals, fakes, width, k, levels, offset):
     np.testing.assert_array_equal(coverage(real, fake, real_ids, fake_ids + 9, k).iprecision, 0.0)
 
 
+@pytest.mark.parametrize("far", [1e3, 1e8, 1e19, 1e25, 1e150])
+def test_one_outlier_changes_nothing_for_the_others(far):
+    """It makes them so small, in float32, that nothing is clear there."""
+    real, fake, real_ids, fake_ids = draw(3, 20, 20, 6, None, 0.0)
+    real[4], real_ids[4] = far, 99
+    found = coverage(real, fake, real_ids, fake_ids, 3)
+    own, inside = brute_force(real, fake, real_ids, fake_ids, 3)
+    np.testing.assert_array_equal(found.fake_inside[:, -1], inside)
+    np.testing.assert_array_equal(found.fake_inside_own[:, -1], own)
+    own, inside = brute_force(fake, real, fake_ids, real_ids, 3)
+    np.testing.assert_array_equal(found.real_inside[:, -1], inside)
+
+
 def test_identity_of_one_other_person_costs_its_faces():
     points = np.random.default_rng(0).normal(size=[20, 8])
     ids = np.arange(20)

@@ -128,6 +128,8 @@ def test_what_is_not_there_is_named_and_not_replaced(evaluated):
     assert [line.split(":")[1].strip() for line in err.splitlines()] == ["lpips", "niqe", "iprecision"]
     assert "leave it out of --metrics" in err and "add --niqe-statistics FILE.npz" in err
     assert [one["metric"] for one in report["missing"]] == ["lpips", "niqe", "iprecision"]
+    code, out, _, report = evaluated("--metrics", "fid")
+    assert code == 1 and report["metrics"] == {} and "fid" not in out
 
 
 def test_identities_go_into_the_rows(evaluated, faces):
