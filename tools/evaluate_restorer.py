@@ -47,10 +47,10 @@ def main() -> None:
         ]
         columns[f"restored, noise {noise_scale:g}"] = np.concatenate(parts)
 
-    base = psnr(degraded, clean).numpy(), ssim(degraded, clean).numpy()
+    base = psnr(degraded, clean), ssim(degraded, clean)
     print(f"{len(clean)} images of {restorer.resolution} px")
     for name, pictures in columns.items():
-        values = psnr(pictures, clean).numpy(), ssim(pictures, clean).numpy()
+        values = psnr(pictures, clean), ssim(pictures, clean)
         gains = [value - start for value, start in zip(values, base)]
         errors = [np.std(gain) / np.sqrt(len(gain)) for gain in gains]
         print(

@@ -1,5 +1,30 @@
-"""Metrics: functions of arrays."""
+"""Metrics: functions of arrays. NumPy and SciPy only; nothing here imports TensorFlow."""
 
-from rethink_fr.metrics.fidelity import psnr, ssim
+from rethink_fr.metrics.codebook import CodeUsage, code_usage
+from rethink_fr.metrics.faces import identity_angle, landmark_distance
+from rethink_fr.metrics.fidelity import luma, psnr, ssim
+from rethink_fr.metrics.frechet import FeatureMoments, frechet_distance, frechet_distance_of_moments
+from rethink_fr.metrics.naturalness import load_niqe_statistics, niqe
+from rethink_fr.metrics.neighbours import Coverage, coverage, identity_precision_recall, precision_recall
+from rethink_fr.metrics.perceptual import PerceptualNetwork, lpips
 
-__all__ = ["psnr", "ssim"]
+__all__ = [
+    "CodeUsage",
+    "Coverage",
+    "FeatureMoments",
+    "PerceptualNetwork",
+    "code_usage",
+    "coverage",
+    "frechet_distance",
+    "frechet_distance_of_moments",
+    "identity_angle",
+    "identity_precision_recall",
+    "landmark_distance",
+    "load_niqe_statistics",
+    "lpips",
+    "luma",
+    "niqe",
+    "precision_recall",
+    "psnr",
+    "ssim",
+]

@@ -1,25 +1,103 @@
-"""Metrics of fidelity to a reference."""
+"""Metrics of fidelity to a reference: PSNR and SSIM, over RGB or luma. NumPy and SciPy, float64 throughout."""
 
 from __future__ import annotations
 
-import tensorflow as tf
+from typing import Tuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage
+
+_WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004, section III-C
+_K1, _K2 = 0.01, 0.03
+_BAND = 64  # rows of windows at a time
+_WEIGHTS = np.exp(-np.square(np.arange(_WINDOW) - _WINDOW // 2) / (2.0 * _SIGMA**2))
+_WEIGHTS /= _WEIGHTS.sum()
+
+# ITU-R BT.601 with the foot- and headroom of studio video: black is 16, white 235.
+_LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
+_LUMA_BLACK = 16.0
 
 
-def psnr(a: tf.Tensor, b: tf.Tensor, max_value: float = 255.0) -> tf.Tensor:
+def psnr(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
     """Peak signal-to-noise ratio in dB: 10 log10(max_value^2 / MSE over all pixels and channels).
 
     Images `[B, H, W, C]` of any real dtype with values 0..max_value (or a range of that length); returns float64 `[B]`,
-    infinite for equal images.
+    infinite for equal images. Symmetric.
+
+    Raises:
+        ValueError: if the shapes differ or are not `[B, H, W, C]`.
     """
-    error = tf.math.squared_difference(tf.cast(a, tf.float64), tf.cast(b, tf.float64))
-    mean = tf.reduce_mean(error, axis=[1, 2, 3])
-    return 10.0 * tf.math.log(max_value**2 / mean) / tf.math.log(tf.constant(10.0, tf.float64))
+    a, b = _pair(a, b)
+    error = np.array([np.square(x.astype(np.float64) - y).mean() for x, y in zip(a, b)])
+    with np.errstate(divide="ignore"):
+        return 10.0 * np.log10(max_value**2 / error)
 
 
-def ssim(a: tf.Tensor, b: tf.Tensor, max_value: float = 255.0) -> tf.Tensor:
-    """Structural similarity (Wang et al. 2004): 11 x 11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03.
+def ssim(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
+    """Structural similarity (Wang et al. 2004, eq. 13): 11 x 11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03.
 
-    Images `[B, H, W, C]` with values 0..max_value and sides of at least 11. Only full windows count; the mean over
-    channels and positions, float32 `[B]`. TensorFlow's implementation; it agrees with a float64 one to 1e-4.
+    Images `[B, H, W, C]` with values 0..max_value and sides of at least 11. Only whole windows count, variances are
+    the biased ones; the mean over positions, then channels. Returns float64 `[B]`, at most 1 (equal images). Symmetric.
+
+    Raises:
+        ValueError: if the shapes differ, are not `[B, H, W, C]`, or a side is shorter than the window.
     """
-    return tf.image.ssim(tf.cast(a, tf.float32), tf.cast(b, tf.float32), max_value)
+    a, b = _pair(a, b)
+    if min(a.shape[1:3]) < _WINDOW:
+        raise ValueError(f"ssim: images of {a.shape[1]} x {a.shape[2]} pixels, expected {_WINDOW} x {_WINDOW} or more")
+    return np.array([np.mean([_ssim_of_plane(x, y, max_value) for x, y in _planes(*pair)]) for pair in zip(a, b)])
+
+
+def luma(images: ArrayLike) -> np.ndarray:
+    """Luma Y of ITU-R BT.601 in studio range, not rounded: 16 + 65.481 R + 128.553 G + 24.966 B for R, G, B in [0, 1].
+
+    RGB `[..., 3]` with values 0..255; returns float64 `[..., 1]` in 16..235. Compare with `max_value` 255, as is
+    the custom (MATLAB's rgb2ycbcr and the papers that follow it).
+    """
+    return (np.asarray(images, np.float64) @ _LUMA)[..., None] + _LUMA_BLACK
+
+
+def _ssim_of_plane(x: np.ndarray, y: np.ndarray, max_value: float) -> float:
+    """Mean SSIM of two `[H, W]`, a band of rows at a time: what stays in the processor's cache is twice as fast."""
+    rows, columns = (side - _WINDOW + 1 for side in x.shape)
+    total = 0.0
+    for start in range(0, rows, _BAND):
+        needed = slice(start, min(start + _BAND, rows) + _WINDOW - 1)
+        total += _similarity(x[needed], y[needed], max_value).sum()
+    return total / (rows * columns)
+
+
+def _similarity(x: np.ndarray, y: np.ndarray, max_value: float) -> np.ndarray:
+    """SSIM at each whole window (eq. 13)."""
+    c1, c2 = (_K1 * max_value) ** 2, (_K2 * max_value) ** 2
+    mean_x, mean_y = _windowed(x), _windowed(y)
+    covariance, variances = _windowed(x * y), _windowed(x * x + y * y)  # SSIM needs only the sum of both variances
+    product = mean_x * mean_y
+    squares = mean_x * mean_x + mean_y * mean_y
+    covariance -= product
+    variances -= squares
+    return (2.0 * product + c1) * (2.0 * covariance + c2) / ((squares + c1) * (variances + c2))
+
+
+def _windowed(plane: np.ndarray) -> np.ndarray:
+    """Gaussian-weighted means over the whole windows in `[H, W]`: `[H - 10, W - 10]`."""
+    last, margin = _WINDOW - 1, _WINDOW // 2
+    rows = len(plane) - last
+    # Down the columns as sums of whole rows, the weights being symmetric: five times as fast as SciPy's strided filter.
+    means = _WEIGHTS[margin] * plane[margin : margin + rows]
+    for offset in range(margin):
+        means += _WEIGHTS[offset] * (plane[offset : offset + rows] + plane[last - offset : last - offset + rows])
+    return ndimage.correlate1d(means, _WEIGHTS, axis=1)[:, margin:-margin]
+
+
+def _planes(a: np.ndarray, b: np.ndarray) -> zip:
+    """The channels of two `[H, W, C]` images, side by side, in float64."""
+    return zip(*(np.ascontiguousarray(np.moveaxis(image, -1, 0), np.float64) for image in (a, b)))
+
+
+def _pair(a: ArrayLike, b: ArrayLike) -> Tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(a), np.asarray(b)  # an image at a time becomes float64: a folder of uint8 may not fit as such
+    if a.ndim != 4 or a.shape != b.shape:
+        raise ValueError(f"images of shapes {a.shape} and {b.shape}; expected two of one shape [B, H, W, C]")
+    return a, b

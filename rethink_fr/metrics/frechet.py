@@ -1,0 +1,150 @@
+"""Frechet distance between two sets of features, seen as Gaussians; FID when the features are Inception's.
+
+Heusel et al. 2017 (arXiv:1706.08500), eq. 6: |m_a - m_b|^2 + tr(S_a) + tr(S_b) - 2 tr((S_a S_b)^(1/2)), with sample
+means m and unbiased covariances S. The last trace is computed without a matrix square root: if S_a = A^T A and
+S_b = B^T B, the eigenvalues of S_a S_b are the squared singular values of A B^T, so it is their sum. That holds for
+singular covariances too (fewer samples than dimensions), where packages built on `sqrtm` lose digits.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, Optional, Tuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import linalg
+
+from rethink_fr.metrics.checks import feature_matrix
+
+
+def frechet_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
+    """Frechet distance between the Gaussians fitted to two sets of features.
+
+    Features `[N, D]` and `[M, D]`, at least two rows each; any N and M below D included. Returns a float of 0
+    (equal means and covariances) or more, in squared units of the features. Symmetric; the order of rows is free.
+
+    Raises:
+        ValueError: for other shapes, or values that are not finite (the first such row is named).
+    """
+    a, b = (
+        feature_matrix(features, name, least=2).astype(np.float64)
+        for features, name in ((features_a, "features_a"), (features_b, "features_b"))
+    )
+    _same_width(a.shape[1], b.shape[1])
+    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
+    return _distance(mean_a, _root_of_samples(a - mean_a), mean_b, _root_of_samples(b - mean_b))
+
+
+class FeatureMoments:
+    """Mean and covariance of features that arrive in batches, kept in `D + D^2` float64 numbers.
+
+    Batches are joined by the exact update of Chan, Golub and LeVeque (1979), so that neither the order nor the sizes
+    of the batches matter beyond rounding, and a large common offset costs no digits.
+
+    Call `update` with each batch `[N, D]`; read `count`, `mean` `[D]` and `covariance` `[D, D]` (divided by count - 1).
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean: Optional[np.ndarray] = None
+        self._scatter: Optional[np.ndarray] = None
+
+    @classmethod
+    def of(cls, batches: Iterable[ArrayLike]) -> FeatureMoments:
+        """The moments of all batches together."""
+        moments = cls()
+        for batch in batches:
+            moments.update(batch)
+        return moments
+
+    def update(self, features: ArrayLike) -> None:
+        """Add a batch `[N, D]`.
+
+        Raises:
+            ValueError: for another shape or width, or values that are not finite; nothing is added then.
+        """
+        batch = feature_matrix(features, "features", least=0).astype(np.float64)
+        if self._mean is None or self._scatter is None:
+            self._mean, self._scatter = np.zeros(batch.shape[1]), np.zeros([batch.shape[1]] * 2)
+        _same_width(len(self._mean), batch.shape[1])
+        if not len(batch):
+            return
+        mean = batch.mean(axis=0)
+        centred = batch - mean
+        total = self.count + len(batch)
+        shift = mean - self._mean
+        self._scatter += centred.T @ centred + np.outer(shift, shift) * (self.count * len(batch) / total)
+        self._mean += shift * (len(batch) / total)
+        self.count = total
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Sample mean, float64 `[D]`."""
+        if self._mean is None or not self.count:
+            raise ValueError("no features were added; expected at least one for a mean")
+        return self._mean.copy()
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Unbiased sample covariance, float64 `[D, D]`."""
+        if self._scatter is None or self.count < 2:
+            raise ValueError(f"{self.count} features were added; expected at least two for a covariance")
+        return self._scatter / (self.count - 1)
+
+
+def frechet_distance_of_moments(
+    mean_a: ArrayLike, covariance_a: ArrayLike, mean_b: ArrayLike, covariance_b: ArrayLike
+) -> float:
+    """Frechet distance between two Gaussians given by means `[D]` and covariances `[D, D]`: for stored statistics.
+
+    A little less exact than `frechet_distance` where covariances are singular (about 1e-8 of their traces), since
+    what is lost in forming them is lost.
+
+    Raises:
+        ValueError: for other shapes, values that are not finite, or matrices that are no covariances (not symmetric,
+            or with eigenvalues clearly below zero).
+    """
+    centre_a, root_a = _moments(mean_a, covariance_a, "a")
+    centre_b, root_b = _moments(mean_b, covariance_b, "b")
+    _same_width(len(centre_a), len(centre_b))
+    return _distance(centre_a, root_a, centre_b, root_b)
+
+
+def _distance(mean_a: np.ndarray, root_a: np.ndarray, mean_b: np.ndarray, root_b: np.ndarray) -> float:
+    """With covariances `root^T root`. Their traces are the squared sums of the roots."""
+    cross = linalg.svdvals(root_a @ root_b.T).sum()
+    distance = np.square(mean_a - mean_b).sum() + np.square(root_a).sum() + np.square(root_b).sum() - 2.0 * cross
+    return max(float(distance), 0.0)  # equal sets: rounding leaves something like -1e-14
+
+
+def _root_of_samples(centred: np.ndarray) -> np.ndarray:
+    """`[min(N, D), D]` with `root^T root` the covariance of centred samples `[N, D]`."""
+    scaled = centred / np.sqrt(len(centred) - 1)
+    if len(scaled) <= scaled.shape[1]:
+        return scaled
+    return linalg.qr(scaled, mode="r", check_finite=False, overwrite_a=True)[0][: scaled.shape[1]]
+
+
+def _moments(mean: ArrayLike, covariance: ArrayLike, name: str) -> Tuple[np.ndarray, np.ndarray]:
+    """The mean `[D]`, and `[D, D]` with `root^T root` the covariance."""
+    mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
+    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+        raise ValueError(
+            f"mean_{name}, covariance_{name}: shapes {mean.shape} and {covariance.shape}; expected [D] and [D, D]"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ValueError(f"mean_{name}, covariance_{name}: hold values that are not finite; compute them again")
+    size = np.abs(covariance).max(initial=0.0)
+    if np.abs(covariance - covariance.T).max(initial=0.0) > 1e-6 * size:
+        raise ValueError(f"covariance_{name}: is not symmetric; expected a covariance matrix")
+    values, vectors = linalg.eigh(covariance)
+    if values.min(initial=0.0) < -1e-6 * size:
+        raise ValueError(f"covariance_{name}: has the eigenvalue {values.min():.3g}; expected none below zero")
+    # Rounding turns eigenvalues of 0 into about 1e-16 of the largest, whose roots would be 1e-8 each.
+    values = np.where(values > len(values) * np.finfo(np.float64).eps * values.max(initial=0.0), values, 0.0)
+    return mean, np.sqrt(values)[:, None] * vectors.T
+
+
+def _same_width(width_a: int, width_b: int) -> None:
+    if width_a != width_b:
+        raise ValueError(f"features of {width_a} and {width_b} dimensions; expected the same network for both sets")

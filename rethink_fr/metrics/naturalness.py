@@ -1,0 +1,160 @@
+"""NIQE: how far an image's statistics are from those of pristine photographs; no reference needed.
+
+Mittal, Soundararajan and Bovik 2013, "Making a completely blind image quality analyzer". Luma is normalised by its
+local mean and deviation; each block of 96 x 96 pixels is described by generalised Gaussians fitted to it and to the
+products with its shifted self, at two scales (18 numbers each); the distance is that of two multivariate Gaussians.
+
+Local means and deviations are kept in float32, as the code behind the published figures of face restoration does: on
+smooth faces float64 changes the result by up to 0.014.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import List, Tuple, Union
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage, special
+
+from rethink_fr.metrics.fidelity import luma
+
+_BLOCK = 96  # pixels at full scale, half as many at half scale
+_FEATURES = 36
+_SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows, columns
+
+_SHAPES = np.arange(200, 10001) / 1000.0  # candidates for the exponent of a generalised Gaussian
+_SHAPE_RATIOS = np.exp(
+    2.0 * special.gammaln(2.0 / _SHAPES) - special.gammaln(1.0 / _SHAPES) - special.gammaln(3.0 / _SHAPES)
+)  # (E|x|)^2 / E x^2 for each; grows with the exponent
+
+
+def niqe(image_uint8: ArrayLike, pristine: Tuple[ArrayLike, ArrayLike]) -> float:
+    """NIQE of one image; lower is better, good photographs have about 3 to 5.
+
+    The luma of BT.601 in studio range, rounded, is cropped to whole blocks at the right and bottom.
+
+    Args:
+        image_uint8: uint8 RGB `[H, W, 3]` of two whole blocks of 96 x 96 pixels or more.
+        pristine: mean `[36]` and covariance `[36, 36]` of the block features of pristine photographs.
+
+    Raises:
+        ValueError: for another image or other statistics, or if fewer than two blocks can be described (flat image).
+    """
+    image = np.asarray(image_uint8)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"niqe: {image.dtype} image of shape {image.shape}; expected uint8 [H, W, 3]")
+    pristine_mean, pristine_covariance = (np.asarray(part, np.float64) for part in pristine)
+    if pristine_mean.shape != (_FEATURES,) or pristine_covariance.shape != (_FEATURES, _FEATURES):
+        raise ValueError(
+            f"niqe: pristine statistics of shapes {pristine_mean.shape} and {pristine_covariance.shape}; "
+            f"expected [{_FEATURES}] and [{_FEATURES}, {_FEATURES}]"
+        )
+    rows, columns = (side // _BLOCK for side in image.shape[:2])
+    if rows * columns < 2:
+        raise ValueError(
+            f"niqe: {image.shape[1]} x {image.shape[0]} pixels hold {rows * columns} blocks of {_BLOCK} x {_BLOCK}; "
+            "expected two or more"
+        )
+    plane = np.round(luma(image[: rows * _BLOCK, : columns * _BLOCK])[..., 0]).astype(np.float32)
+    features = np.concatenate([_described(plane, _BLOCK), _described(half_size(plane), _BLOCK // 2)], axis=1)
+
+    whole = features[np.isfinite(features).all(axis=1)]
+    if len(whole) < 2:
+        raise ValueError(f"niqe: {len(features) - len(whole)} of {len(features)} blocks are flat; expected a picture")
+    difference = np.nanmean(features, axis=0) - pristine_mean
+    pooled = (np.cov(whole.T) + pristine_covariance) / 2.0
+    return float(np.sqrt(difference @ np.linalg.pinv(pooled) @ difference))
+
+
+def load_niqe_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray]:
+    """Pristine mean `[36]` and covariance `[36, 36]` from an NPZ file with `mu_pris_param` and `cov_pris_param`.
+
+    Those are the names that the authors' release has for them.
+
+    Raises:
+        ValueError: naming `path`, if it is no such file.
+    """
+    expected = "expected an NPZ file with mu_pris_param and cov_pris_param, the parameters of the NIQE release"
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            mean, covariance = stored["mu_pris_param"], stored["cov_pris_param"]
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or 'cannot be read'}; {expected}") from error
+    except (KeyError, ValueError, IndexError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not readable as such; {expected}") from error
+    mean, covariance = np.asarray(mean).reshape(-1), np.asarray(covariance)
+    if mean.shape != (_FEATURES,) or covariance.shape != (_FEATURES, _FEATURES):
+        raise ValueError(f"{path}: parameters of shapes {mean.shape} and {covariance.shape}; expected 36 and 36 x 36")
+    return mean.astype(np.float64), covariance.astype(np.float64)
+
+
+def half_size(plane: np.ndarray) -> np.ndarray:
+    """Half of a `[H, W]` image by the bicubic filter of MATLAB's imresize with antialiasing; dtype is kept.
+
+    Keys' cubic (a = -1/2) stretched to twice its width: 8 taps, symmetric at the borders, rows first; odd sides are
+    rounded up.
+    """
+    distances = np.array([3.5, 2.5, 1.5, 0.5]) / 2.0
+    near = 1.5 * distances**3 - 2.5 * distances**2 + 1.0
+    far = -0.5 * distances**3 + 2.5 * distances**2 - 4.0 * distances + 2.0
+    weights = np.where(distances <= 1.0, near, far) / 2.0
+    weights = np.concatenate([weights, weights[::-1]]).astype(plane.dtype)
+    return _reduced(_reduced(plane, weights).T, weights).T
+
+
+def _reduced(plane: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Every second position of the filtered rows: output i is centred between inputs 2 i and 2 i + 1."""
+    half = (len(plane) + 1) // 2
+    padded = np.pad(plane, [(3, 5), (0, 0)], mode="symmetric")
+    result = np.zeros([half, plane.shape[1]], plane.dtype)
+    for tap, weight in enumerate(weights):
+        result += weight * padded[tap : tap + 2 * half : 2]
+    return result
+
+
+def _described(plane: np.ndarray, block: int) -> np.ndarray:
+    """18 features of each block: `[blocks, 18]`; not finite for flat ones."""
+    normalised = _normalised(plane)
+    rows, columns = (side // block for side in plane.shape)
+    blocks = normalised.reshape(rows, block, columns, block).swapaxes(1, 2).reshape(-1, block, block)
+    return np.array([_block_features(one) for one in blocks])
+
+
+def _normalised(plane: np.ndarray) -> np.ndarray:
+    """Mean-subtracted, contrast-normalised coefficients (eq. 1): Gaussian window of 7 x 7 pixels, sigma 7/6."""
+    offsets = np.arange(-3, 4)
+    window = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2.0 * (7.0 / 6.0) ** 2))
+    window /= window.sum()
+    mean = ndimage.correlate(plane, window, mode="nearest")
+    variance = ndimage.correlate(np.square(plane), window, mode="nearest") - np.square(mean)
+    return (plane - mean) / (np.sqrt(np.abs(variance)) + 1.0)
+
+
+def _block_features(block: np.ndarray) -> List[float]:
+    """Shape and mean width of the block's own distribution; shape, mean and both widths of four neighbour products."""
+    shape, left, right = _asymmetric_gaussian(block)
+    features = [shape, (left + right) / 2.0]
+    for shift in _SHIFTS:
+        shape, left, right = _asymmetric_gaussian(block * np.roll(block, shift, axis=(0, 1)))
+        ratio = np.exp(special.gammaln(2.0 / shape) - special.gammaln(1.0 / shape))
+        features += [shape, (right - left) * ratio, left, right]
+    return features
+
+
+def _asymmetric_gaussian(values: np.ndarray) -> Tuple[float, float, float]:
+    """Exponent, left and right width of a zero-mode generalised Gaussian, by moments (Lasmar et al. 2009)."""
+    values = values.ravel()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left, right = (
+            np.sqrt(np.square(side).sum() / np.float64(len(side))) for side in (values[values < 0], values[values > 0])
+        )
+        skew = left / right
+        ratio = np.square(np.abs(values).mean()) / np.square(values).mean()
+        ratio *= (skew**3 + 1.0) * (skew + 1.0) / np.square(skew**2 + 1.0)
+    if not np.isfinite(ratio):
+        return np.nan, np.nan, np.nan
+    shape = _SHAPES[np.argmin(np.square(_SHAPE_RATIOS - ratio))]
+    width = np.exp((special.gammaln(1.0 / shape) - special.gammaln(3.0 / shape)) / 2.0)
+    return float(shape), float(left * width), float(right * width)
