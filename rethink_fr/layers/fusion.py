@@ -17,7 +17,9 @@ class LinearGatedFusion(keras.layers.Layer):
         u = p + q;   o = W . avgpool_r(u);   s = upsample_r(sigmoid(o));   q* = s * u + (1 - s) * q.
     `W` is `(h/r)^2 x (h/r)^2` and acts on positions, the same for each channel, without bias;
     `r = 2^(log2 h - 5)` above 32 pixels, else 1. Our reading: average pooling, bilinear upsampling, and `W` with
-    an equalized learning rate like every other weight of the skip blocks.
+    an equalized learning rate like every other weight of the skip blocks, but starting from zero: every gate is then
+    open by half. Started from N(0, 1), each gate is a random function of the whole image, which training at the paper's
+    learning rate hardly outgrows; it showed as speckles at fixed places.
 
     Call with `(encoder_features, decoder_features)`, both `[B, h, h, C]`; returns `[B, h, h, C]`.
 
@@ -36,9 +38,7 @@ class LinearGatedFusion(keras.layers.Layer):
         self.reduction = height // self.side
         positions = self.side**2
         # [position out, position in]
-        self.kernel = self.add_weight(
-            name="kernel", shape=[positions, positions], initializer=keras.initializers.RandomNormal(0, 1)
-        )
+        self.kernel = self.add_weight(name="kernel", shape=[positions, positions], initializer="zeros")
         self.scale = 1.0 / math.sqrt(positions)
         super().build(input_shape)
 
