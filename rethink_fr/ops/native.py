@@ -253,7 +253,9 @@ def native_ops(required: bool = False) -> Optional[Any]:
             first, _warned = not _warned, True
         if first:
             warnings.warn(
-                f"{error}. TensorFlow's own operations take their place, slower", RuntimeWarning, stacklevel=3
+                f"{error}. TensorFlow's own operations take their place, slower",
+                RuntimeWarning,
+                stacklevel=4,  # the line that calls the operation; do_not_convert is one level
             )
         return None
 

@@ -99,9 +99,9 @@ def test_channels_of_every_part_follow_the_resolution_and_the_width(resolution, 
         assert shape_of(block.gate) == [min(side, 32) ** 2] * 2
 
 
-def test_every_kernel_is_stored_as_standard_normal_whatever_its_fan_in():
+def test_every_kernel_but_the_gates_is_stored_as_standard_normal_whatever_its_fan_in():
     for weight in small(fusion="concat", n_skips=1).trainable_weights + small().trainable_weights:
-        if "kernel" in weight.name:
+        if "kernel" in weight.name and "linear_gated_fusion" not in weight.name:
             count = math.prod(weight.shape)
             assert abs(np.std(weight) - 1) < 4.5 / math.sqrt(2 * count), weight.name  # standard errors
             assert abs(np.mean(weight)) < 4.5 / math.sqrt(count), weight.name
