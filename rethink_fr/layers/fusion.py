@@ -18,8 +18,8 @@ class LinearGatedFusion(keras.layers.Layer):
     `W` is `(h/r)^2 x (h/r)^2` and acts on positions, the same for each channel, without bias;
     `r = 2^(log2 h - 5)` above 32 pixels, else 1. Our reading: average pooling, bilinear upsampling, and `W` with
     an equalized learning rate like every other weight of the skip blocks, but starting from zero: every gate is then
-    open by half. Started from N(0, 1), each gate is a random function of the whole image, which training at the paper's
-    learning rate hardly outgrows; it showed as speckles at fixed places.
+    open by half. Started from N(0, 1), each gate is a random function of the whole image, different at every position,
+    which training at the paper's learning rate hardly outgrows: after 3,000 steps W still had deviation 1.
 
     Call with `(encoder_features, decoder_features)`, both `[B, h, h, C]`; returns `[B, h, h, C]`.
 
