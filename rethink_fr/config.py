@@ -138,10 +138,7 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Expe
         raise ConfigError(
             f"no configuration {str(name_or_path)!r}: expected a .yaml file or one of {', '.join(available_configs())}"
         )
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    values = _read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected sections such as 'model:' at the top, got {type(values).__name__}")
     for override in overrides:
@@ -182,10 +179,7 @@ def load_model_section(path: Path, sections: Mapping[str, type]) -> Tuple[str, A
     Raises:
         ConfigError: as `load_config`.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    values = _read_yaml(path)
     architecture = values.get("architecture", "rethink") if isinstance(values, dict) else "rethink"
     if architecture not in sections:
         raise ConfigError(f"{path}: architecture: expected one of {', '.join(sections)}, got {architecture!r}")
@@ -213,6 +207,13 @@ def changed_keys(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
 def max_skips(resolution: int) -> int:
     """Skip blocks stand at 8 ... resolution / 2, one an octave."""
     return resolution.bit_length() - 4
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
 def _plain(value: Any) -> Any:
