@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, Literal, Mapping, NamedTuple, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Literal,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +61,55 @@ class RestorerKind(NamedTuple):
     inference: Callable[[keras.Model, Precision], Inference]
     # Weights under their published PyTorch names -> settings and network; a ValueError if they are something else.
     from_torch: Optional[Callable[[Mapping[str, np.ndarray]], Tuple[Any, keras.Model]]] = None
+
+
+class StepContext(Protocol):
+    """What a training step gives its task beside the batch; one on each replica."""
+
+    step: tf.Tensor  # int64 scalar: steps taken before this one
+
+    def random_seed(self, purpose: int) -> tf.Tensor:
+        """int64 `[2]` for stateless random operations: a function of the run's seed, the step and `purpose`."""
+
+    def of_this_replica(self, draws: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+        """Rows of this replica, whose batch is `share`, out of draws made for the global batch."""
+
+
+class TurnLoss(NamedTuple):
+    """What a turn computes on one replica's share of the batch."""
+
+    value: tf.Tensor  # scalar to be minimised: mean over the share, weights applied
+    scalars: Dict[str, tf.Tensor]  # to be logged, such as "loss/l1" (unweighted)
+    made: Dict[str, tf.Tensor] = {}  # for the turns after it, without gradients
+
+
+class Turn(NamedTuple):
+    """One loss of a training step, and the optimizers that follow its gradient."""
+
+    name: str  # the loss is logged as "loss/NAME"
+    variables: Dict[str, List[tf.Variable]]  # by optimizer; the norm is logged as "gradient_norm/OPTIMIZER"
+    loss: Callable[[Mapping[str, tf.Tensor], StepContext, Mapping[str, tf.Tensor]], TurnLoss]  # batch, context, made
+
+
+class TrainingTask(Protocol):
+    """What a run trains and how; `training.trainer` drives it. Between boundaries the computation is the same."""
+
+    generator: keras.Model  # the network that is averaged, looked at and restored with
+    saved: Mapping[str, Any]  # all that checkpoints must hold beside average, optimizers and step: trackable, by name
+    optimizers: Mapping[str, keras.optimizers.Optimizer]
+    boundaries: Tuple[int, ...]  # steps from which on another computation runs; its graph is traced anew
+
+    def scalar_names(self, step: int) -> Sequence[str]:
+        """Everything that `update_state` and the turns log at this step."""
+
+    def update_state(self, batch: Mapping[str, tf.Tensor], context: StepContext, step: int) -> Dict[str, tf.Tensor]:
+        """Move what no gradient moves (codebooks), before the turns; on each replica. Returns scalars."""
+
+    def turns(self, step: int) -> Sequence[Turn]:
+        """The turns of a step, in order. `step` is any step between the same two boundaries."""
+
+    def after_step(self, step: int) -> None:
+        """Work outside the graph after `step` steps were taken, on every worker, in cross-replica context."""
 
 
 @dataclass(frozen=True)
