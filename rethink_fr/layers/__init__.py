@@ -4,7 +4,7 @@ from rethink_fr.layers.attention_pooling import AttentionPooling
 from rethink_fr.layers.deformable import DeformableConv2D
 from rethink_fr.layers.equalized import EqualizedConv2D, EqualizedDense
 from rethink_fr.layers.fusion import LinearGatedFusion
-from rethink_fr.layers.group_norm_swish import GroupNormSwish
+from rethink_fr.layers.group_norm import GroupNorm, GroupNormSwish
 from rethink_fr.layers.latent_gate import AdaptiveLatentGate
 from rethink_fr.layers.minibatch_stddev import MinibatchStdDev
 from rethink_fr.layers.modulation import ModulatedConv2D, StyleBlock
@@ -17,6 +17,7 @@ __all__ = [
     "DeformableConv2D",
     "EqualizedConv2D",
     "EqualizedDense",
+    "GroupNorm",
     "GroupNormSwish",
     "LinearGatedFusion",
     "MinibatchStdDev",

@@ -57,7 +57,9 @@ def group_norm_swish(
             raise ValueError(f"group_norm_swish: the compiled operator takes float32, got {inputs.dtype.name}")
         compiled = native_ops(required=implementation == "compiled")
     if compiled is None:
-        return _reference(inputs, gamma, beta, groups, epsilon)
+        # bfloat16 would lose the normalized value's digits before the product.
+        precise = inputs if inputs.dtype == tf.float64 else tf.cast(inputs, tf.float32)
+        return tf.cast(tf.nn.silu(group_norm(precise, gamma, beta, groups=groups, epsilon=epsilon)), inputs.dtype)
     outputs, _, _ = compiled.rethink_fr_group_norm_swish(
         inputs=inputs, gamma=gamma, beta=beta, groups=groups, epsilon=epsilon
     )
@@ -75,7 +77,11 @@ def _group_norm_swish_gradient(operation: tf.Operation, upstream: tf.Tensor, *_:
     )
 
 
-def _reference(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, groups: int, epsilon: float) -> tf.Tensor:
+def group_norm(
+    inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, groups: int = 32, epsilon: float = 1e-6
+) -> tf.Tensor:
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, as `group_norm_swish` normalizes, by TensorFlow's own
+    operations: tensors, accuracy and dtypes as there."""
     dtype = tf.float64 if inputs.dtype == tf.float64 else tf.float32
     batch, rows, columns = tf.unstack(tf.shape(inputs)[:3])
     channels = inputs.shape[-1]
@@ -86,8 +92,8 @@ def _reference(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, groups: int
     centred = features - mean
     squares = tf.reduce_mean(tf.reduce_mean(tf.square(centred), axis=2, keepdims=True), axis=1, keepdims=True)
     scale = tf.math.rsqrt(_group_mean(squares, groups) + epsilon) * tf.cast(gamma, dtype)
-    outputs = tf.nn.silu(centred * scale + tf.cast(beta, dtype))
-    return tf.cast(tf.ensure_shape(tf.reshape(outputs, [batch, rows, columns, channels]), inputs.shape), inputs.dtype)
+    outputs = tf.reshape(centred * scale + tf.cast(beta, dtype), [batch, rows, columns, channels])
+    return tf.cast(tf.ensure_shape(outputs, inputs.shape), inputs.dtype)
 
 
 def _group_mean(values: tf.Tensor, groups: int) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.layers import GroupNormSwish
+from rethink_fr.layers import GroupNorm, GroupNormSwish
 from rethink_fr.vqfr.convolution import Convolution
 
 
@@ -40,32 +40,6 @@ class ResidualBlock(keras.layers.Layer):
         outputs = self.conv_in(self.norm_in(features))
         outputs = self.conv_out(self.norm_out(outputs))
         return outputs + (features if self.shortcut is None else self.shortcut(features))
-
-
-class GroupNorm(keras.layers.Layer):
-    """Group normalization (Wu and He 2018) without activation. For small maps: `[B, H, W, C]` to the same shape."""
-
-    def __init__(self, groups: int = 32, epsilon: float = 1e-6, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.groups = groups
-        self.epsilon = epsilon
-
-    def build(self, input_shape: tf.TensorShape) -> None:
-        channels = int(tf.TensorShape(input_shape)[-1])
-        self.gamma = self.add_weight(name="gamma", shape=[channels], initializer="ones")
-        self.beta = self.add_weight(name="beta", shape=[channels], initializer="zeros")
-        super().build(input_shape)
-
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        batch, rows, columns = tf.unstack(tf.shape(features)[:3])
-        channels = features.shape[-1]
-        grouped = tf.reshape(features, [batch, rows, columns, self.groups, channels // self.groups])
-        # Two passes (the mean, then squares about it), each by rows first: accurate in float32.
-        mean = tf.reduce_mean(tf.reduce_mean(grouped, axis=2, keepdims=True), axis=[1, 4], keepdims=True)
-        centred = grouped - mean
-        variance = tf.reduce_mean(tf.reduce_mean(tf.square(centred), axis=2, keepdims=True), axis=[1, 4], keepdims=True)
-        normalized = tf.reshape(centred * tf.math.rsqrt(variance + self.epsilon), [batch, rows, columns, channels])
-        return tf.ensure_shape(normalized * self.gamma + self.beta, features.shape)
 
 
 class Attention(keras.layers.Layer):

@@ -34,6 +34,7 @@ CASES = {
     ),
     "EqualizedConv2D": Case(lambda: layers.EqualizedConv2D(5, 3, strides=2), ((8, 6, 4),), ((4, 3, 5),)),
     "EqualizedDense": Case(lambda: layers.EqualizedDense(5), ((4,),), ((5,),)),
+    "GroupNorm": Case(lambda: layers.GroupNorm(groups=2), ((8, 6, 4),), ((8, 6, 4),)),
     "GroupNormSwish": Case(lambda: layers.GroupNormSwish(groups=2), ((8, 6, 4),), ((8, 6, 4),)),
     "LinearGatedFusion": Case(layers.LinearGatedFusion, ((8, 8, 4), (8, 8, 4)), ((8, 8, 4),)),
     "LinearGatedFusion, reduced": Case(layers.LinearGatedFusion, ((64, 64, 1), (64, 64, 1)), ((64, 64, 1),)),

@@ -8,25 +8,10 @@ from hypothesis import strategies as st
 
 import rethink_fr.ops.deform_conv_reference as reference
 from rethink_fr.ops import deform_conv2d
-from rethink_fr.ops.native import instruction_set, use_instruction_set
 
 CASES = (
     "base odd_s2 dil2 groups2 dg4 dg4_outside dg4_g2_s2_d2 k5x1like_nopad k1 twm_like_64"  # names in golden_dcn.npz
 ).split()
-IMPLEMENTATIONS = ("reference", "avx512", "avx2", "baseline")
-
-
-@pytest.fixture(params=IMPLEMENTATIONS)
-def implementation(request):
-    """Each implementation, the compiled one with each instruction set that this machine has."""
-    if request.param == "reference":
-        yield "reference"
-        return
-    best = instruction_set()
-    if not use_instruction_set(request.param):
-        pytest.skip(f"this machine has no {request.param}")
-    yield "compiled"
-    use_instruction_set(best)
 
 
 def gradients_of(tensors, cotangent, implementation, **numbers):

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rethink_fr.ops import group_norm_swish
-from tests.ops.test_deform_conv import implementation  # noqa: F401  a fixture
 
 
 def by_definition(inputs, gamma, beta, groups, epsilon=1e-6):
@@ -48,7 +47,7 @@ def test_both_implementations_follow_the_definition(batch, rows, columns, groups
         np.testing.assert_allclose(outputs, expected, atol=tolerance * (1 + abs(centre)))
 
 
-def test_statistics_are_accurate_at_512(implementation):  # noqa: F811
+def test_statistics_are_accurate_at_512(implementation):
     """2e-6 of the deviation, where a plain float32 sum over 1 million values loses four digits."""
     inputs, gamma, beta = random_tensors(0, (1, 512, 512, 128), centre=2.0, deviation=0.5)
     gamma, beta = np.ones_like(gamma), np.full_like(beta, 20.0)  # swish(z) is z there, to 4e-8
@@ -60,7 +59,7 @@ def test_statistics_are_accurate_at_512(implementation):  # noqa: F811
     np.testing.assert_allclose(grouped.std((0, 2)), 1, atol=4e-6)
 
 
-def test_gradients_of_both_implementations_agree(implementation):  # noqa: F811
+def test_gradients_of_both_implementations_agree(implementation):
     for shape, groups in (((2, 13, 17, 96), 32), ((1, 5, 3, 10), 2), ((3, 1, 1, 64), 8)):
         tensors = random_tensors(1, shape, centre=0.5)
         cotangent = np.random.default_rng(2).normal(size=shape)
@@ -81,7 +80,7 @@ def test_the_gradient_of_the_reference_is_right(float64, assert_gradient):
     assert_gradient(lambda *t: group_norm_swish(*t, groups=3, implementation="reference"), *tensors)
 
 
-def test_extreme_values_stay_finite_and_nan_stays_nan(implementation):  # noqa: F811
+def test_extreme_values_stay_finite_and_nan_stays_nan(implementation):
     inputs, gamma, beta = random_tensors(4, (1, 4, 4, 32))
     outputs = group_norm_swish(inputs, 1e4 * gamma, beta, groups=4, implementation=implementation)
     np.testing.assert_allclose(outputs, by_definition(inputs, 1e4 * gamma, beta, 4), rtol=1e-4, atol=1e-2)
@@ -90,7 +89,7 @@ def test_extreme_values_stay_finite_and_nan_stays_nan(implementation):  # noqa: 
     assert np.isnan(outputs[..., :8]).all() and np.isfinite(outputs[..., 8:]).all()
 
 
-def test_an_empty_batch_is_allowed(implementation):  # noqa: F811
+def test_an_empty_batch_is_allowed(implementation):
     sources = [tf.constant(value) for value in random_tensors(5, (0, 4, 4, 8))]
     with tf.GradientTape() as tape:
         tape.watch(sources)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rethink_fr.layers import GroupNorm
 from rethink_fr.vqfr.convolution import Convolution
 from rethink_fr.vqfr.resampling import BilinearDown, BilinearUp, NearestUp, StridedDown
-from rethink_fr.vqfr.residual import Attention, GroupNorm, ResidualBlock
+from rethink_fr.vqfr.residual import Attention, ResidualBlock
 from rethink_fr.vqfr.texture_warping import TextureWarping
 
 
