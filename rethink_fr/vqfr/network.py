@@ -33,7 +33,8 @@ class VQGAN(keras.Model):
 
     "VQFR" (Gu et al., ECCV 2022), section 3.1; published: 52,781,827 parameters (version 1), 63,740,099 (version 2).
 
-    Call with images, float32 `[B, H, W, 3]` RGB in [-1, 1]; returns a `Reconstruction`.
+    Call with images, float32 `[B, H, W, 3]` RGB in [-1, 1]; returns a `Reconstruction`. `quantize=False` lets the
+    features pass the codebook as they are (the start of version 1's training).
 
     Args:
         version: 1 (the paper) or 2 (its authors' later release).
@@ -59,14 +60,14 @@ class VQGAN(keras.Model):
         self.quantizer = _nearest_codes(self.architecture)
         self.decoder = TextureDecoder(self.architecture, name="decoder")
 
-    def call(self, images: tf.Tensor) -> Reconstruction:
-        selection = self.select_codes(images)
+    def call(self, images: tf.Tensor, quantize: bool = True) -> Reconstruction:
+        selection = self.select_codes(images, quantize)
         return Reconstruction(self.decoder.to_image(self.decoder(selection.quantized)[-1]), selection)
 
-    def select_codes(self, images: tf.Tensor) -> CodeSelection:
+    def select_codes(self, images: tf.Tensor, quantize: bool = True) -> CodeSelection:
         """The codes that stand for images."""
         self.architecture.check_images(type(self).__name__, tuple(images.shape))
-        return self.quantizer(self.encoder(images))
+        return self.quantizer(self.encoder(images), quantize)
 
     def code_indices(self, images: tf.Tensor) -> tf.Tensor:
         """int32 `[B, H / f, W / f]`: which code each square of f x f pixels gets."""
