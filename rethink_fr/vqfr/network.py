@@ -57,12 +57,18 @@ class VQGAN(keras.Model):
         self.architecture = reduced_architecture(version, resolution, width, levels, codebook_size)
         self.resolution = resolution
         self.encoder = Encoder(self.architecture, name="encoder")
-        self.quantizer = _nearest_codes(self.architecture)
+        self.quantizer = nearest_codes(self.architecture)
         self.decoder = TextureDecoder(self.architecture, name="decoder")
 
     def call(self, images: tf.Tensor, quantize: bool = True) -> Reconstruction:
         selection = self.select_codes(images, quantize)
         return Reconstruction(self.decoder.to_image(self.decoder(selection.quantized)[-1]), selection)
+
+    @property
+    def codebook(self) -> tf.Variable:
+        """The codes, `[codebook_size, code_size]`."""
+        quantizer = self.quantizer
+        return quantizer.codebook if isinstance(quantizer, Codebook) else quantizer.codebook.codebook
 
     def select_codes(self, images: tf.Tensor, quantize: bool = True) -> CodeSelection:
         """The codes that stand for images."""
@@ -116,7 +122,7 @@ class VQFR(keras.Model):
         self.encoder = Encoder(self.architecture, name="encoder")
         self.decoder = TextureDecoder(self.architecture, name="decoder")
         if version == 1:
-            self.quantizer = _nearest_codes(self.architecture)
+            self.quantizer = nearest_codes(self.architecture)
             conv = Convolution(INPUT_CHANNELS, name="inpfeat_extraction.conv")
             self.main_branch = MainBranch(self.architecture, name="main_decoder")
             self.head = InputAwareHead(name="main_decoder")
@@ -147,6 +153,16 @@ class VQFR(keras.Model):
             restored = self.decoder.to_image(textures[-1] + weight * features)
         return Faces(restored, texture), selection
 
+    @property
+    def codebook(self) -> tf.Variable:
+        """The codes, `[codebook_size, code_size]`."""
+        return self.quantizer.codebook.codebook
+
+    @property
+    def last_kernel(self) -> tf.Variable:
+        """Of the convolution that makes the restored image; version 2 shares it with the texture image."""
+        return self.decoder.last_kernel if self.takes_fidelity else self.head.conv.kernel
+
     def select_codes(self, images: tf.Tensor) -> CodeSelection:
         """The codes that stand for degraded images."""
         self.architecture.check_images(type(self).__name__, tuple(images.shape))
@@ -168,7 +184,8 @@ class VQFR(keras.Model):
         return tf.reshape(tf.cast(fidelity, dtype), [-1, 1, 1, 1])
 
 
-def _nearest_codes(architecture: Architecture) -> keras.layers.Layer:
+def nearest_codes(architecture: Architecture) -> Union[Codebook, ProjectedCodebook]:
+    """The layer that replaces features by the nearest codes, as each version has it in stage 1."""
     size, length = architecture.codebook_size, architecture.code_size
     if architecture.version == 1:
         name = f"quantizer.quantize_dict.Level_{architecture.factors[-1]}"
