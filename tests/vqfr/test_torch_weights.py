@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rethink_fr.vqfr import VQFR, VQGAN, TorchStateError, load_torch_state, torch_state
-from rethink_fr.vqfr.torch_state import official_weights
+from rethink_fr.vqfr.torch_weights import official_weights
 from tests.vqfr.golden import rule_state, rule_value
 
 SMALL = {"resolution": 64, "width": 1 / 8, "levels": 3, "codebook_size": 20}
