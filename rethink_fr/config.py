@@ -168,6 +168,8 @@ def _parse(kind: Any, value: Any, key: str) -> Any:
             raise ConfigError(f"{key}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
         return value
     if origin is tuple:
+        if arguments[-1] is Ellipsis and isinstance(value, (list, tuple)):
+            arguments = arguments[:1] * len(value)
         if not isinstance(value, (list, tuple)) or len(value) != len(arguments):
             raise ConfigError(f"{key}: expected {len(arguments)} numbers, got {value!r}")
         return tuple(_parse(inner, item, key) for inner, item in zip(arguments, value))

@@ -5,6 +5,7 @@ Imports no TensorFlow. Layers and models take plain keyword arguments and know n
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Tuple
 
@@ -138,7 +139,7 @@ class Checks:
     """Refuses values that have the right type but cannot be meant.
 
     Args:
-        config: an `Experiment`; keys are `section.name` of it.
+        config: an `Experiment`; keys are dotted paths in it, such as `section.name`.
     """
 
     def __init__(self, config: Any) -> None:
@@ -161,8 +162,7 @@ class Checks:
         self.require(0 <= self._value(key) < 1, key, "0 or more, below 1")
 
     def _value(self, key: str) -> Any:
-        section, name = key.split(".")
-        return getattr(getattr(self._config, section), name)
+        return functools.reduce(getattr, key.split("."), self._config)
 
 
 def check_shared(config: Experiment) -> None:

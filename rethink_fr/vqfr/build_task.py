@@ -19,7 +19,7 @@ from rethink_fr.vqfr.network import VQGAN
 from rethink_fr.vqfr.patch_discriminator import PatchDiscriminator
 from rethink_fr.vqfr.restoration_stage import RestorationTask, Teacher
 from rethink_fr.vqfr.settings import AdamConfig, VQFRExperiment, trained_branches
-from rethink_fr.vqfr.torch_state import create_variables, official_weights
+from rethink_fr.vqfr.torch_weights import create_variables, official_weights
 
 _EPSILON = 1e-8  # of Adam, as in PyTorch
 
@@ -48,9 +48,7 @@ def build_task(config: VQFRExperiment) -> Union[CodebookTask, RestorationTask]:
     teacher = Teacher(generator.architecture)
     create_variables(teacher)
     objective = config.objective
-    return RestorationTask(
-        generator, teacher, branches, objective.code_matching, objective.code_prediction, optimizers
-    )
+    return RestorationTask(generator, teacher, branches, objective.code_matching, objective.code_prediction, optimizers)
 
 
 def initialise(task: Union[CodebookTask, RestorationTask], run: SourceRun) -> List[str]:

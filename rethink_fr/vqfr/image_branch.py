@@ -93,7 +93,7 @@ class ImageBranch:
         return names
 
     def terms(self, image: tf.Tensor, target: Target, step: int) -> Dict[str, tf.Tensor]:
-        """Unweighted terms of an image `[B, H, W, 3]`, scalars by name: reconstruction, then what discriminators say."""
+        """Unweighted scalar terms of an image `[B, H, W, 3]`: reconstruction, then what the discriminators say."""
         terms = {"l1": l1_loss(target.images, image)}
         if self.perceptual is not None and target.features is not None:
             features = self.perceptual.features(image)
@@ -122,7 +122,9 @@ class ImageBranch:
         value = tf.add_n(list(weighted.values()))
         scalars = {f"loss/{self.name}_{name}": term for name, term in terms.items()}
         if "local" in terms:
-            counted = [name for name in _RECONSTRUCTION if name in terms and (name != "l1" or self.objective.adaptive_l1)]
+            counted = [
+                name for name in _RECONSTRUCTION if name in terms and (name != "l1" or self.objective.adaptive_l1)
+            ]
             weights = [tf.constant(self.weights[name]) for name in counted]
             gradients = [
                 tape.gradient([terms[name] for name in counted], kernel, output_gradients=weights),

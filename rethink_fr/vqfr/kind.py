@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Literal, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, Literal, Mapping, Optional, Tuple, Union
 
-from rethink_fr.types import Inference, Precision, RestorerKind
+from rethink_fr.types import Inference, Precision, RestorerKind, SourceRun, TrainingTask
+from rethink_fr.vqfr.settings import VQFRExperiment, VQFRSettings, check, check_files
 
 if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
     from rethink_fr.vqfr.network import VQFR, VQGAN
-
-
-@dataclass(frozen=True)
-class VQFRSettings:
-    """The `model` section of a run with `architecture: vqfr`. The defaults are the published networks."""
-
-    network: Literal["vqfr", "vqgan"] = "vqfr"
-    version: Literal[1, 2] = 1
-    resolution: int = 512
-    width: float = 1.0
-    levels: int = 6
-    codebook_size: int = 1024
 
 
 def build(settings: VQFRSettings) -> Union[VQFR, VQGAN]:
@@ -106,4 +94,28 @@ def recognise(state: Mapping[str, np.ndarray]) -> VQFRSettings:
     return VQFRSettings("vqfr" if whole else "vqgan", version)
 
 
-KIND = RestorerKind(VQFRSettings, build, inference, from_torch)
+def task(config: VQFRExperiment) -> TrainingTask:
+    """What a run of either stage trains. Call it inside the strategy's scope."""
+    from rethink_fr.vqfr.build_task import build_task
+
+    return build_task(config)
+
+
+def initialise(task: TrainingTask, run: SourceRun) -> List[str]:
+    """Start a task from another run: see `build_task.initialise`."""
+    from rethink_fr.vqfr import build_task
+
+    return build_task.initialise(task, run)
+
+
+KIND = RestorerKind(
+    VQFRSettings,
+    build,
+    inference,
+    from_torch,
+    experiment=VQFRExperiment,
+    check=check,
+    task=task,
+    check_files=check_files,
+    initialise=initialise,
+)

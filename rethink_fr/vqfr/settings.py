@@ -129,7 +129,9 @@ def check(config: VQFRExperiment) -> None:
     checks.within("model.width", 1 / 32, 8)
     power_of_two = model.resolution & (model.resolution - 1) == 0
     lowest = max(32, 1 << model.levels)
-    checks.require(lowest <= model.resolution <= 1024 and power_of_two, "model.resolution", f"a power of two, {lowest} to 1024")
+    checks.require(
+        lowest <= model.resolution <= 1024 and power_of_two, "model.resolution", f"a power of two, {lowest} to 1024"
+    )
     checks.within("model.codebook_size", 2, 1 << 20)
     checks.within("discriminator.patch_layers", 1, 6)
     checks.within("discriminator.width", 1 / 32, 8)
@@ -150,11 +152,16 @@ def check(config: VQFRExperiment) -> None:
 
 
 def check_files(config: VQFRExperiment) -> None:
-    """Refuse an experiment that names files that are not there.
+    """Refuse an experiment that names files that are not there, or stage 2 without a run to start from.
 
     Raises:
         ConfigError: naming the key.
     """
+    if config.stage == "restoration" and not config.training.init:
+        raise ConfigError(
+            "training.init: stage restoration starts from a run of stage codebook, or from published weights made "
+            "ready by convert-vqfr; name its directory with --init RUN_DIR"
+        )
     path = config.objective.vgg16
     if path != "none" and not Path(path).is_file():
         raise ConfigError(
