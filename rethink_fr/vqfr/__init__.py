@@ -13,12 +13,26 @@ _HOMES = {
     "VQGAN": "network",
     "Faces": "network",
     "Reconstruction": "network",
+    "WaveletDiscriminator": "discriminators",
+    "StyleDiscriminator": "discriminators",
+    "PatchDiscriminator": "patch_discriminator",
     "TorchStateError": "torch_weights",
     "load_torch_state": "torch_weights",
     "torch_state": "torch_weights",
 }
 
-__all__ = ["Faces", "Reconstruction", "TorchStateError", "VQFR", "VQGAN", "load_torch_state", "torch_state"]
+__all__ = [
+    "Faces",
+    "PatchDiscriminator",
+    "Reconstruction",
+    "StyleDiscriminator",
+    "TorchStateError",
+    "VQFR",
+    "VQGAN",
+    "WaveletDiscriminator",
+    "load_torch_state",
+    "torch_state",
+]
 
 
 def __getattr__(name: str) -> Any:
