@@ -168,7 +168,9 @@ def _parse(kind: Any, value: Any, key: str) -> Any:
             raise ConfigError(f"{key}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
         return value
     if origin is tuple:
-        if arguments[-1] is Ellipsis and isinstance(value, (list, tuple)):
+        if arguments[-1] is Ellipsis:
+            if not isinstance(value, (list, tuple)):
+                raise ConfigError(f"{key}: expected a list, got {value!r}")
             arguments = arguments[:1] * len(value)
         if not isinstance(value, (list, tuple)) or len(value) != len(arguments):
             raise ConfigError(f"{key}: expected {len(arguments)} numbers, got {value!r}")

@@ -142,7 +142,7 @@ def check(config: VQFRExperiment) -> None:
         checks.fraction(f"optimizer.{name}.beta_2")
     milestones = config.optimizer.milestones
     checks.require(
-        all(0 < first < second for first, second in zip(milestones, milestones[1:])) and all(m > 0 for m in milestones),
+        all(first < second for first, second in zip((0, *milestones), milestones)),
         "optimizer.milestones",
         "steps in rising order",
     )
