@@ -87,7 +87,7 @@ class CodebookTask:
             tape.watch(kernel)
             image, selection = self.generator(batch["clean"], quantize=self._quantizes(step))
             terms = self.branch.terms(image, target(batch["clean"], self.branch.perceptual), step)
-        loss = self.branch.total(terms, tape, kernel)
+        loss = self.branch.total(image, terms, tape, kernel)
         if self.reservoir is not None and self._samples(step):
             self.reservoir.add(selection.features, context.random_seed(_RESERVOIR))
         scalars = {"loss/codebook": selection.loss, **self.usage.count(selection.indices, context.step)}

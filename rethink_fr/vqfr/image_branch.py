@@ -108,33 +108,34 @@ class ImageBranch:
                 terms["local"] = hinge_generator_loss(self.local_discriminator(image, training=True))
         return terms
 
-    def total(self, terms: Mapping[str, tf.Tensor], tape: tf.GradientTape, kernel: tf.Variable) -> TurnLoss:
-        """The weighted sum.
-
-        The local term's weight is adaptive: see `adaptive_weight`. Its gradients are those of the global batch.
+    def total(
+        self, image: tf.Tensor, terms: Mapping[str, tf.Tensor], tape: tf.GradientTape, kernel: tf.Variable
+    ) -> TurnLoss:
+        """The weighted sum, the local term's weight being adaptive: see `adaptive_weight`.
 
         Args:
-            terms: of `terms`, computed under `tape`.
+            image, terms: see `terms`; both computed under `tape`.
             tape: persistent, and watching `kernel`.
             kernel: of the last convolution that makes the image.
         """
         weighted = {name: self.weights[name] * term for name, term in terms.items() if name != "local"}
-        value = tf.add_n(list(weighted.values()))
         scalars = {f"loss/{self.name}_{name}": term for name, term in terms.items()}
-        if "local" in terms:
-            counted = [
-                name for name in _RECONSTRUCTION if name in terms and (name != "l1" or self.objective.adaptive_l1)
-            ]
-            weights = [tf.constant(self.weights[name]) for name in counted]
-            gradients = [
-                tape.gradient([terms[name] for name in counted], kernel, output_gradients=weights),
-                tape.gradient(terms["local"], kernel),
-            ]
-            replica = tf.distribute.get_replica_context()
-            weight = adaptive_weight(*replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients))
-            value += self.local_weight * weight * terms["local"]
-            scalars[f"adaptive_weight/{self.name}"] = weight
-        return TurnLoss(value, scalars)
+        if "local" not in terms:
+            return TurnLoss(tf.add_n(list(weighted.values())), scalars)
+        counted = [n for n in _RECONSTRUCTION if n in terms and (n != "l1" or self.objective.adaptive_l1)]
+        weights = [tf.constant(self.weights[name]) for name in counted]
+        # Once through the perceptual network and the local discriminator, down to the image: from there both the
+        # kernel's gradients, which the adaptive weight compares, and the generator's cost little.
+        pull = tape.gradient([terms[name] for name in counted], image, output_gradients=weights)
+        push = tape.gradient(terms["local"], image)
+        gradients = [tape.gradient(image, kernel, output_gradients=part) for part in (pull, push)]
+        replica = tf.distribute.get_replica_context()  # the weight is that of the global batch
+        weight = adaptive_weight(*replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients))
+        local_weight = self.local_weight * weight
+        known = tf.add_n([weighted.pop(name) for name in counted]) + local_weight * terms["local"]
+        value = _with_gradient(known, image, pull + local_weight * push)
+        scalars[f"adaptive_weight/{self.name}"] = weight
+        return TurnLoss(tf.add_n([value, *weighted.values()]), scalars)
 
     def turn(self) -> Turn:
         """The discriminators' turn, on `made[name]` of a turn before it."""
@@ -164,3 +165,9 @@ class ImageBranch:
             value += self.objective.local_discriminator * patches
             scalars[f"loss/{self.name}_patches"] = patches
         return TurnLoss(value, scalars)
+
+
+def _with_gradient(value: tf.Tensor, image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """The scalar `value`, with a gradient towards `image` that is known already."""
+    linear = tf.reduce_sum(image * tf.stop_gradient(gradient))
+    return tf.stop_gradient(value) + (linear - tf.stop_gradient(linear))

@@ -116,7 +116,10 @@ class RestorationTask:
             images = {"texture": faces.texture, "main": faces.restored}
             clean = target(batch["clean"], self.branches[0].perceptual)
             terms = {branch.name: branch.terms(images[branch.name], clean, step) for branch in self.branches}
-        losses = [branch.total(terms[branch.name], tape, kernels[branch.name]) for branch in self.branches]
+        losses = [
+            branch.total(images[branch.name], terms[branch.name], tape, kernels[branch.name])
+            for branch in self.branches
+        ]
         wanted = self.teacher(batch["clean"])
         codes = {"code_matching": code_matching_loss(selection.features, wanted.codes)}
         if "code_prediction" in self.code_weights:

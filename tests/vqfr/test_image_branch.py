@@ -63,7 +63,7 @@ def test_the_sum_of_terms_with_the_adaptive_weight_is_what_a_hand_computes(perce
             tape.watch(kernel)
             image = tf.nn.conv2d(images(0), kernel, 1, "SAME")
             terms = made.terms(image, target(images(1), perceptual), 0)
-        loss = made.total(terms, tape, kernel)
+        loss = made.total(image, terms, tape, kernel)
     counted = ["l1", "lpips", "style"] if with_l1 else ["lpips", "style"]
     reference = np.linalg.norm(gradients_by_hand(made, kernel, counted))
     local = np.linalg.norm(gradients_by_hand(made, kernel, ["local"]))
@@ -105,8 +105,9 @@ def test_the_names_announced_are_those_computed(perceptual):
     kernel = tf.Variable(tf.ones([3, 3, 3, 3]) * 0.1)
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(kernel)
-        terms = made.terms(tf.nn.conv2d(images(0), kernel, 1, "SAME"), target(images(1), perceptual), 0)
-    names = list(made.total(terms, tape, kernel).scalars)
+        image = tf.nn.conv2d(images(0), kernel, 1, "SAME")
+        terms = made.terms(image, target(images(1), perceptual), 0)
+    names = list(made.total(image, terms, tape, kernel).scalars)
     context = ReplicaStepContext(0, tf.constant(0, tf.int64))
     names += list(made.turn().loss({"clean": images(1)}, context, {"main": images(0)}).scalars)
     assert sorted(names) == sorted(made.scalar_names(0))
