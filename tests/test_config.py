@@ -112,9 +112,9 @@ def test_skips_allowed_agree_with_the_networks():
 
 def test_an_unknown_architecture_lists_the_known_ones(tmp_path):
     for text in ("architecture: gan", "architecture: [vqfr]", "architecture: 5"):
-        with pytest.raises(ConfigError, match="architecture: expected one of rethink, vqfr, got"):
+        with pytest.raises(ConfigError, match="architecture: expected one of rethink.*, got"):
             load_config(write(tmp_path, text))
-    with pytest.raises(ConfigError, match="architecture: expected one of rethink, vqfr, got 'gan'"):
+    with pytest.raises(ConfigError, match="architecture: expected one of rethink.*, got 'gan'"):
         load_config("smoke_64", ["architecture=gan"])
 
 
@@ -149,18 +149,11 @@ def test_each_system_has_its_own_sections_and_checks(tmp_path, monkeypatch):
             load_config(write(tmp_path, text))
 
 
-def test_a_network_that_was_not_trained_here_has_settings_only(tmp_path):
-    path = write(tmp_path, "architecture: vqfr\nmodel: {version: 2}")
-    architecture, settings = configuration.load_model_section(path)
-    assert (architecture, settings.version, settings.network) == ("vqfr", 2, "vqfr")
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{architecture: vqfr, model: {versoin: 2}}", "model.versoin: no such key"),
-        ("{architecture: vqfr, model: {version: 3}}", "model.version: expected one of 1, 2, got 3"),
-        ("{architecture: gan, model: {}}", "architecture: expected one of rethink, vqfr"),
+        ("{architecture: gan, model: {}}", "architecture: expected one of rethink"),
+        ("{architecture: toy, model: {chanels: 3}}", "model.chanels: no such key"),
         ("{architecture: toy, model: {chanels: 3}, training: {}}", "model.chanels: no such key"),
         ("{architecture: toy, objective: {boundary: 0}}", "objective.boundary: expected at least 1"),
     ],
@@ -174,8 +167,6 @@ def test_the_systems_settings_are_checked_without_tensorflow(tmp_path, text, mes
         "except config.ConfigError as error: print(error)\n"
         "assert 'tensorflow' not in sys.modules"
     )
-    if message.startswith("architecture"):
-        code = code.replace("restorers.RESTORERS['toy'] = 'tests.training.toy'\n", "")
     done = subprocess.run(
         [sys.executable, "-c", code, str(write(tmp_path, text))], capture_output=True, text=True, cwd=ROOT
     )

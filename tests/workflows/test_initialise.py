@@ -167,12 +167,13 @@ def test_init_is_recorded_and_a_continued_run_ignores_where_it_came_from(tmp_pat
     ("init", "message"),
     [
         ("nothing", "training.init: no run at .*nothing; expected a directory made by"),
-        ("vqfr", "training.init: .*vqfr is of architecture vqfr, expected rethink"),
+        ("toy", "training.init: .*toy is of architecture toy, expected rethink"),
         ("damaged", "model.widht: no such key"),
     ],
 )
-def test_what_is_no_run_of_this_system_is_refused(tmp_path, init, message):
-    config_file(tmp_path / "vqfr", "architecture: vqfr\nmodel: {version: 2}")
+def test_what_is_no_run_of_this_system_is_refused(monkeypatch, tmp_path, init, message):
+    monkeypatch.setitem(restorers.RESTORERS, "toy", "tests.training.toy")
+    config_file(tmp_path / "toy", "architecture: toy\nmodel: {channels: 1}")
     config_file(tmp_path / "damaged", "model: {widht: 1}")
     with pytest.raises(ConfigError, match=message):
         resolve_config("smoke_64", [], tmp_path / "run", tmp_path / init)
