@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from rethink_fr import config as configuration
-from rethink_fr.config import ConfigError, ExperimentConfig, ModelConfig, available_configs, load_config, save_config
+from rethink_fr.config import available_configs, load_config, save_config
+from rethink_fr.settings import ConfigError, ExperimentConfig, ModelConfig, max_skips
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -99,8 +100,6 @@ def test_skips_allowed_agree_with_the_networks():
     from rethink_fr.models.channels import skip_resolutions
 
     for resolution in (32, 64, 512, 1024):
-        assert len(skip_resolutions(resolution, configuration.max_skips(resolution))) == configuration.max_skips(
-            resolution
-        )
+        assert len(skip_resolutions(resolution, max_skips(resolution))) == max_skips(resolution)
         with pytest.raises(ValueError, match="n_skips"):
-            skip_resolutions(resolution, configuration.max_skips(resolution) + 1)
+            skip_resolutions(resolution, max_skips(resolution) + 1)

@@ -4,6 +4,7 @@ from rethink_fr.losses.adaptive import adaptive_weight
 from rethink_fr.losses.adversarial import (
     hinge_discriminator_loss,
     hinge_generator_loss,
+    lazy_r1,
     logistic_discriminator_loss,
     nonsaturating_generator_loss,
     r1_penalty,
@@ -18,6 +19,7 @@ __all__ = [
     "hinge_discriminator_loss",
     "hinge_generator_loss",
     "l1_loss",
+    "lazy_r1",
     "logistic_discriminator_loss",
     "nonsaturating_generator_loss",
     "r1_penalty",

@@ -43,3 +43,15 @@ def r1_penalty(discriminator: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor)
         logits = tf.reduce_sum(discriminator(real))
     gradient = tape.gradient(logits, real)
     return tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]))
+
+
+def lazy_r1(
+    discriminator: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, step: tf.Tensor, gamma: float, interval: int
+) -> tf.Tensor:
+    """gamma / 2 * interval * R1 on every `interval`-th step, else 0 (Karras et al. 2020, section 4.1).
+
+    `step` is the int64 number of steps taken; see `r1_penalty` for the rest.
+    """
+    # The loss stands in the cond, not the optimizer: apply_gradients may not.
+    penalty = tf.cond(step % interval == 0, lambda: r1_penalty(discriminator, real), lambda: tf.zeros([]))
+    return 0.5 * gamma * interval * penalty

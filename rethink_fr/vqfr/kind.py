@@ -1,17 +1,17 @@
-"""VQFR as one of the restorers that the commands know."""
+"""VQFR as one of the systems that the commands know. TensorFlow loads when a function is called."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Literal, Mapping, Optional, Tuple, Union
-
-import numpy as np
-import tensorflow as tf
+from typing import TYPE_CHECKING, Dict, Literal, Mapping, Optional, Tuple, Union
 
 from rethink_fr.types import Inference, Precision, RestorerKind
-from rethink_fr.vqfr.convolution import Convolution
-from rethink_fr.vqfr.network import VQFR, VQGAN
-from rethink_fr.vqfr.torch_state import TorchStateError, create_variables, load_torch_state
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+    from rethink_fr.vqfr.network import VQFR, VQGAN
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,9 @@ class VQFRSettings:
 
 def build(settings: VQFRSettings) -> Union[VQFR, VQGAN]:
     """The network of a configuration, its variables created."""
+    from rethink_fr.vqfr.network import VQFR, VQGAN
+    from rethink_fr.vqfr.torch_weights import create_variables
+
     make = VQFR if settings.network == "vqfr" else VQGAN
     network = make(settings.version, settings.resolution, settings.width, settings.levels, settings.codebook_size)
     create_variables(network)
@@ -39,6 +42,11 @@ def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> 
 
     Those of the encoder stay float32: what they lead to is a choice of codes, and another code is another texture.
     """
+    import tensorflow as tf
+
+    from rethink_fr.vqfr.convolution import Convolution
+    from rethink_fr.vqfr.network import VQGAN
+
     chosen = {id(layer) for part in (network.encoder, network.quantizer) for layer in part.submodules}
     for layer in network.submodules:
         if isinstance(layer, Convolution) and id(layer) not in chosen:
@@ -68,6 +76,8 @@ def from_torch(state: Mapping[str, np.ndarray]) -> Tuple[VQFRSettings, Union[VQF
     Raises:
         TorchStateError: if it is none of the four, or entries are missing, unexpected or misshapen.
     """
+    from rethink_fr.vqfr.torch_weights import load_torch_state
+
     settings = recognise(state)
     network = build(settings)
     load_torch_state(network, state)
@@ -80,6 +90,8 @@ def recognise(state: Mapping[str, np.ndarray]) -> VQFRSettings:
     Raises:
         TorchStateError: if there is no codebook where either version has it.
     """
+    from rethink_fr.vqfr.torch_weights import TorchStateError
+
     if any(name.startswith("quantizer.quantize_dict.") for name in state):
         version: Literal[1, 2] = 1
     elif "quantizer.embedding.weight" in state:

@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Set
 import numpy as np
 import tensorflow as tf
 
-from rethink_fr.config import ModelConfig
 from rethink_fr.layers.deformable import IMPLEMENTS
+from rethink_fr.settings import ModelConfig
 from rethink_fr.types import Inference
 from rethink_fr.workflows.build import build_discriminator, build_restorer
 

@@ -17,7 +17,7 @@ from rethink_fr import images
 from rethink_fr.layers.equalized import leaky_relu
 from rethink_fr.vqfr import PatchDiscriminator, StyleDiscriminator, WaveletDiscriminator, load_torch_state
 from rethink_fr.vqfr.batch_norm import SyncBatchNorm
-from rethink_fr.vqfr.torch_state import official_weights
+from rethink_fr.vqfr.torch_weights import official_weights
 from tests.vqfr.golden import noise_picture, rule_state, rule_value, smooth_picture
 
 MAKE = {

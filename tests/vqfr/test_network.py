@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rethink_fr.vqfr import VQFR, VQGAN
 from rethink_fr.vqfr.convolution import Convolution
-from rethink_fr.vqfr.torch_state import create_variables, official_weights
+from rethink_fr.vqfr.torch_weights import create_variables, official_weights
 from tests.vqfr.golden import rule_value
 
 SMALL = {"resolution": 64, "width": 1 / 8, "levels": 3, "codebook_size": 20}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.config import ModelConfig
 from rethink_fr.layers import DeformableConv2D
-from rethink_fr.workflows.build import restorer_kinds
+from rethink_fr.restorers import restorer_kinds
+from rethink_fr.settings import ModelConfig
 from rethink_fr.workflows.complexity import (
     count_operations,
     inference_complexity,

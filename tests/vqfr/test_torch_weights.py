@@ -16,7 +16,7 @@ from rethink_fr.vqfr import (
     load_torch_state,
     torch_state,
 )
-from rethink_fr.vqfr.torch_state import _CONSTANTS, official_weights
+from rethink_fr.vqfr.torch_weights import _CONSTANTS, official_weights
 from tests.vqfr.golden import rule_state, rule_value
 
 SMALL = {"resolution": 64, "width": 1 / 8, "levels": 3, "codebook_size": 20}

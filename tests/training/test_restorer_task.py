@@ -1,11 +1,12 @@
-"""The training step does what the paper says, on one replica and on two."""
+"""The restorer's training step does what the paper says, on one replica and on two."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.training import trainer as trainer_module
+from rethink_fr.training import restorer_task
 from rethink_fr.training.diff_augment import apply_augmentation
+from rethink_fr.training.step_context import ReplicaStepContext
 from tests.training.helpers import GLOBAL_BATCH, random_batch, replace, small_config, values, with_sgd
 
 
@@ -15,22 +16,22 @@ def trainer():
 
 
 def codebooks(trainer) -> list[np.ndarray]:
-    return values([block.quantizer.codebook for block in trainer.restorer.skip_blocks])
+    return values([block.quantizer.codebook for block in trainer.task.restorer.skip_blocks])
 
 
 def test_one_step_updates_both_networks_the_average_the_codebooks_and_the_step(trainer):
     trainer.train_step(random_batch())
     before = {
-        "restorer": values(trainer.restorer.trainable_variables),
-        "discriminator": values(trainer.discriminator.trainable_variables),
+        "restorer": values(trainer.task.restorer.trainable_variables),
+        "discriminator": values(trainer.task.discriminator.trainable_variables),
         "average": values(trainer.average.trainable_variables),
         "codebooks": codebooks(trainer),
     }
     logs = trainer.train_step(random_batch(1))
     assert int(trainer.step) == 2
     after = {
-        "restorer": values(trainer.restorer.trainable_variables),
-        "discriminator": values(trainer.discriminator.trainable_variables),
+        "restorer": values(trainer.task.restorer.trainable_variables),
+        "discriminator": values(trainer.task.discriminator.trainable_variables),
         "average": values(trainer.average.trainable_variables),
         "codebooks": codebooks(trainer),
     }
@@ -55,7 +56,7 @@ def test_codebooks_follow_the_clean_images_and_never_the_degraded_ones():
 
 def test_the_codebooks_are_filled_before_the_first_images_are_quantized(trainer):
     """After the first step every code is a row of the first batch's clean features, taken before any weight moved."""
-    features = trainer.restorer.encoder(random_batch()["clean"]).features
+    features = trainer.task.restorer.encoder(random_batch()["clean"]).features
     trainer.train_step(random_batch())
     for position, codes in enumerate(codebooks(trainer)):
         rows = features[-2 - position].numpy().reshape(-1, codes.shape[1])
@@ -71,14 +72,14 @@ def test_real_and_fake_images_and_the_generators_own_are_all_augmented(trainer, 
         seen.append((images.numpy(), draws.numpy(), policy))
         return apply_augmentation(images, draws, policy)
 
-    monkeypatch.setattr(trainer_module, "apply_augmentation", spy)
+    monkeypatch.setattr(restorer_task, "apply_augmentation", spy)
     batch = random_batch()
     # The penalty looks at real images as they are; without it only augmented images reach the discriminator.
-    trainer.r1_gamma = 0.0
+    trainer.task.r1_gamma = 0.0
     scores = []
-    original = trainer.discriminator.call
+    original = trainer.task.discriminator.call
     monkeypatch.setattr(
-        trainer.discriminator, "call", lambda images: (scores.append(images.numpy()), original(images))[1]
+        trainer.task.discriminator, "call", lambda images: (scores.append(images.numpy()), original(images))[1]
     )
     trainer.train_step(batch)
     assert len(seen) == 3 and len(scores) == 3
@@ -95,23 +96,31 @@ def test_real_and_fake_images_and_the_generators_own_are_all_augmented(trainer, 
 def test_the_generators_gradient_passes_through_the_augmentation(monkeypatch, blocked):
     """Without L1 and commitment only the adversarial term moves the restorer; an augmentation that blocks stops it."""
     trainer = with_sgd(replace(small_config(), "objective", l1=0.0, commitment=0.0, r1_gamma=0.0))
-    start = values(trainer.restorer.trainable_variables)
+    start = values(trainer.task.restorer.trainable_variables)
     if blocked:
-        monkeypatch.setattr(trainer_module, "apply_augmentation", lambda images, *_: tf.stop_gradient(images))
+        monkeypatch.setattr(restorer_task, "apply_augmentation", lambda images, *_: tf.stop_gradient(images))
     trainer.train_step(random_batch())
-    moved = [not np.array_equal(a, b) for a, b in zip(start, values(trainer.restorer.trainable_variables))]
+    moved = [not np.array_equal(a, b) for a, b in zip(start, values(trainer.task.restorer.trainable_variables))]
     assert any(moved) != blocked
 
 
 def test_the_discriminators_step_sends_no_gradient_to_the_restorer(trainer, monkeypatch):
-    applied = []
-    monkeypatch.setattr(
-        trainer, "_apply", lambda tape, loss, network, optimizer: applied.append(network) or tf.zeros([])
-    )
-    before = values(trainer.restorer.trainable_variables)
+    moved = []
+    for name, optimizer in trainer.task.optimizers.items():
+        original = optimizer.apply_gradients
+
+        def spy(pairs, *, name=name, original=original, **keywords):
+            pairs = list(pairs)
+            moved.append((name, [variable.ref() for _, variable in pairs]))
+            return original(pairs, **keywords) if name == "discriminator" else None
+
+        monkeypatch.setattr(optimizer, "apply_gradients", spy)
+    before = values(trainer.task.restorer.trainable_variables)
     trainer.train_step(random_batch())
-    assert applied == [trainer.restorer, trainer.discriminator]
-    for old, new in zip(before, values(trainer.restorer.trainable_variables)):
+    assert [name for name, _ in moved] == ["restorer", "discriminator"]
+    for (name, variables), network in zip(moved, (trainer.task.restorer, trainer.task.discriminator)):
+        assert variables == [variable.ref() for variable in network.trainable_variables], name
+    for old, new in zip(before, values(trainer.task.restorer.trainable_variables)):
         np.testing.assert_array_equal(old, new)
 
 
@@ -125,13 +134,14 @@ def test_r1_is_applied_every_interval_and_weighted_by_it(trainer):
 
 
 def test_noise_differs_from_step_to_step_and_follows_the_seed(trainer):
-    draw = trainer._draw_noise(tf.constant(4)).numpy()
-    np.testing.assert_array_equal(draw, trainer._draw_noise(tf.constant(4)).numpy())
-    assert draw.shape == (4, *trainer.restorer.noise_shape)
-    trainer.step.assign_add(1)
-    assert not np.allclose(draw, trainer._draw_noise(tf.constant(4)).numpy())
-    other = with_sgd(small_config(seed=1))
-    assert not np.allclose(draw, other._draw_noise(tf.constant(4)).numpy())
+    def drawn(seed: int, step: int) -> np.ndarray:
+        return trainer.task.draw_noise(tf.constant(4), ReplicaStepContext(seed, tf.constant(step, tf.int64))).numpy()
+
+    draw = drawn(0, 0)
+    np.testing.assert_array_equal(draw, drawn(0, 0))
+    assert draw.shape == (4, *trainer.task.restorer.noise_shape)
+    assert not np.allclose(draw, drawn(0, 1))
+    assert not np.allclose(draw, drawn(1, 0))
 
 
 def run(strategy, steps: int = 5):
@@ -166,9 +176,10 @@ def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrore
             # float32 sums in another order: 4e-7 at the worst here. Other seeds can meet a leaky ReLU or an L1
             # difference within that distance of its kink, where a gradient jumps by 1e-4 and nothing is wrong.
             assert two_logs[number][name] == pytest.approx(value, rel=1e-5, abs=1e-5), f"{name} at step {number}"
-    for network in ("restorer", "discriminator", "average"):
-        for a, b in zip(getattr(one, network).variables, getattr(two, network).variables):
+    networks = [{**trainer.task.saved, "average": trainer.average} for trainer in (one, two)]
+    for network, alone in networks[0].items():
+        for a, b in zip(alone.variables, networks[1][network].variables):
             np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5, rtol=1e-5, err_msg=f"{network}: {a.name}")
-    for block in two.restorer.skip_blocks:
+    for block in two.task.restorer.skip_blocks:
         first, second = mirrored.experimental_local_results(block.quantizer.codebook)
         np.testing.assert_array_equal(first.numpy(), second.numpy())
