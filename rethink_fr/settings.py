@@ -35,9 +35,9 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class DegradationConfig(DegradationRanges):
-    """Eq. 13 ranges for `blind`; the super-resolution tasks `x8` and `x16` use bicubic reduction only."""
+    """Ranges for `blind` (Eq. 13) and `vqfr`; the super-resolution tasks `x8` and `x16` are bicubic reduction only."""
 
-    task: Literal["blind", "x8", "x16"] = "blind"
+    task: Literal["blind", "x8", "x16", "vqfr"] = "blind"
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,14 @@ def check_shared(config: Experiment) -> None:
     checks.within("data.workers", 0, 1024)
     checks.require(bool(data.train) and data.train != "holdout", "data.train", "'builtin' or a path")
     checks.require(bool(data.validation), "data.validation", "'builtin', 'holdout' or a path")
+    vqfr = config.degradation.task == "vqfr"
+    checks.within("degradation.anisotropic", 0, 1)
+    checks.require(
+        vqfr or not config.degradation.anisotropic, "degradation.anisotropic", "0, unless degradation.task is vqfr"
+    )
     for key, low, high in (
         ("blur_sigma", 0.0, 100.0),
-        ("downscale", 1.0, 64.0),
+        ("downscale", 0.25 if vqfr else 1.0, 64.0),  # only VQFR's code enlarges
         ("noise", 0.0, 255.0),
         ("jpeg_quality", 1, 100),
     ):

@@ -157,9 +157,11 @@ class DegradationRanges:
 
     `blur_sigma` is in pixels of a 512 x 512 image and scales with the resolution; `downscale` is the factor r;
     `noise` is a standard deviation in 8-bit units; `jpeg_quality` is JPEG's 1..100 scale, drawn as an integer.
+    `anisotropic` is how often a kernel differs by direction; only the task `vqfr` has such kernels.
     """
 
     blur_sigma: Tuple[float, float] = (0.2, 10.0)
     downscale: Tuple[float, float] = (1.0, 8.0)
     noise: Tuple[float, float] = (0.0, 15.0)
     jpeg_quality: Tuple[int, int] = (60, 100)
+    anisotropic: float = 0.0  # probability

@@ -60,7 +60,12 @@ def test_the_papers_configuration_holds_the_papers_figures():
         ("degradation: {noise: [5, 1]}", "degradation.noise: expected"),
         ("degradation: {noise: [5]}", "degradation.noise: expected 2 numbers"),
         ("degradation: {jpeg_quality: [60.5, 100]}", "degradation.jpeg_quality: expected int"),
-        ("degradation: {task: x4}", "degradation.task: expected one of blind, x8, x16"),
+        ("degradation: {anisotropic: 0.5}", "degradation.anisotropic: expected 0, unless degradation.task is vqfr"),
+        (
+            "degradation: {task: vqfr, downscale: [0.1, 8]}",
+            r"degradation.downscale: expected \[low, high\] within 0.25",
+        ),
+        ("degradation: {task: x4}", "degradation.task: expected one of blind, x8, x16, vqfr"),
         ("objective: {augment: 'color,flip'}", "objective.augment: expected a comma-separated choice"),
         ("objective: {adversarial: -1}", "objective.adversarial: expected at least 0"),
         ("training: {steps: 0}", "training.steps: expected at least 1"),
