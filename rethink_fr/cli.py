@@ -10,10 +10,11 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, List, Mapping, Optional, Sequence, Tuple
 
 from rethink_fr import __version__
-from rethink_fr.config import ConfigError, load_degradation
+from rethink_fr.config import load_degradation
+from rethink_fr.settings import ConfigError
 
 _OK, _SOME_FAILED, _USAGE = 0, 1, 2
 
@@ -41,7 +42,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from rethink_fr.workflows.resolve import resolve_config
 
     output = arguments.output or Path("runs") / Path(arguments.config or "quickstart").stem
-    config = resolve_config(arguments.config, arguments.set, output)
+    config = resolve_config(arguments.config, arguments.set, output, arguments.init)
 
     from rethink_fr.workflows.train import train
 
@@ -52,17 +53,21 @@ def _train(arguments: argparse.Namespace) -> int:
         print(f"stopped at step {report.step}; run the same command again to continue", file=sys.stderr)
         return _SOME_FAILED
     if report.figures:
-        figures = report.figures
-        print(
-            f"step {report.step}, faces it was not trained on: "
-            f"degraded {figures['degraded_psnr']:.2f} dB / SSIM {figures['degraded_ssim']:.3f}, "
-            f"restored {figures['psnr']:.2f} dB / SSIM {figures['ssim']:.3f} "
-            f"(PSNR {figures['psnr'] - figures['degraded_psnr']:+.2f} dB, "
-            f"SSIM {figures['ssim'] - figures['degraded_ssim']:+.3f})"
-        )
+        print(f"step {report.step}, faces it was not trained on: {_compared(report.figures)}")
         print(f"before/after sheet: {report.sheet}")
         print(f"watch the run: tensorboard --logdir {output / 'logs'}")
     return _OK
+
+
+def _compared(figures: Mapping[str, float]) -> str:
+    found = f"{figures['psnr']:.2f} dB / SSIM {figures['ssim']:.3f}"
+    if "degraded_psnr" not in figures:
+        return f"reconstructed {found}"
+    return (
+        f"degraded {figures['degraded_psnr']:.2f} dB / SSIM {figures['degraded_ssim']:.3f}, restored {found} "
+        f"(PSNR {figures['psnr'] - figures['degraded_psnr']:+.2f} dB, "
+        f"SSIM {figures['ssim'] - figures['degraded_ssim']:+.3f})"
+    )
 
 
 def _restore(arguments: argparse.Namespace) -> int:
@@ -225,6 +230,9 @@ def _parser() -> argparse.ArgumentParser:
         help="one device; all GPUs of this machine; all machines named by TF_CONFIG",
     )
     train.add_argument("--output", type=Path, metavar="DIR", help="the run's directory; default: runs/CONFIG")
+    train.add_argument(
+        "--init", type=Path, metavar="RUN_DIR", help="start from the weights of this run or converted network"
+    )
     settings(train)
 
     restore = command(

@@ -1,11 +1,17 @@
 """Configurations are read strictly, and every one that ships loads."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from rethink_fr import config as configuration
-from rethink_fr.config import ConfigError, ExperimentConfig, ModelConfig, available_configs, load_config, save_config
+from rethink_fr.config import available_configs, changed_keys, load_config, save_config
+from rethink_fr.restorers import RESTORERS
+from rethink_fr.settings import ConfigError, ExperimentConfig, ModelConfig, max_skips
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -54,7 +60,12 @@ def test_the_papers_configuration_holds_the_papers_figures():
         ("degradation: {noise: [5, 1]}", "degradation.noise: expected"),
         ("degradation: {noise: [5]}", "degradation.noise: expected 2 numbers"),
         ("degradation: {jpeg_quality: [60.5, 100]}", "degradation.jpeg_quality: expected int"),
-        ("degradation: {task: x4}", "degradation.task: expected one of blind, x8, x16"),
+        ("degradation: {anisotropic: 0.5}", "degradation.anisotropic: expected 0, unless degradation.task is vqfr"),
+        (
+            "degradation: {task: vqfr, downscale: [0.1, 8]}",
+            r"degradation.downscale: expected \[low, high\] within 0.25",
+        ),
+        ("degradation: {task: x4}", "degradation.task: expected one of blind, x8, x16, vqfr"),
         ("objective: {augment: 'color,flip'}", "objective.augment: expected a comma-separated choice"),
         ("objective: {adversarial: -1}", "objective.adversarial: expected at least 0"),
         ("training: {steps: 0}", "training.steps: expected at least 1"),
@@ -99,8 +110,70 @@ def test_skips_allowed_agree_with_the_networks():
     from rethink_fr.models.channels import skip_resolutions
 
     for resolution in (32, 64, 512, 1024):
-        assert len(skip_resolutions(resolution, configuration.max_skips(resolution))) == configuration.max_skips(
-            resolution
-        )
+        assert len(skip_resolutions(resolution, max_skips(resolution))) == max_skips(resolution)
         with pytest.raises(ValueError, match="n_skips"):
-            skip_resolutions(resolution, configuration.max_skips(resolution) + 1)
+            skip_resolutions(resolution, max_skips(resolution) + 1)
+
+
+def test_an_unknown_architecture_lists_the_known_ones(tmp_path):
+    for text in ("architecture: gan", "architecture: [vqfr]", "architecture: 5"):
+        with pytest.raises(ConfigError, match="architecture: expected one of rethink.*, got"):
+            load_config(write(tmp_path, text))
+    with pytest.raises(ConfigError, match="architecture: expected one of rethink.*, got 'gan'"):
+        load_config("smoke_64", ["architecture=gan"])
+
+
+def test_a_file_without_architecture_is_the_restorers_and_is_saved_with_it(tmp_path):
+    path = write(tmp_path, "model: {width: 0.5}")
+    assert load_config(path).architecture == "rethink"
+    save_config(load_config(path), path)
+    assert "architecture: rethink" in path.read_text(encoding="utf-8")
+    assert load_config(path).model.width == 0.5
+
+
+def test_each_system_has_its_own_sections_and_checks(tmp_path, monkeypatch):
+    monkeypatch.setitem(RESTORERS, "toy", "tests.training.toy")
+    path = write(tmp_path, "{architecture: toy, model: {channels: 1}, objective: {boundary: 7}}")
+    config = load_config(path, ["training.steps=9"])
+    assert (config.architecture, config.model.channels, config.training.steps) == ("toy", 1, 9)
+    save_config(config, path)
+    assert load_config(path) == config
+    assert configuration.load_model_section(path) == ("toy", config.model)
+    assert changed_keys(config, load_config(path, ["objective.boundary=8", "data.flip=0.25"])) == [
+        "data.flip",
+        "objective.boundary",
+    ]
+    assert changed_keys(config, load_config("smoke_64")) == ["architecture"]
+    for text, message in (
+        ("{architecture: toy, model: {width: 1.0}}", "model.width: no such key; known here: resolution, channels"),
+        ("{architecture: toy, optimizer: {}}", "optimizer: no such key"),
+        ("{architecture: toy, objective: {boundary: 0}}", "objective.boundary: expected at least 1, got 0"),
+        ("{architecture: toy, training: {steps: 0}}", "training.steps: expected at least 1, got 0"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            load_config(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{architecture: gan, model: {}}", "architecture: expected one of rethink"),
+        ("{architecture: toy, model: {chanels: 3}}", "model.chanels: no such key"),
+        ("{architecture: toy, model: {chanels: 3}, training: {}}", "model.chanels: no such key"),
+        ("{architecture: toy, objective: {boundary: 0}}", "objective.boundary: expected at least 1"),
+    ],
+)
+def test_the_systems_settings_are_checked_without_tensorflow(tmp_path, text, message):
+    code = (
+        "import sys\n"
+        "from rethink_fr import config, restorers\n"
+        "restorers.RESTORERS['toy'] = 'tests.training.toy'\n"
+        "try: config.load_model_section(config.Path(sys.argv[1]))\n"
+        "except config.ConfigError as error: print(error)\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(write(tmp_path, text))], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert message in done.stdout

@@ -13,16 +13,18 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rethink_fr"
 
 # Each may import those before it in the line, and itself; a tuple is one tier of siblings.
-BASE = {"types", "images", "config"}
+BASE = {"types", "images", "settings", "restorers", "config"}
 ALLOWED = {
     "types": set(),
     "images": set(),
-    "config": {"types"},
+    "settings": {"types"},
+    "restorers": {"types"},
+    "config": {"types", "settings", "restorers"},
     "ops": {"types", "images"},
     "layers": {"types", "images", "ops"},
     "models": {"types", "images", "ops", "layers"},
     "losses": {"types", "images", "ops", "layers"},
-    "vqfr": {"types", "images", "ops", "layers"},
+    "vqfr": {"types", "images", "settings", "ops", "layers", "losses"},
     "metrics": {"types", "images", "ops", "layers"},
     "data": {"types", "images", "ops", "layers"},
     "export": {"types", "images", "ops", "layers"},

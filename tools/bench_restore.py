@@ -16,7 +16,7 @@ import tensorflow as tf
 from _timing import gemm_peak, median_seconds
 
 from rethink_fr import images
-from rethink_fr.config import ModelConfig
+from rethink_fr.settings import ModelConfig
 from rethink_fr.workflows.build import build_restorer
 from rethink_fr.workflows.complexity import model_complexity
 from rethink_fr.workflows.loading import LoadedRestorer

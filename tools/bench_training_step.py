@@ -16,8 +16,8 @@ import time
 import tensorflow as tf
 from _timing import gemm_peak, median_seconds
 
-from rethink_fr.config import DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig, TrainingConfig
 from rethink_fr.data.pipeline import training_batches
+from rethink_fr.settings import DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig, TrainingConfig
 from rethink_fr.workflows.build import build_trainer, open_sources
 from rethink_fr.workflows.complexity import count_operations
 

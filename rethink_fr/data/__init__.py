@@ -7,6 +7,7 @@ from typing import Any
 
 _HOMES = {
     "UnreadableImage": "image_files",
+    "VQFR_RANGES": "vqfr_degradation",
     "augment": "augmentation",
     "degrade": "degradation",
     "degrade_for_task": "degradation",

@@ -9,24 +9,32 @@ batches, nor the number of workers can change them.
 
 from __future__ import annotations
 
-import math
-from typing import Literal, NamedTuple, Tuple, Union
+from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
+from rethink_fr.data.degradation_stages import (
+    GENERATOR,
+    REFERENCE_RESOLUTION,
+    Index,
+    add_noise,
+    between,
+    blur,
+    blur_radius,
+    compress_jpeg,
+    downsample,
+    image_seed,
+    sides,
+    to_uint8,
+    upsample,
+)
+from rethink_fr.data.vqfr_degradation import degrade_vqfr
 from rethink_fr.types import DegradationRanges
 
-Task = Literal["blind", "x8", "x16"]
+Task = Literal["blind", "x8", "x16", "vqfr"]
 
-_REFERENCE_RESOLUTION = 512  # pixels in which `DegradationRanges.blur_sigma` is stated
-_SMALLEST_SIDE = 4  # of a downsampled image
 SMALLEST_INPUT = 8  # pixels; below it there is no room for the blur's border
-
-# Fixed, because the default generator may differ between kinds of device.
-_GENERATOR = tf.random.Algorithm.PHILOX
 _PARAMETER_STREAM, _NOISE_STREAM = 0, 1
-
-Index = Union[int, tf.Tensor]
 
 
 class Degradation(NamedTuple):
@@ -68,21 +76,22 @@ def degrade_for_task(
     ranges: DegradationRanges = DegradationRanges(),  # noqa: B008 (immutable)
     task: Task = "blind",
 ) -> tf.Tensor:
-    """`degrade` for the task `blind`; for `x8` and `x16`, `super_resolution_input`, which draws nothing."""
-    if task not in ("blind", "x8", "x16"):
-        raise ValueError(f"unknown task {task!r}: expected 'blind', 'x8' or 'x16'")
+    """`degrade` for the task `blind`; `degrade_vqfr` for `vqfr`; else `super_resolution_input`, which draws nothing."""
+    if task not in ("blind", "x8", "x16", "vqfr"):
+        raise ValueError(f"unknown task {task!r}: expected 'blind', 'x8', 'x16' or 'vqfr'")
     images = _checked(images_uint8)
-    if task != "blind":
+    degrade_one = {"blind": _degrade_one, "vqfr": degrade_vqfr}.get(task)
+    if degrade_one is None:
         return super_resolution_input(images, int(task[1:]))
     seed = tf.cast(seed, tf.int64)
     index = tf.cast(index, tf.int64)
     with tf.device("CPU:0"):  # JPEG exists there only, and so the same generator and rounding serve every machine
         if images.shape.rank == 3:
-            return _degrade_one(images, seed, index, ranges)
+            return degrade_one(images, seed, index, ranges)
         if index.shape.rank == 0:
             index = index + tf.range(tf.shape(images, tf.int64)[0])
         return tf.map_fn(
-            lambda pair: _degrade_one(pair[0], seed, pair[1], ranges),
+            lambda pair: degrade_one(pair[0], seed, pair[1], ranges),
             (images, index),
             fn_output_signature=tf.TensorSpec(images.shape[1:], tf.uint8),
         )
@@ -90,93 +99,33 @@ def degrade_for_task(
 
 def draw_degradation(seed: Index, index: Index, ranges: DegradationRanges) -> Degradation:
     """The parameters that `degrade` uses for (seed, index): uniform, the JPEG quality on both its ends included."""
-    pair = _image_seed(seed, index, _PARAMETER_STREAM)
-    uniform = tf.unstack(tf.random.stateless_uniform([4], pair, alg=_GENERATOR))
+    pair = image_seed(seed, index, _PARAMETER_STREAM)
+    uniform = tf.unstack(tf.random.stateless_uniform([4], pair, alg=GENERATOR))
     lowest_quality, highest_quality = ranges.jpeg_quality
     qualities = highest_quality - lowest_quality + 1
     quality = lowest_quality + tf.cast(tf.floor(uniform[3] * qualities), tf.int32)
     return Degradation(
-        blur_sigma=_between(ranges.blur_sigma, uniform[0]),
-        downscale=_between(ranges.downscale, uniform[1]),
-        noise=_between(ranges.noise, uniform[2]),
+        blur_sigma=between(ranges.blur_sigma, uniform[0]),
+        downscale=between(ranges.downscale, uniform[1]),
+        noise=between(ranges.noise, uniform[2]),
         jpeg_quality=tf.minimum(quality, highest_quality),  # float32 may round the product up to `qualities`
     )
 
 
 def _degrade_one(image_uint8: tf.Tensor, seed: tf.Tensor, index: tf.Tensor, ranges: DegradationRanges) -> tf.Tensor:
-    return _to_uint8(upsample(reduced(image_uint8, seed, index, ranges), *_sides(image_uint8)))
+    return to_uint8(upsample(reduced(image_uint8, seed, index, ranges), *sides(image_uint8)))
 
 
 def reduced(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: DegradationRanges) -> tf.Tensor:
     """Eq. 13 before the image goes back to its size: uint8 `[H, W, 3]` to float32 `[h, w, 3]` of whole numbers."""
     drawn = draw_degradation(seed, index, ranges)
-    rows, columns = _sides(image_uint8)
-    scale = min(rows, columns) / _REFERENCE_RESOLUTION
+    rows, columns = sides(image_uint8)
+    scale = min(rows, columns) / REFERENCE_RESOLUTION
     image = tf.cast(image_uint8, tf.float32)
     image = blur(image, drawn.blur_sigma * scale, blur_radius(min(rows, columns), ranges.blur_sigma[1]))
     image = downsample(image, drawn.downscale)
-    image = add_noise(image, drawn.noise, _image_seed(seed, index, _NOISE_STREAM))
+    image = add_noise(image, drawn.noise, image_seed(seed, index, _NOISE_STREAM))
     return compress_jpeg(image, drawn.jpeg_quality)
-
-
-def blur_radius(side: int, largest_sigma: float = 10.0) -> int:
-    """Pixels on each side of the centre of the blur's kernel, for an image of `side` pixels.
-
-    Our reading: two of the largest standard deviations, and at least 20 pixels at 512 (41 taps), 2 pixels anywhere.
-    """
-    radius = max(20.0, 2.0 * largest_sigma) * side / _REFERENCE_RESOLUTION
-    return min(max(2, math.ceil(radius)), side - 1)  # reflection has no more pixels to give
-
-
-def blur(image: tf.Tensor, sigma: tf.Tensor, radius: int) -> tf.Tensor:
-    """`y * k_sigma`: isotropic Gaussian blur of float32 `[H, W, 3]`, kernel of `2 * radius + 1` pixels a side.
-
-    `sigma` is in pixels of this image; 0 leaves the image as it is. Our reading: the border is reflected, without
-    repeating the edge.
-
-    tensorflow-addons' `gaussian_filter2d` is not used: it compares sigma in Python, so inside tf.data, where sigma is a
-    tensor, it fails; and called eagerly, it traces anew for each value.
-    """
-    sigma = tf.maximum(sigma, 1e-3)  # all the weight is on the centre long before
-    distance = tf.range(-radius, radius + 1, dtype=tf.float32)
-    kernel = tf.nn.softmax(-0.5 * tf.square(distance / sigma))
-    kernel = tf.tile(kernel[:, tf.newaxis], [1, 3])  # [taps, channels]
-    padded = tf.pad(image, [[radius, radius], [radius, radius], [0, 0]], "REFLECT")[tf.newaxis]
-    columns_done = tf.nn.depthwise_conv2d(padded, kernel[:, tf.newaxis, :, tf.newaxis], [1, 1, 1, 1], "VALID")
-    return tf.nn.depthwise_conv2d(columns_done, kernel[tf.newaxis, :, :, tf.newaxis], [1, 1, 1, 1], "VALID")[0]
-
-
-def downsample(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """`resize_down_r`: float32 `[H, W, 3]` to `[round(H / r), round(W / r), 3]`, at least 4 pixels a side.
-
-    Our reading: bilinear with antialiasing (a triangle as wide as r pixels). Sigma and r are drawn independently, so a
-    strong reduction often follows a weak blur; without antialiasing it would alias, which no camera or viewer does.
-    """
-    rows, columns = _sides(image)
-    size = tf.round(tf.constant([rows, columns], tf.float32) / factor)
-    size = tf.maximum(tf.cast(size, tf.int32), _SMALLEST_SIDE)
-    return tf.image.resize(image, size, "bilinear", antialias=True)
-
-
-def add_noise(image: tf.Tensor, deviation: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """`+ n_delta`: Gaussian noise, independent in each value of float32 `[H, W, 3]`, clipped to 0..255."""
-    noise = tf.random.stateless_normal(tf.shape(image), seed, stddev=deviation, alg=_GENERATOR)
-    return tf.clip_by_value(image + noise, 0.0, 255.0)
-
-
-def compress_jpeg(image: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
-    """`JPEG_q`: float32 `[H, W, 3]` rounded to 8 bits, through a JPEG file of integer `quality` 1..100 (4:2:0)."""
-    file = tf.raw_ops.EncodeJpegVariableQuality(images=_to_uint8(image), quality=quality)
-    decoded = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
-    return tf.cast(decoded, tf.float32)
-
-
-def upsample(image: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
-    """Back to the size that the network takes: float32 `[h, w, 3]` to `[rows, columns, 3]`.
-
-    Our reading: bilinear; the paper names no filter.
-    """
-    return tf.ensure_shape(tf.image.resize(image, [rows, columns], "bilinear"), [rows, columns, 3])
 
 
 def super_resolution_input(images_uint8: tf.Tensor, factor: int) -> tf.Tensor:
@@ -194,11 +143,11 @@ def super_resolution_input(images_uint8: tf.Tensor, factor: int) -> tf.Tensor:
     if factor < 1:
         raise ValueError(f"super_resolution_input: expected a factor of at least 1, got {factor}")
     images = _checked(images_uint8)
-    rows, columns = _sides(images)
+    rows, columns = sides(images)
     small = [max(1, round(rows / factor)), max(1, round(columns / factor))]
     with tf.device("CPU:0"):
-        reduced = _to_uint8(tf.image.resize(images, small, "bicubic", antialias=True))
-        return _to_uint8(tf.image.resize(reduced, [rows, columns], "bicubic", antialias=True))
+        reduced = to_uint8(tf.image.resize(images, small, "bicubic", antialias=True))
+        return to_uint8(tf.image.resize(reduced, [rows, columns], "bicubic", antialias=True))
 
 
 def _checked(images_uint8: tf.Tensor) -> tf.Tensor:
@@ -207,26 +156,6 @@ def _checked(images_uint8: tf.Tensor) -> tf.Tensor:
         raise ValueError(f"expected uint8 images in 0..255, got {images.dtype.name}; convert with images.to_uint8")
     if images.shape.rank not in (3, 4) or images.shape[-1] != 3:
         raise ValueError(f"expected images [H, W, 3] or [B, H, W, 3], got {images.shape}")
-    if min(_sides(images)) < SMALLEST_INPUT:
+    if min(sides(images)) < SMALLEST_INPUT:
         raise ValueError(f"expected images of at least {SMALLEST_INPUT} x {SMALLEST_INPUT} pixels, got {images.shape}")
     return images
-
-
-def _sides(images: tf.Tensor) -> Tuple[int, int]:
-    rows, columns = images.shape[-3], images.shape[-2]
-    if rows is None or columns is None:
-        raise ValueError("the height and width of the images must be known when the graph is traced; use ensure_shape")
-    return rows, columns
-
-
-def _image_seed(seed: Index, index: Index, stream: int) -> tf.Tensor:
-    pair = tf.stack([tf.cast(seed, tf.int64), tf.cast(index, tf.int64)])
-    return tf.random.fold_in(pair, stream, alg=_GENERATOR)
-
-
-def _between(limits: Tuple[float, float], uniform: tf.Tensor) -> tf.Tensor:
-    return limits[0] + (limits[1] - limits[0]) * uniform
-
-
-def _to_uint8(image: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)

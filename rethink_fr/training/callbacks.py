@@ -19,6 +19,8 @@ from tqdm import tqdm
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import Observer
 
+_SHOWN_LOSSES = 3  # on the progress bar
+
 
 class NonFiniteError(ArithmeticError):
     """A loss term or gradient norm became infinite or NaN."""
@@ -80,7 +82,8 @@ class RunLog(_StepCallback):
             elapsed = time.perf_counter() - self._interval_start
             scalars["images_per_second"] = self._steps_in_interval * self._global_batch / elapsed
             self.write(step, scalars)
-            self._bar.set_postfix({name: f"{scalars[f'loss/{name}']:.3g}" for name in ("l1", "adversarial")})
+            losses = [name for name in scalars if name.startswith("loss/")][:_SHOWN_LOSSES]
+            self._bar.set_postfix({name.removeprefix("loss/"): f"{scalars[name]:.3g}" for name in losses})
             self._start_interval()
 
     def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
@@ -118,6 +121,22 @@ class RunLog(_StepCallback):
     def _start_interval(self) -> None:
         self._interval_start = time.perf_counter()
         self._steps_in_interval = 0
+
+
+class FollowTask(_StepCallback):
+    """Does the task's work outside the graph after each step, and has the step traced anew at the task's boundaries.
+
+    Every worker needs it. It has to stand before `SaveCheckpoints`, which saves what `after_step` changed.
+    """
+
+    def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
+        self.model.enter_phase(self.step)
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        step = self.step
+        self.model.task.after_step(step)
+        if self.model.enter_phase(step):
+            self.model.make_train_function(force=True)  # `fit` looks the function up at every step
 
 
 class RestartMeans(_StepCallback):

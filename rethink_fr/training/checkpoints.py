@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 import tensorflow as tf
 from tensorflow import keras
@@ -21,8 +21,8 @@ class CheckpointError(ValueError):
 
 
 class Checkpoints:
-    """Checkpoints of everything a run consists of: both networks with their codebooks, the average, both optimizers
-    and the step, from which the data position and all random numbers follow.
+    """Checkpoints of everything a run consists of: what its task has to save (networks, codebooks), the average, the
+    optimizers and the step, from which the data position and all random numbers follow.
 
     In a multi-worker run every worker has to call `save` (variables are synchronised then); only the chief's copy is
     kept.
@@ -36,20 +36,16 @@ class Checkpoints:
 
     def __init__(self, directory: Path, trainer: AdversarialTrainer, keep: int, chief: bool = True) -> None:
         self._step = trainer.step
+        optimizers = {f"{name}_optimizer": optimizer for name, optimizer in trainer.task.optimizers.items()}
         self._checkpoint = tf.train.Checkpoint(
-            restorer=trainer.restorer,
-            discriminator=trainer.discriminator,
-            average=trainer.average,
-            restorer_optimizer=trainer.restorer_optimizer,
-            discriminator_optimizer=trainer.discriminator_optimizer,
-            step=trainer.step,
+            **trainer.task.saved, **optimizers, average=trainer.average, step=trainer.step
         )
         self._source = str(directory)
         self._scratch: Optional[str] = None if chief else tempfile.mkdtemp(prefix="rethink-fr-worker-")
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, self._scratch or str(directory), max_to_keep=keep, checkpoint_name="step"
         )
-        self.saved_step = -1
+        self.saved_step = -1  # none yet
 
     def restore(self) -> int:
         """Load the newest checkpoint, if there is one; returns the step to continue from.
@@ -89,9 +85,7 @@ def load_average(directory: Path, restorer: keras.Model) -> int:
     Raises:
         CheckpointError: if there is none, it cannot be read, or it belongs to another network.
     """
-    newest = tf.train.latest_checkpoint(str(directory))
-    if newest is None:
-        raise CheckpointError(f"{directory}: no checkpoint here; train first, or wait for the first one to be written")
+    newest = _newest(directory)
     step = tf.Variable(0, dtype=tf.int64)
     try:
         status = tf.train.Checkpoint(average=restorer, step=step).restore(newest)
@@ -101,10 +95,50 @@ def load_average(directory: Path, restorer: keras.Model) -> int:
     return int(step)
 
 
+def load_matching(directory: Path, saved: Mapping[str, Any]) -> List[str]:
+    """Load from a run's newest checkpoint what it has under these names with the same variables and shapes.
+
+    Args:
+        directory: of the run's checkpoints.
+        saved: trackable objects by name, see `TrainingTask.saved`.
+
+    Returns:
+        The names that were loaded.
+
+    Raises:
+        CheckpointError: if there is no checkpoint or it cannot be read.
+    """
+    newest = _newest(directory)
+    try:
+        there = dict(tf.train.list_variables(newest))
+        with tempfile.TemporaryDirectory(prefix="rethink-fr-") as scratch:
+            # A checkpoint of what is here tells how TensorFlow names the parts of each object.
+            here = dict(tf.train.list_variables(tf.train.Checkpoint(**saved).write(f"{scratch}/here")))
+        fitting = {name: part for name, part in saved.items() if _below(name, here) == _below(name, there) != {}}
+        if fitting:
+            status = tf.train.Checkpoint(**fitting).restore(newest)
+            status.assert_existing_objects_matched().expect_partial()
+    except _UNUSABLE as error:
+        raise CheckpointError(f"{newest}: this checkpoint cannot be read ({_first_line(error)})") from None
+    return list(fitting)
+
+
 def save_average(directory: Path, network: keras.Model) -> None:
     """Write a network that was not trained here as the checkpoint of a run, for `load_average`."""
     checkpoint = tf.train.Checkpoint(average=network, step=tf.Variable(0, dtype=tf.int64))
     tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=1, checkpoint_name="step").save(0)
+
+
+def _newest(directory: Path) -> str:
+    newest = tf.train.latest_checkpoint(str(directory))
+    if newest is None:
+        raise CheckpointError(f"{directory}: no checkpoint here; train first, or wait for the first one to be written")
+    return newest
+
+
+def _below(name: str, shapes: Mapping[str, List[int]]) -> Dict[str, List[int]]:
+    """The shapes of one object's variables."""
+    return {key: shape for key, shape in shapes.items() if key.startswith(f"{name}/")}
 
 
 def _first_line(error: Exception) -> str:

@@ -1,63 +1,97 @@
-"""Looking at a restorer on fixed faces: sample sheets, and PSNR / SSIM on held-out ones."""
+"""Looking at a network on fixed faces: sample sheets, and PSNR / SSIM on held-out ones."""
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from rethink_fr import images
 from rethink_fr.metrics.fidelity import psnr, ssim
-from rethink_fr.models import Restorer
 from rethink_fr.training.sheets import contact_sheet
+from rethink_fr.types import Inference
 
 _NOISE_DRAWS = 3
 
 
 class Observer:
-    """Restores fixed faces with the current weights of a restorer.
+    """Restores fixed faces with the current weights of a network.
 
     Args:
-        restorer: usually the generator's average.
+        inference: usually of the generator's average.
         samples: `{"degraded", "clean"}`, uint8 `[N, R, R, 3]`, shown in the sheets.
         validation: the same for the faces that are measured.
+        reconstructs: whether the network is to be fed the clean faces, see `TrainingTask`.
         batch: faces restored at a time.
     """
 
     def __init__(
-        self, restorer: Restorer, samples: Dict[str, np.ndarray], validation: Dict[str, np.ndarray], batch: int = 8
+        self,
+        inference: Inference,
+        samples: Dict[str, np.ndarray],
+        validation: Dict[str, np.ndarray],
+        reconstructs: bool = False,
+        batch: int = 8,
     ) -> None:
         self.samples = samples
         self.validation = validation
         self.batch = batch
-        self._restorer = restorer
-        self._restore = tf.function(lambda degraded, noise: images.to_uint8(restorer(degraded, noise).image))
-        self._noise = tf.random.stateless_normal([_NOISE_DRAWS, len(samples["clean"]), *restorer.noise_shape], [0, 0])
+        self._inference = inference
+        self._source = "clean" if reconstructs else "degraded"
+        self._result = "reconstructed" if reconstructs else "restored"
+
+        @tf.function
+        def restore(pictures: tf.Tensor, control: Optional[tf.Tensor]) -> Dict[str, tf.Tensor]:
+            given = [] if control is None else [control]
+            return {name: images.to_uint8(made) for name, made in inference.function(pictures, *given).items()}
+
+        self._restore = restore
 
     def sheet(self) -> np.ndarray:
-        """uint8 picture: degraded, restored without noise, with several noise draws, clean."""
-        degraded = self.samples["degraded"]
-        silent = self._restored(degraded, tf.zeros_like(self._noise[0]))
-        draws = [self._restored(degraded, noise) for noise in self._noise] if self._restorer.use_noise else []
-        titles = ["degraded", "restored", *(f"noise {number + 1}" for number in range(len(draws))), "clean"]
-        return contact_sheet([degraded, silent, *draws, self.samples["clean"]], titles)
+        """uint8 picture: degraded, restored without noise, with several noise draws, the texture image, clean.
+
+        Draws and texture stand there if the network has them; `reconstructs` leaves the degraded faces out.
+        """
+        count = len(self.samples["clean"])
+        made = self._restored(self.samples, None)
+        columns = {} if self._source == "clean" else {"degraded": self.samples["degraded"]}
+        columns[self._result] = made["restored"]
+        if self._inference.stochastic:
+            shape = [_NOISE_DRAWS, count, *self._inference.control_shape[1:]]
+            for number, noise in enumerate(tf.random.stateless_normal(shape, [0, 0])):
+                columns[f"noise {number + 1}"] = self._restored(self.samples, noise)["restored"]
+        if "texture" in made:
+            columns["texture"] = made["texture"]
+        columns["clean"] = self.samples["clean"]
+        return contact_sheet(list(columns.values()), list(columns))
 
     def validate(self) -> Dict[str, float]:
-        """Mean PSNR (dB) and SSIM over the validation faces, noise 0, of the restored and of the degraded images."""
-        degraded, clean = self.validation["degraded"], self.validation["clean"]
-        noise = tf.zeros([len(clean), *self._restorer.noise_shape])
-        restored = self._restored(degraded, noise)
-        return {
-            "psnr": float(np.mean(psnr(restored, clean))),
-            "ssim": float(np.mean(ssim(restored, clean))),
-            "degraded_psnr": float(np.mean(psnr(degraded, clean))),
-            "degraded_ssim": float(np.mean(ssim(degraded, clean))),
-        }
+        """Mean PSNR (dB) and SSIM over the validation faces, noise 0, of the restored and of the degraded images.
 
-    def _restored(self, degraded: np.ndarray, noise: tf.Tensor) -> np.ndarray:
+        `reconstructs` leaves the degraded ones out.
+        """
+        clean = self.validation["clean"]
+        compared = {"": self._restored(self.validation, None)["restored"]}
+        if self._source != "clean":
+            compared["degraded_"] = self.validation["degraded"]
+        figures = {}
+        for prefix, pictures in compared.items():
+            figures[f"{prefix}psnr"] = float(np.mean(psnr(pictures, clean)))
+            figures[f"{prefix}ssim"] = float(np.mean(ssim(pictures, clean)))
+        return figures
+
+    def _restored(self, faces: Dict[str, np.ndarray], noise: Optional[tf.Tensor]) -> Dict[str, np.ndarray]:
+        """uint8 images by name; `noise` None is none for a network that takes it."""
+        source = faces[self._source]
         parts = []
-        for start in range(0, len(degraded), self.batch):
-            part = slice(start, start + self.batch)
-            parts.append(self._restore(images.to_model(degraded[part]), noise[part]).numpy())
-        return np.concatenate(parts)
+        for start in range(0, len(source), self.batch):
+            part = source[start : start + self.batch]
+            control = None
+            if self._inference.control == "noise":
+                shape = [len(part), *self._inference.control_shape[1:]]
+                control = tf.zeros(shape) if noise is None else noise[start : start + self.batch]
+            elif self._inference.control == "fidelity":
+                control = tf.ones([])  # as trained
+            parts.append(self._restore(images.to_model(part), control))
+        return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}

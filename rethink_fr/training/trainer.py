@@ -1,176 +1,126 @@
-"""The training step: restorer, discriminator, codebooks and average, on one replica's share of the batch."""
+"""The training step: drives a task's turns on one replica's share of the batch."""
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Dict, List, Mapping, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.losses.adversarial import logistic_discriminator_loss, r1_penalty
-from rethink_fr.models import Discriminator, Restorer
 from rethink_fr.training.average import update_average
-from rethink_fr.training.diff_augment import apply_augmentation, augmentation_draws
-from rethink_fr.training.objective import RestorerObjective
-
-_NOISE, _AUGMENT_GENERATOR, _AUGMENT_REAL, _AUGMENT_FAKE = range(4)  # purposes of random draws
+from rethink_fr.training.step_context import ReplicaStepContext
+from rethink_fr.types import StepContext, TrainingTask, Turn
 
 
 class AdversarialTrainer(keras.Model):
-    """Trains a restorer against a discriminator; drive it with `compile` and `fit`.
+    """Trains what a task describes; drive it with `compile` and `fit`, inside the strategy's scope.
 
     Batches are `{"degraded": [b, R, R, 3], "clean": [b, R, R, 3]}`, float32 in [-1, 1], each replica getting an equal
-    share of the global batch. All random numbers follow from `seed` and `step`, and belong to places in the global
-    batch: any number of replicas, and a run that was interrupted, see the same ones.
+    share of the global batch. A step updates the task's state, then takes its turns one after the other, then moves
+    the generator's average. Random numbers: see `ReplicaStepContext`.
 
     Args:
-        restorer, discriminator: the networks, built.
-        average: a restorer from `build_averaged`.
-        objective: the restorer's loss terms.
-        augment: DiffAugment policy.
-        r1_gamma, r1_interval: weight of the R1 penalty (0 turns it off) and steps between two applications.
-        average_decay: of the generator's average.
-        seed: of noise and augmentation.
+        task: networks, losses and optimizers.
+        average: a network like the task's generator, from `build_averaged`.
+        average_decay: of the generator's average; 0 makes it a copy.
+        seed: of everything random in a step.
     """
 
-    def __init__(
-        self,
-        restorer: Restorer,
-        discriminator: Discriminator,
-        average: Restorer,
-        objective: RestorerObjective,
-        augment: str = "color,translation",
-        r1_gamma: float = 0.0,
-        r1_interval: int = 16,
-        average_decay: float = 0.999,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, task: TrainingTask, average: keras.Model, average_decay: float = 0.999, seed: int = 0) -> None:
         super().__init__()
-        self.restorer = restorer
-        self.discriminator = discriminator
+        self.task = task
         self.average = average
-        self.objective = objective
-        self.augment = augment
-        self.r1_gamma = r1_gamma
-        self.r1_interval = r1_interval
         self.average_decay = average_decay
         self.seed = seed
         self.step = tf.Variable(
             0, trainable=False, dtype=tf.int64, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
+        # The first step of the part of the run whose computation `train_step` traces; a Python number.
+        self.phase = 0
         # Mean metrics give the same result on every replica; by default Keras would add them up over workers.
         self.distribute_reduction_method = "first"
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in self._scalar_names()}
+        self.trackers = {
+            name: keras.metrics.Mean(name=name) for phase in self._phases() for name in self.scalar_names(phase)
+        }
 
-    def compile(
-        self,
-        restorer_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
-        **kwargs,
-    ) -> None:
-        """Take the two optimizers and build their variables (call it inside the strategy's scope)."""
+    def compile(self, **kwargs) -> None:
+        """Build the variables of the task's optimizers, for all phases (call it inside the strategy's scope)."""
         super().compile(**kwargs)
-        self.restorer_optimizer = restorer_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        restorer_optimizer.build(self.restorer.trainable_variables)
-        discriminator_optimizer.build(self.discriminator.trainable_variables)
+        variables: Dict[str, Dict[int, tf.Variable]] = {name: {} for name in self.task.optimizers}
+        for phase in self._phases():
+            served: List[str] = []
+            for turn in self.task.turns(phase):
+                for name, group in turn.variables.items():
+                    if name in served:
+                        raise ValueError(f"turn {turn.name}: the optimizer {name} serves another turn of the same step")
+                    served.append(name)
+                    variables[name].update({id(variable): variable for variable in group})
+        for name, optimizer in self.task.optimizers.items():
+            optimizer.build(list(variables[name].values()))
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self.trackers.values())
 
+    def enter_phase(self, step: int) -> bool:
+        """Make `train_step` compute what belongs to `step`; returns whether that differs from before.
+
+        If so, a function that has been traced already must be traced anew.
+        """
+        phase = max(first for first in self._phases() if first <= step)
+        changed, self.phase = phase != self.phase, phase
+        return changed
+
+    def scalar_names(self, step: int) -> Tuple[str, ...]:
+        """Names of all that is logged at a step."""
+        names = list(self.task.scalar_names(step))
+        for turn in self.task.turns(step):
+            names += [f"loss/{turn.name}", *(f"gradient_norm/{optimizer}" for optimizer in turn.variables)]
+        return tuple(dict.fromkeys([*names, "learning_rate"]))
+
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Codebooks from the clean images, then one restorer update, one discriminator update, one of the average."""
-        degraded, clean = batch["degraded"], batch["clean"]
-        scalars = {}
-
-        for side, usage in zip(self.restorer.skip_resolutions, self.restorer.update_codebooks(clean)):
-            scalars[f"codebook_{side}/usage"] = usage.usage
-            scalars[f"codebook_{side}/perplexity"] = usage.perplexity
-
-        noise = self._draw_noise(tf.shape(clean)[0])
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.restorer.trainable_variables)
-            restoration = self.restorer(degraded, noise)
-            fake_logits = self.discriminator(self._augmented(restoration.image, _AUGMENT_GENERATOR))
-            terms = self.objective(clean, restoration, fake_logits)
-            loss = self.objective.total(terms)
-        scalars.update({f"loss/{name}": term for name, term in terms.items()}, **{"loss/restorer": loss})
-        scalars["gradient_norm/restorer"] = self._apply(tape, loss, self.restorer, self.restorer_optimizer)
-
-        fake = tf.stop_gradient(restoration.image)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.discriminator.trainable_variables)
-            real_logits = self.discriminator(self._augmented(clean, _AUGMENT_REAL))
-            fake_logits = self.discriminator(self._augmented(fake, _AUGMENT_FAKE))
-            logistic_loss = logistic_discriminator_loss(real_logits, fake_logits)
-            loss = logistic_loss
-            if self.r1_gamma:
-                penalty = self._lazy_r1(clean)
-                loss += penalty
-                scalars["loss/r1"] = penalty
-        scalars["loss/discriminator"] = logistic_loss
-        scalars["score/real"] = tf.reduce_mean(real_logits)
-        scalars["score/fake"] = tf.reduce_mean(fake_logits)
-        scalars["gradient_norm/discriminator"] = self._apply(
-            tape, loss, self.discriminator, self.discriminator_optimizer
-        )
-
-        scalars["learning_rate"] = self.restorer_optimizer.learning_rate
-        update_average(self.average, self.restorer, self.step, self.average_decay)
+        """The task's state, its turns in order, the average."""
+        context = ReplicaStepContext(self.seed, self.step)
+        scalars = dict(self.task.update_state(batch, context, self.phase))
+        made: Dict[str, tf.Tensor] = {}
+        for turn in self.task.turns(self.phase):
+            scalars.update(self._take(turn, batch, context, made))
+        scalars["learning_rate"] = next(iter(self.task.optimizers.values())).learning_rate
+        names = self.scalar_names(self.phase)
+        if set(scalars) != set(names):
+            raise ValueError(
+                f"the scalars announced and those computed differ: {', '.join(sorted(set(scalars) ^ set(names)))}"
+            )
+        update_average(self.average, self.task.generator, self.step, self.average_decay)
         self.step.assign_add(1)
         for name, value in scalars.items():
             self.trackers[name].update_state(value)
         # Results of Mean metrics: raw tensors would be summed over replicas in the logs.
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return {name: self.trackers[name].result() for name in names}
 
-    def _apply(
-        self, tape: tf.GradientTape, loss: tf.Tensor, network: keras.Model, optimizer: keras.optimizers.Optimizer
-    ) -> tf.Tensor:
-        """One optimizer step with the gradient of the global batch's mean loss; returns that gradient's norm."""
-        replica = tf.distribute.get_replica_context()
-        variables = network.trainable_variables
-        gradients = tape.gradient(loss, variables)
+    def _take(
+        self, turn: Turn, batch: Mapping[str, tf.Tensor], context: StepContext, made: Dict[str, tf.Tensor]
+    ) -> Dict[str, tf.Tensor]:
+        """One step of the turn's optimizers with the gradient of the global batch's mean loss; returns its scalars."""
+        variables = [variable for group in turn.variables.values() for variable in group]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            loss = turn.loss(batch, context, made)
+        gradients = tape.gradient(loss.value, variables)
+        unreached = [variable.name for variable, gradient in zip(variables, gradients) if gradient is None]
+        if unreached:
+            raise ValueError(f"turn {turn.name}: its loss does not depend on {', '.join(unreached)}")
+        made.update({name: tf.stop_gradient(tensor) for name, tensor in loss.made.items()})
         # Replicas hold equal shares: the mean over the global batch is the mean of their means.
+        replica = tf.distribute.get_replica_context()
         gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
-        optimizer.apply_gradients(zip(gradients, variables), skip_gradients_aggregation=True)
-        return tf.linalg.global_norm(gradients)
+        norms = {}
+        for name, group in turn.variables.items():
+            part, gradients = gradients[: len(group)], gradients[len(group) :]
+            self.task.optimizers[name].apply_gradients(zip(part, group), skip_gradients_aggregation=True)
+            norms[f"gradient_norm/{name}"] = tf.linalg.global_norm(part)
+        return {f"loss/{turn.name}": loss.value, **loss.scalars, **norms}
 
-    def _lazy_r1(self, clean: tf.Tensor) -> tf.Tensor:
-        """gamma / 2 * interval * R1 on every `r1_interval`-th step, else 0 (Karras et al. 2020, section 4.1)."""
-        # The loss stands in the cond, not the optimizer: apply_gradients may not.
-        penalty = tf.cond(
-            self.step % self.r1_interval == 0, lambda: r1_penalty(self.discriminator, clean), lambda: tf.zeros([])
-        )
-        return 0.5 * self.r1_gamma * self.r1_interval * penalty
-
-    def _augmented(self, images: tf.Tensor, purpose: int) -> tf.Tensor:
-        share = tf.shape(images)[0]
-        replica = tf.distribute.get_replica_context()
-        draws = augmentation_draws(share * replica.num_replicas_in_sync, self._random_seed(purpose))
-        return apply_augmentation(images, self._this_replicas(draws, share), self.augment)
-
-    def _draw_noise(self, share: tf.Tensor) -> tf.Tensor:
-        replica = tf.distribute.get_replica_context()
-        shape = [share * replica.num_replicas_in_sync, *self.restorer.noise_shape]
-        return self._this_replicas(tf.random.stateless_normal(shape, self._random_seed(_NOISE)), share)
-
-    def _random_seed(self, purpose: int) -> tf.Tensor:
-        return tf.stack([tf.constant(self.seed, tf.int64), self.step * 4 + purpose])
-
-    @staticmethod
-    def _this_replicas(draws: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-        """Rows of this replica out of draws made for the global batch."""
-        first = share * tf.distribute.get_replica_context().replica_id_in_sync_group
-        return draws[first : first + share]
-
-    def _scalar_names(self) -> Tuple[str, ...]:
-        names = ["loss/restorer", *(f"loss/{name}" for name in self.objective.weights), "loss/discriminator"]
-        if self.r1_gamma:
-            names.append("loss/r1")
-        names += ["score/real", "score/fake", "gradient_norm/restorer", "gradient_norm/discriminator", "learning_rate"]
-        quantizers = [block.quantizer for block in self.restorer.skip_blocks]
-        for side, quantizer in zip(self.restorer.skip_resolutions, quantizers):
-            if quantizer is not None:
-                names += [f"codebook_{side}/usage", f"codebook_{side}/perplexity"]
-        return tuple(names)
+    def _phases(self) -> List[int]:
+        """First step of each part of a run between two boundaries."""
+        return sorted({0, *self.task.boundaries})

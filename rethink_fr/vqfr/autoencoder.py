@@ -80,6 +80,11 @@ class TextureDecoder(keras.layers.Layer):
                 self.stages.append(_attentive_stage(f"{name}.blocks.{level}", count, up, attention=level == 0))
         self.to_image = norm_swish_convolution(3, f"{name}.conv_out")
 
+    @property
+    def last_kernel(self) -> tf.Variable:
+        """Of the convolution that makes the texture image."""
+        return self.to_image.links[-1].kernel
+
     def call(self, features: tf.Tensor) -> Tuple[tf.Tensor, ...]:
         for layer in self.entry:
             features = layer(features)

@@ -32,6 +32,9 @@ class Codebook(keras.layers.Layer):
 
     The loss is `mean ||sg(e) - z||^2 + 0.25 mean ||e - sg(z)||^2`: the small weight is on the codes' own term, the
     reverse of van den Oord et al. 2017, as in the released code.
+
+    With `quantize=False`, how version 1's training starts, `quantized` is the features themselves and the loss is 0;
+    indices and codes are still those of the nearest.
     """
 
     def __init__(self, codebook_size: int, code_size: int, **kwargs) -> None:
@@ -45,11 +48,13 @@ class Codebook(keras.layers.Layer):
             initializer=keras.initializers.RandomUniform(-limit, limit),
         )
 
-    def call(self, features: tf.Tensor) -> CodeSelection:
+    def call(self, features: tf.Tensor, quantize: bool = True) -> CodeSelection:
         if features.shape[-1] != self.code_size:
             raise ValueError(f"Codebook: features have {features.shape[-1]} channels, the codes {self.code_size}")
         indices = self.nearest(features)
         codes = self.lookup(indices)
+        if not quantize:
+            return CodeSelection(features, indices, features, codes, tf.zeros([], features.dtype))
         to_features = tf.reduce_mean(tf.math.squared_difference(tf.stop_gradient(codes), features))
         to_codes = tf.reduce_mean(tf.math.squared_difference(codes, tf.stop_gradient(features)))
         loss = COMMITMENT_WEIGHT * to_features + CODEBOOK_WEIGHT * to_codes
@@ -80,8 +85,8 @@ class ProjectedCodebook(keras.layers.Layer):
         self.project_out = Convolution(channels, 1, name=f"{self.name}.post_quant_conv")
         self.codebook = Codebook(codebook_size, code_size, name=f"{self.name}.embedding")
 
-    def call(self, features: tf.Tensor) -> CodeSelection:
-        selection = self.codebook(self.project_in(features))
+    def call(self, features: tf.Tensor, quantize: bool = True) -> CodeSelection:
+        selection = self.codebook(self.project_in(features), quantize)
         return selection._replace(quantized=self.project_out(selection.quantized))
 
 

@@ -1,6 +1,6 @@
 """Convolutions of VQFR, and layers in a row.
 
-Every layer with weights is named by its full path in the published state dicts, dots included: `torch_state` finds it
+Every layer with weights is named by its full path in the published state dicts, dots included: `torch_weights` finds it
 by that name.
 """
 

@@ -1,33 +1,24 @@
-"""VQFR as one of the restorers that the commands know."""
+"""VQFR as one of the systems that the commands know. TensorFlow loads when a function is called."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, Literal, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, Literal, Mapping, Optional, Tuple, Union
 
-import numpy as np
-import tensorflow as tf
+from rethink_fr.types import Inference, Precision, RestorerKind, SourceRun, TrainingTask
+from rethink_fr.vqfr.settings import VQFRExperiment, VQFRSettings, check, check_files
 
-from rethink_fr.types import Inference, Precision, RestorerKind
-from rethink_fr.vqfr.convolution import Convolution
-from rethink_fr.vqfr.network import VQFR, VQGAN
-from rethink_fr.vqfr.torch_state import TorchStateError, create_variables, load_torch_state
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
 
-
-@dataclass(frozen=True)
-class VQFRSettings:
-    """The `model` section of a run with `architecture: vqfr`. The defaults are the published networks."""
-
-    network: Literal["vqfr", "vqgan"] = "vqfr"
-    version: Literal[1, 2] = 1
-    resolution: int = 512
-    width: float = 1.0
-    levels: int = 6
-    codebook_size: int = 1024
+    from rethink_fr.vqfr.network import VQFR, VQGAN
 
 
 def build(settings: VQFRSettings) -> Union[VQFR, VQGAN]:
     """The network of a configuration, its variables created."""
+    from rethink_fr.vqfr.network import VQFR, VQGAN
+    from rethink_fr.vqfr.torch_weights import create_variables
+
     make = VQFR if settings.network == "vqfr" else VQGAN
     network = make(settings.version, settings.resolution, settings.width, settings.levels, settings.codebook_size)
     create_variables(network)
@@ -39,6 +30,11 @@ def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> 
 
     Those of the encoder stay float32: what they lead to is a choice of codes, and another code is another texture.
     """
+    import tensorflow as tf
+
+    from rethink_fr.vqfr.convolution import Convolution
+    from rethink_fr.vqfr.network import VQGAN
+
     chosen = {id(layer) for part in (network.encoder, network.quantizer) for layer in part.submodules}
     for layer in network.submodules:
         if isinstance(layer, Convolution) and id(layer) not in chosen:
@@ -68,6 +64,8 @@ def from_torch(state: Mapping[str, np.ndarray]) -> Tuple[VQFRSettings, Union[VQF
     Raises:
         TorchStateError: if it is none of the four, or entries are missing, unexpected or misshapen.
     """
+    from rethink_fr.vqfr.torch_weights import load_torch_state
+
     settings = recognise(state)
     network = build(settings)
     load_torch_state(network, state)
@@ -80,6 +78,8 @@ def recognise(state: Mapping[str, np.ndarray]) -> VQFRSettings:
     Raises:
         TorchStateError: if there is no codebook where either version has it.
     """
+    from rethink_fr.vqfr.torch_weights import TorchStateError
+
     if any(name.startswith("quantizer.quantize_dict.") for name in state):
         version: Literal[1, 2] = 1
     elif "quantizer.embedding.weight" in state:
@@ -94,4 +94,28 @@ def recognise(state: Mapping[str, np.ndarray]) -> VQFRSettings:
     return VQFRSettings("vqfr" if whole else "vqgan", version)
 
 
-KIND = RestorerKind(VQFRSettings, build, inference, from_torch)
+def task(config: VQFRExperiment) -> TrainingTask:
+    """What a run of either stage trains. Call it inside the strategy's scope."""
+    from rethink_fr.vqfr.build_task import build_task
+
+    return build_task(config)
+
+
+def initialise(task: TrainingTask, run: SourceRun) -> List[str]:
+    """Start a task from another run: see `build_task.initialise`."""
+    from rethink_fr.vqfr import build_task
+
+    return build_task.initialise(task, run)
+
+
+KIND = RestorerKind(
+    VQFRSettings,
+    build,
+    inference,
+    from_torch,
+    experiment=VQFRExperiment,
+    check=check,
+    task=task,
+    check_files=check_files,
+    initialise=initialise,
+)

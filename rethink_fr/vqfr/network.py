@@ -33,7 +33,8 @@ class VQGAN(keras.Model):
 
     "VQFR" (Gu et al., ECCV 2022), section 3.1; published: 52,781,827 parameters (version 1), 63,740,099 (version 2).
 
-    Call with images, float32 `[B, H, W, 3]` RGB in [-1, 1]; returns a `Reconstruction`.
+    Call with images, float32 `[B, H, W, 3]` RGB in [-1, 1]; returns a `Reconstruction`. `quantize=False` lets the
+    features pass the codebook as they are (the start of version 1's training).
 
     Args:
         version: 1 (the paper) or 2 (its authors' later release).
@@ -56,17 +57,23 @@ class VQGAN(keras.Model):
         self.architecture = reduced_architecture(version, resolution, width, levels, codebook_size)
         self.resolution = resolution
         self.encoder = Encoder(self.architecture, name="encoder")
-        self.quantizer = _nearest_codes(self.architecture)
+        self.quantizer = nearest_codes(self.architecture)
         self.decoder = TextureDecoder(self.architecture, name="decoder")
 
-    def call(self, images: tf.Tensor) -> Reconstruction:
-        selection = self.select_codes(images)
+    def call(self, images: tf.Tensor, quantize: bool = True) -> Reconstruction:
+        selection = self.select_codes(images, quantize)
         return Reconstruction(self.decoder.to_image(self.decoder(selection.quantized)[-1]), selection)
 
-    def select_codes(self, images: tf.Tensor) -> CodeSelection:
+    @property
+    def codebook(self) -> tf.Variable:
+        """The codes, `[codebook_size, code_size]`."""
+        quantizer = self.quantizer
+        return quantizer.codebook if isinstance(quantizer, Codebook) else quantizer.codebook.codebook
+
+    def select_codes(self, images: tf.Tensor, quantize: bool = True) -> CodeSelection:
         """The codes that stand for images."""
         self.architecture.check_images(type(self).__name__, tuple(images.shape))
-        return self.quantizer(self.encoder(images))
+        return self.quantizer(self.encoder(images), quantize)
 
     def code_indices(self, images: tf.Tensor) -> tf.Tensor:
         """int32 `[B, H / f, W / f]`: which code each square of f x f pixels gets."""
@@ -115,7 +122,7 @@ class VQFR(keras.Model):
         self.encoder = Encoder(self.architecture, name="encoder")
         self.decoder = TextureDecoder(self.architecture, name="decoder")
         if version == 1:
-            self.quantizer = _nearest_codes(self.architecture)
+            self.quantizer = nearest_codes(self.architecture)
             conv = Convolution(INPUT_CHANNELS, name="inpfeat_extraction.conv")
             self.main_branch = MainBranch(self.architecture, name="main_decoder")
             self.head = InputAwareHead(name="main_decoder")
@@ -146,6 +153,16 @@ class VQFR(keras.Model):
             restored = self.decoder.to_image(textures[-1] + weight * features)
         return Faces(restored, texture), selection
 
+    @property
+    def codebook(self) -> tf.Variable:
+        """The codes, `[codebook_size, code_size]`."""
+        return self.quantizer.codebook.codebook
+
+    @property
+    def last_kernel(self) -> tf.Variable:
+        """Of the convolution that makes the restored image; version 2 shares it with the texture image."""
+        return self.decoder.last_kernel if self.takes_fidelity else self.head.conv.kernel
+
     def select_codes(self, images: tf.Tensor) -> CodeSelection:
         """The codes that stand for degraded images."""
         self.architecture.check_images(type(self).__name__, tuple(images.shape))
@@ -167,7 +184,8 @@ class VQFR(keras.Model):
         return tf.reshape(tf.cast(fidelity, dtype), [-1, 1, 1, 1])
 
 
-def _nearest_codes(architecture: Architecture) -> keras.layers.Layer:
+def nearest_codes(architecture: Architecture) -> Union[Codebook, ProjectedCodebook]:
+    """The layer that replaces features by the nearest codes, as each version has it in stage 1."""
     size, length = architecture.codebook_size, architecture.code_size
     if architecture.version == 1:
         name = f"quantizer.quantize_dict.Level_{architecture.factors[-1]}"

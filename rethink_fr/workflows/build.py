@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.config import ConfigError, DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
 from rethink_fr.data.image_source import ImageSource
 from rethink_fr.data.pipeline import fixed_batch
 from rethink_fr.data.sources import open_source, split_holdout
 from rethink_fr.models import Discriminator, Restorer
+from rethink_fr.restorers import restorer_kind
+from rethink_fr.settings import (
+    ConfigError,
+    DataConfig,
+    Experiment,
+    ExperimentConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+)
 from rethink_fr.training.average import build_averaged
 from rethink_fr.training.objective import RestorerObjective
+from rethink_fr.training.restorer_task import RestorerTask
 from rethink_fr.training.trainer import AdversarialTrainer
-from rethink_fr.types import RestorerKind
 
-# Architecture of a run -> the module that has its `KIND`. A system in a folder of its own is one line here.
-RESTORERS: Dict[str, str] = {
-    "rethink": "rethink_fr.workflows.rethink",
-    "vqfr": "rethink_fr.vqfr.kind",
-}
 _SAMPLE_FACES = 6
 _VALIDATION_SEED = 1
-
-
-def restorer_kinds() -> Dict[str, RestorerKind]:
-    """Every family of restorers by the name of its architecture."""
-    return {name: import_module(module).KIND for name, module in RESTORERS.items()}
 
 
 def build_restorer(model: ModelConfig) -> Restorer:
@@ -57,23 +55,38 @@ def build_discriminator(model: ModelConfig) -> Discriminator:
     return discriminator
 
 
-def build_trainer(config: ExperimentConfig) -> AdversarialTrainer:
-    """The compiled trainer of a configuration. Call it inside the strategy's scope."""
-    training, objective = config.training, config.objective
-    keras.utils.set_random_seed(training.seed)
-    trainer = AdversarialTrainer(
-        build_restorer(config.model),
-        build_discriminator(config.model),
-        build_averaged(lambda: build_restorer(config.model)),
+def build_trainer(config: Experiment) -> AdversarialTrainer:
+    """The compiled trainer of a configuration of any system. Call it inside the strategy's scope.
+
+    Raises:
+        ConfigError: if it names weights that cannot be had.
+    """
+    kind = restorer_kind(config.architecture)
+    if kind.task is None:
+        raise ConfigError(f"architecture: {config.architecture} cannot be trained by this version")
+    keras.utils.set_random_seed(config.training.seed)
+    task = kind.task(config)
+    average = build_averaged(lambda: kind.build(config.model))
+    trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed)
+    trainer.compile()
+    return trainer
+
+
+def build_restorer_task(config: ExperimentConfig) -> RestorerTask:
+    """What a run of the restorer trains. Call it inside the strategy's scope."""
+    objective = config.objective
+    # The networks come first: what is drawn for them must not depend on the objective.
+    restorer, discriminator = build_restorer(config.model), build_discriminator(config.model)
+    return RestorerTask(
+        restorer,
+        discriminator,
         build_objective(objective),
+        build_optimizer(config.optimizer),
+        build_optimizer(config.optimizer),
         augment=objective.augment,
         r1_gamma=objective.r1_gamma,
         r1_interval=objective.r1_interval,
-        average_decay=training.average_decay,
-        seed=training.seed,
     )
-    trainer.compile(build_optimizer(config.optimizer), build_optimizer(config.optimizer))
-    return trainer
 
 
 def build_optimizer(optimizer: OptimizerConfig) -> keras.optimizers.Optimizer:
@@ -132,9 +145,7 @@ def open_sources(data: DataConfig, resolution: int) -> Tuple[ImageSource, ImageS
     return train, validation
 
 
-def fixed_faces(
-    config: ExperimentConfig, validation: ImageSource
-) -> Tuple[Dict[str, np.ndarray], Dict[str, np.ndarray]]:
+def fixed_faces(config: Experiment, validation: ImageSource) -> Tuple[Dict[str, np.ndarray], Dict[str, np.ndarray]]:
     """`(samples, validation)` faces, degraded once and for all."""
     faces = fixed_batch(
         validation,

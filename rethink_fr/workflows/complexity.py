@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Set
 import numpy as np
 import tensorflow as tf
 
-from rethink_fr.config import ModelConfig
 from rethink_fr.layers.deformable import IMPLEMENTS
+from rethink_fr.settings import ModelConfig
 from rethink_fr.types import Inference
 from rethink_fr.workflows.build import build_discriminator, build_restorer
 
@@ -107,8 +107,21 @@ def _deformable_convolution(operation: tf.Operation) -> int:
     return _elements(operation.outputs[0]) * int(np.prod(operation.inputs[3].shape[:3]))
 
 
+def _deformable_gradient(operation: tf.Operation) -> int:
+    """Towards the sampled values, and towards the filters: each as much as forward."""
+    return 2 * _elements(operation.inputs[4]) * int(np.prod(operation.inputs[3].shape[:3]))
+
+
 def _depthwise(operation: tf.Operation) -> int:
     return _elements(operation.outputs[0]) * int(np.prod(operation.inputs[1].shape[:2]))
+
+
+def _depthwise_to_input(operation: tf.Operation) -> int:
+    return _elements(operation.inputs[2]) * int(np.prod(operation.inputs[1].shape[:2]))
+
+
+def _depthwise_to_kernel(operation: tf.Operation) -> int:
+    return _elements(operation.inputs[2]) * int(np.prod(operation.outputs[0].shape[:2]))
 
 
 def _matrix_product(operation: tf.Operation) -> int:
@@ -128,13 +141,17 @@ def _size(variables: list[tf.Variable]) -> int:
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _DEFORMABLE = "RethinkFr>DeformConv2d"
+_DEFORMABLE_GRADIENT = "RethinkFr>DeformConv2dGrad"
 
 _COUNTED: Dict[str, Callable[[tf.Operation], int]] = {
     "Conv2D": _convolution,
     "Conv2DBackpropInput": _convolution_to_input,
     "Conv2DBackpropFilter": _convolution_to_kernel,
     "DepthwiseConv2dNative": _depthwise,
+    "DepthwiseConv2dNativeBackpropInput": _depthwise_to_input,
+    "DepthwiseConv2dNativeBackpropFilter": _depthwise_to_kernel,
     _DEFORMABLE: _deformable_convolution,
+    _DEFORMABLE_GRADIENT: _deformable_gradient,
     "MatMul": _matrix_product,
     "BatchMatMulV2": _matrix_product,
 }

@@ -10,8 +10,8 @@ from typing import Any, Dict, NamedTuple
 import numpy as np
 
 from rethink_fr.config import save_model_section
+from rethink_fr.restorers import restorer_kinds
 from rethink_fr.training.checkpoints import save_average
-from rethink_fr.workflows.build import restorer_kinds
 
 _ARCHITECTURE = "vqfr"
 _SECTIONS = ("params_ema", "params")  # of a published file; the first that is there counts

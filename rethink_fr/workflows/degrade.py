@@ -26,7 +26,7 @@ def degrade_folder(
     output_dir: Union[str, Path],
     seed: int = 0,
     ranges: DegradationRanges = DegradationRanges(),  # noqa: B008 (immutable)
-    task: Literal["blind", "x8", "x16"] = "blind",
+    task: Literal["blind", "x8", "x16", "vqfr"] = "blind",
     progress: bool = True,
 ) -> DegradeReport:
     """Degrade every image below `input_dir` at its own size and write it as PNG, under the same relative name.

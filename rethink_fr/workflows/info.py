@@ -13,7 +13,7 @@ import rethink_fr
 from rethink_fr.config import CONFIG_DIRECTORY, available_configs, load_config, load_model_section
 from rethink_fr.ops import NativeOpsError
 from rethink_fr.ops.native import OPERATORS, forbidden, native_library
-from rethink_fr.workflows.build import restorer_kinds
+from rethink_fr.restorers import restorer_kind
 from rethink_fr.workflows.complexity import inference_complexity, model_complexity
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "keras-cv", "tensorflow-io", "numpy", "scipy", "pillow")
@@ -34,30 +34,28 @@ def describe(config: Optional[str], overrides: List[str]) -> List[Tuple[str, str
 
 
 def _networks(config: str, overrides: List[str]) -> List[Tuple[str, str]]:
-    rows = []
-    path, kinds = Path(config), restorer_kinds()
+    path = Path(config)
     if path.suffix in (".yaml", ".yml") and path.is_file() and not overrides:
-        architecture, settings = load_model_section(path, {name: kind.settings for name, kind in kinds.items()})
-        if architecture != "rethink":
-            kind = kinds[architecture]
-            complexity = inference_complexity(kind.inference(kind.build(settings), "float32"))
-            return [
-                (
-                    f"{settings.network} {settings.version}",
-                    f"{complexity.trained_parameters:,} parameters, {complexity.multiply_accumulates / 1e9:.3f} G "
-                    f"multiply-accumulates an image ({settings.resolution} px, width {settings.width:g})",
-                )
-            ]
-    model = load_config(config, overrides).model
-    for name, complexity in model_complexity(model).items():
-        rows.append(
-            (
-                name,
-                f"{complexity.trained_parameters:,} trained parameters, {complexity.codebook_values:,} codebook "
-                f"values, {complexity.multiply_accumulates / 1e9:.3f} G multiply-accumulates an image "
-                f"({model.resolution} px, width {model.width:g}, {model.n_skips} skips)",
-            )
+        architecture, model = load_model_section(path)
+    else:
+        experiment = load_config(config, overrides)
+        architecture, model = experiment.architecture, experiment.model
+    size = f"({model.resolution} px, width {model.width:g}"
+    if architecture != "rethink":
+        kind = restorer_kind(architecture)
+        complexity = inference_complexity(kind.inference(kind.build(model), "float32"))
+        counts = (
+            f"{complexity.trained_parameters:,} parameters, {complexity.multiply_accumulates / 1e9:.3f} G "
+            "multiply-accumulates an image"
         )
+        return [(f"{model.network} {model.version}", f"{counts} {size})")]
+    rows = []
+    for name, complexity in model_complexity(model).items():
+        counts = (
+            f"{complexity.trained_parameters:,} trained parameters, {complexity.codebook_values:,} codebook values, "
+            f"{complexity.multiply_accumulates / 1e9:.3f} G multiply-accumulates an image"
+        )
+        rows.append((name, f"{counts} {size}, {model.n_skips} skips)"))
     return rows
 
 

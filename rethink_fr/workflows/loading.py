@@ -8,9 +8,9 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Union
 import tensorflow as tf
 
 from rethink_fr.config import load_model_section
+from rethink_fr.restorers import restorer_kind
 from rethink_fr.training.checkpoints import load_average
 from rethink_fr.types import Inference, Precision
-from rethink_fr.workflows.build import restorer_kinds
 
 _FIDELITY = 1.0  # the value VQFR is trained with
 
@@ -138,6 +138,7 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
 class LoadedRun(NamedTuple):
     """The network of a run directory."""
 
+    settings: Any  # its `model` section
     inference: Inference
     step: int  # of the checkpoint
 
@@ -148,14 +149,11 @@ def load_run(path: Path, precision: Precision = "float32") -> LoadedRun:
     Raises:
         ValueError: if it cannot be read.
     """
-    kinds = restorer_kinds()
-    architecture, settings = load_model_section(
-        path / "config.yaml", {name: kind.settings for name, kind in kinds.items()}
-    )
-    kind = kinds[architecture]
+    architecture, settings = load_model_section(path / "config.yaml")
+    kind = restorer_kind(architecture)
     network = kind.build(settings)
     step = load_average(path / "checkpoints", network)
-    return LoadedRun(kind.inference(network, precision), step)
+    return LoadedRun(settings, kind.inference(network, precision), step)
 
 
 def _from_saved_model(path: Path) -> LoadedRestorer:

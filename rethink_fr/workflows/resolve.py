@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
-from rethink_fr.config import ConfigError, ExperimentConfig, changed_keys, load_config
+from rethink_fr.config import changed_keys, load_config, load_model_section
+from rethink_fr.restorers import restorer_kind
+from rethink_fr.settings import ConfigError, Experiment
 
 # What may change between the two halves of a run without making it another experiment.
 _CHANGEABLE = {
@@ -20,31 +23,70 @@ _CHANGEABLE = {
 }
 
 
-def resolve_config(name: Optional[str], overrides: Sequence[str], output: Path) -> ExperimentConfig:
+def resolve_config(
+    name: Optional[str], overrides: Sequence[str], output: Path, init: Optional[Path] = None
+) -> Experiment:
     """The configuration named, else that of the run in `output`, else `quickstart`; with overrides, checked.
 
+    Args:
+        init: a run to start from, for `training.init`; None leaves what the configuration, or else the run in `output`
+            that is continued, says.
+
     Raises:
-        ConfigError: if it is invalid, names files that are not there, or would turn the run in `output` into another
-            experiment.
+        ConfigError: if it is invalid, names files that are not there, would turn the run in `output` into another
+            experiment, or start that run from other weights.
     """
     saved = output / "config.yaml"
     if name is None:
         name = str(saved) if saved.is_file() else "quickstart"
-    config = load_config(name, overrides)
-    for key in ("train", "validation"):
-        where = getattr(config.data, key)
-        if where not in ("builtin", "holdout") and not Path(where).is_dir():
+    started = load_config(saved) if saved.is_file() else None
+    continued = (output / "checkpoints" / "checkpoint").is_file()
+    first: List[str] = []
+    if init is not None:
+        if continued and (started is None or started.training.init != str(init)):
             raise ConfigError(
-                f"data.{key}: no folder {where}; expected 'builtin' or a folder of images or TFRecord files"
+                f"--init {init}: {output} holds a run that has started already; leave --init out to continue it, or "
+                "choose another --output"
             )
-    weights = config.objective.vgg19
-    if weights not in ("imagenet", "none") and not Path(weights).is_file():
-        raise ConfigError(f"objective.vgg19: no file {weights}; expected 'imagenet', 'none' or a Keras VGG-19 .h5 file")
-    if saved.is_file():
-        changed = [key for key in changed_keys(load_config(saved), config) if key not in _CHANGEABLE]
+        first = [_init(str(init))]
+    elif started is not None and started.training.init:
+        first = [_init(started.training.init)]
+    config = load_config(name, [*first, *overrides])
+    _check_files(config)
+    if config.training.init and not continued:
+        _check_init(config)
+    if started is not None:
+        changed = [key for key in changed_keys(started, config) if key not in _CHANGEABLE]
         if changed:
             raise ConfigError(
                 f"{output} holds a run with other settings ({', '.join(changed)}); leave them as they are to continue "
                 "it, or choose another --output"
             )
     return config
+
+
+def _init(path: str) -> str:
+    return f"training.init={json.dumps(path)}"  # quoted: YAML would read some names as numbers
+
+
+def _check_files(config: Experiment) -> None:
+    for key in ("train", "validation"):
+        where = getattr(config.data, key)
+        if where not in ("builtin", "holdout") and not Path(where).is_dir():
+            raise ConfigError(
+                f"data.{key}: no folder {where}; expected 'builtin' or a folder of images or TFRecord files"
+            )
+    check_files = restorer_kind(config.architecture).check_files
+    if check_files is not None:
+        check_files(config)
+
+
+def _check_init(config: Experiment) -> None:
+    init = config.training.init
+    if not (Path(init) / "config.yaml").is_file():
+        raise ConfigError(
+            f"training.init: no run at {init}; expected a directory made by `rethink-fr train` or `convert-vqfr`"
+        )
+    architecture, _ = load_model_section(Path(init) / "config.yaml")
+    if architecture != config.architecture:
+        raise ConfigError(f"training.init: {init} is of architecture {architecture}, expected {config.architecture}")

@@ -1,15 +1,24 @@
-"""The stochastic restorer as one of `RESTORERS`."""
+"""The stochastic restorer as one of the systems that the commands know. TensorFlow loads when a function is called."""
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, Optional
 
-import tensorflow as tf
+from rethink_fr.settings import ConfigError, ExperimentConfig, ModelConfig, check_restorer
+from rethink_fr.types import Inference, Precision, RestorerKind, TrainingTask
 
-from rethink_fr.config import ModelConfig
-from rethink_fr.models import Restorer
-from rethink_fr.types import Inference, Precision, RestorerKind
-from rethink_fr.workflows.build import build_restorer
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from rethink_fr.models import Restorer
+
+
+def build(model: ModelConfig) -> Restorer:
+    """The restorer of a configuration, its variables created."""
+    from rethink_fr.workflows.build import build_restorer
+
+    return build_restorer(model)
 
 
 def inference(restorer: Restorer, precision: Precision = "float32") -> Inference:
@@ -24,7 +33,34 @@ def inference(restorer: Restorer, precision: Precision = "float32") -> Inference
     def restore(images: tf.Tensor, noise: Optional[tf.Tensor] = None) -> Dict[str, tf.Tensor]:
         return {"restored": restorer(images, noise).image}
 
-    return Inference(restorer, restore, restorer.resolution, None, "noise", (None, *restorer.noise_shape))
+    shape = (None, *restorer.noise_shape)
+    return Inference(restorer, restore, restorer.resolution, None, "noise", shape, stochastic=restorer.use_noise)
 
 
-KIND = RestorerKind(ModelConfig, build_restorer, inference)
+def task(config: ExperimentConfig) -> TrainingTask:
+    """What a run of this configuration trains."""
+    from rethink_fr.workflows.build import build_restorer_task
+
+    return build_restorer_task(config)
+
+
+def check_files(config: ExperimentConfig) -> None:
+    """Refuse a file of VGG-19 weights that is not there.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    weights = config.objective.vgg19
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise ConfigError(f"objective.vgg19: no file {weights}; expected 'imagenet', 'none' or a Keras VGG-19 .h5 file")
+
+
+KIND = RestorerKind(
+    ModelConfig,
+    build,
+    inference,
+    experiment=ExperimentConfig,
+    check=check_restorer,
+    task=task,
+    check_files=check_files,
+)

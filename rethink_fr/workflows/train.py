@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Dict, NamedTuple, Sequence, Tuple
 
 import tensorflow as tf
 from PIL import Image
+from tqdm import tqdm
 
-from rethink_fr.config import ConfigError, ExperimentConfig, save_config
+from rethink_fr.config import save_config
 from rethink_fr.data.pipeline import training_batches
+from rethink_fr.restorers import restorer_kind
+from rethink_fr.settings import ConfigError, Experiment
 from rethink_fr.training.callbacks import (
+    FollowTask,
     NonFiniteGuard,
     Observation,
     RestartMeans,
@@ -23,6 +28,7 @@ from rethink_fr.training.callbacks import (
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import Observer
 from rethink_fr.workflows.build import build_trainer, fixed_faces, open_sources
+from rethink_fr.workflows.initialise import initialise
 
 
 class TrainingReport(NamedTuple):
@@ -35,8 +41,10 @@ class TrainingReport(NamedTuple):
     unreadable: int  # training files that were skipped; listed in unreadable.txt
 
 
-def train(config: ExperimentConfig, strategy_name: str, output: Path) -> TrainingReport:
+def train(config: Experiment, strategy_name: str, output: Path) -> TrainingReport:
     """Train, or continue the run in `output`, until `training.steps`.
+
+    A new run starts from the weights of the run `training.init` if it names one.
 
     Args:
         strategy_name: "one", "mirrored" or "multiworker" (the last reads TF_CONFIG).
@@ -61,15 +69,21 @@ def train(config: ExperimentConfig, strategy_name: str, output: Path) -> Trainin
         _prepare_directory(config, output, train_source.unreadable)
     checkpoints = Checkpoints(output / "checkpoints", trainer, config.training.keep_checkpoints, chief)
     first_step, last_step = checkpoints.restore(), config.training.steps
+    if config.training.init and checkpoints.saved_step < 0:
+        with strategy.scope():
+            loaded = initialise(trainer, config)
+        if chief:
+            tqdm.write(f"starting from {config.training.init}: {', '.join(loaded)}", file=sys.stderr)
     if chief:
         _forget_after(output / "metrics.jsonl", first_step)
 
     stop = StopOnSignal()
-    callbacks: list[tf.keras.callbacks.Callback] = [NonFiniteGuard()]
+    callbacks: list[tf.keras.callbacks.Callback] = [NonFiniteGuard(), FollowTask()]
     log = observer = None
     if chief:
         log = RunLog(output, config.training.log_every, first_step, last_step, config.training.global_batch)
-        observer = Observer(trainer.average, *fixed_faces(config, validation_source))
+        inference = restorer_kind(config.architecture).inference(trainer.average, "float32")
+        observer = Observer(inference, *fixed_faces(config, validation_source), trainer.task.reconstructs)
         callbacks += [
             log,
             Observation(
@@ -140,7 +154,7 @@ def _is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
 
 
-def _prepare_directory(config: ExperimentConfig, output: Path, unreadable: Sequence[Tuple[str, str]]) -> None:
+def _prepare_directory(config: Experiment, output: Path, unreadable: Sequence[Tuple[str, str]]) -> None:
     (output / "samples").mkdir(parents=True, exist_ok=True)
     save_config(config, output / "config.yaml")
     if unreadable:

@@ -290,5 +290,5 @@ def test_other_than_uint8_rgb_is_refused(images, message):
 
 
 def test_an_unknown_task_is_refused():
-    with pytest.raises(ValueError, match="'blind', 'x8' or 'x16'"):
+    with pytest.raises(ValueError, match="'blind', 'x8', 'x16' or 'vqfr'"):
         degrade_for_task(np.zeros((16, 16, 3), np.uint8), 0, 0, task="x4")

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.losses import logistic_discriminator_loss, nonsaturating_generator_loss, r1_penalty
+from rethink_fr.losses import (
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    logistic_discriminator_loss,
+    nonsaturating_generator_loss,
+    r1_penalty,
+)
 from rethink_fr.models import Discriminator
 
 
@@ -31,6 +37,23 @@ def test_the_discriminators_loss_is_the_cross_entropy_of_both_kinds_each_average
     np.testing.assert_allclose(
         logistic_discriminator_loss(tf.fill([2, 1], 40.0), tf.fill([2, 1], -40.0)), 0, atol=1e-12
     )
+
+
+def test_the_hinge_counts_what_is_on_the_wrong_side_of_its_margin():
+    real, fake = tf.constant([[3.0], [0.5], [-2.0]]), tf.constant([[-1.5], [0.25]])
+    np.testing.assert_allclose(hinge_discriminator_loss(real, fake), (0 + 0.5 + 3) / 3 + (0 + 1.25) / 2, rtol=1e-6)
+    np.testing.assert_allclose(hinge_generator_loss(fake), 1.25 / 2, rtol=1e-6)
+
+
+def test_hinge_and_softplus_are_the_released_codes(shared):
+    golden = np.load(shared / "golden/vqfr/golden_losses.npz")
+    logits = tf.constant(golden["logits"])
+    # Its softplus of a discriminator's real logits is that of a generator's fake ones.
+    both = {name: golden[f"{name}/real1_disc1"] + golden[f"{name}/real0_disc1"] for name in ("hinge", "wgan_softplus")}
+    np.testing.assert_allclose(hinge_discriminator_loss(logits, logits), both["hinge"], rtol=1e-6)
+    np.testing.assert_allclose(hinge_generator_loss(logits), golden["hinge/real1_disc0"], rtol=1e-6)
+    np.testing.assert_allclose(logistic_discriminator_loss(logits, logits), both["wgan_softplus"], rtol=1e-6)
+    np.testing.assert_allclose(nonsaturating_generator_loss(logits), golden["wgan_softplus/real1_disc0"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("logit", [-1e30, -1e4, 1e4, 1e30])

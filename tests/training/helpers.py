@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.config import DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig, TrainingConfig
+from rethink_fr.settings import DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig, TrainingConfig
 from rethink_fr.training.trainer import AdversarialTrainer
 from rethink_fr.workflows.build import build_trainer
 
@@ -30,7 +30,8 @@ def small_config(**training: Any) -> ExperimentConfig:
 def with_sgd(config: ExperimentConfig, learning_rate: float = 0.01) -> AdversarialTrainer:
     """A trainer with plain SGD, which shows a wrong factor that Adam would hide."""
     trainer = build_trainer(config)
-    trainer.compile(keras.optimizers.SGD(learning_rate), keras.optimizers.SGD(learning_rate))
+    trainer.task.optimizers = {name: keras.optimizers.SGD(learning_rate) for name in trainer.task.optimizers}
+    trainer.compile()
     return trainer
 
 

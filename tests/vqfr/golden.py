@@ -17,6 +17,12 @@ def rule_value(name: str, shape: Tuple[int, ...]) -> np.ndarray:
     noise = generator.standard_normal(int(np.prod(shape)), dtype=np.float32).reshape(shape)
     last = name.rpartition(".")[2]
     fan_in = float(np.prod(shape[1:])) if len(shape) > 1 else 1.0
+    if last in ("weight_u", "weight_v"):
+        return (noise / np.linalg.norm(noise.astype(np.float64))).astype(np.float32)
+    if last == "running_mean":
+        return np.float32(0.1) * noise
+    if last == "running_var":
+        return np.float32(1) + np.float32(0.2) * np.abs(noise)
     if name.endswith("embedding.weight"):
         return np.float32(0.6) * noise
     if name.endswith("conv_offset.weight"):
@@ -31,9 +37,29 @@ def rule_value(name: str, shape: Tuple[int, ...]) -> np.ndarray:
     return np.float32(0.05) * noise
 
 
+# Buffers of constants, which the rule leaves as they are.
+_CONSTANTS = ("ll", "lh", "hl", "hh", "kernel", "num_batches_tracked")
+
+
 def rule_state(file: Path) -> Dict[str, np.ndarray]:
-    """A whole state dict by rule, for the names and shapes in a JSON file."""
-    return {name: rule_value(name, tuple(shape)) for name, shape in json.loads(file.read_text())}
+    """A whole state dict by rule, for the names and shapes in a JSON file, without its constants."""
+    entries = json.loads(file.read_text())
+    kept = [(name, tuple(shape)) for name, shape in entries if name.rpartition(".")[2] not in _CONSTANTS]
+    return {name: rule_value(name, shape) for name, shape in kept}
+
+
+def smooth_picture() -> np.ndarray:
+    """uint8 `[512, 512, 3]`: the smooth input of the reference values."""
+    row, column, channel = np.meshgrid(np.arange(512.0), np.arange(512.0), np.arange(3.0), indexing="ij")
+    waves = 50 * np.sin(2 * np.pi * column * (channel + 1) / 512 + 0.5 * channel)
+    waves += 40 * np.cos(2 * np.pi * row * (channel + 2) / 512)
+    waves += 25 * np.sin(2 * np.pi * (column**2 + 2 * row**2) / 512**2)
+    return np.clip(np.floor(127.5 + waves + 0.5), 0, 255).astype(np.uint8)
+
+
+def noise_picture() -> np.ndarray:
+    """uint8 `[512, 512, 3]`: the noise that the discriminators' reference values have for a second image."""
+    return np.random.Generator(np.random.PCG64(20220513)).integers(0, 256, (512, 512, 3)).astype(np.uint8)
 
 
 def summary(tensor: tf.Tensor) -> Dict[str, tf.Tensor]:

@@ -21,22 +21,22 @@ def naming_lines() -> list[tuple[Path, str]]:
 
 
 def test_one_line_outside_the_folder_names_it():
-    assert [path.name for path, _ in naming_lines()] == ["build.py"]
+    assert [path.name for path, _ in naming_lines()] == ["restorers.py"]
 
 
 def test_the_rest_works_without_the_folder_and_that_line(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "rethink_fr", ignore=shutil.ignore_patterns("vqfr", "__pycache__"))
     shutil.copytree(PACKAGE.parent / "configs", tmp_path / "configs")
     ((path, line),) = naming_lines()
-    build = tmp_path / path.relative_to(PACKAGE.parent)
-    build.write_text(build.read_text(encoding="utf-8").replace(f"{line}\n", ""), encoding="utf-8")
+    file = tmp_path / path.relative_to(PACKAGE.parent)
+    file.write_text(file.read_text(encoding="utf-8").replace(f"{line}\n", ""), encoding="utf-8")
     code = (
         "import importlib, pathlib, rethink_fr\n"
         "assert pathlib.Path(rethink_fr.__file__).parent == pathlib.Path('rethink_fr').resolve()\n"
         "for path in pathlib.Path('rethink_fr').rglob('*.py'):\n"
         "    if path.stem != '__main__':\n"
         "        importlib.import_module('.'.join(path.with_suffix('').parts).removesuffix('.__init__'))\n"
-        "from rethink_fr.workflows.build import restorer_kinds\n"
+        "from rethink_fr.restorers import restorer_kinds\n"
         "assert list(restorer_kinds()) == ['rethink']\n"
         "from rethink_fr.cli import main\n"
         "open('x.pth', 'w').close()\n"

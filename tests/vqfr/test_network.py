@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rethink_fr.vqfr import VQFR, VQGAN
 from rethink_fr.vqfr.convolution import Convolution
-from rethink_fr.vqfr.torch_state import create_variables, official_weights
+from rethink_fr.vqfr.torch_weights import create_variables, official_weights
 from tests.vqfr.golden import rule_value
 
 SMALL = {"resolution": 64, "width": 1 / 8, "levels": 3, "codebook_size": 20}
@@ -194,3 +194,23 @@ def test_bfloat16_products_change_little():
     assert faces.restored.dtype == tf.float32
     # 0.29 to 0.31 of the deviation measured: random weights amplify what trained ones do not.
     assert 0 < np.sqrt(np.mean((faces.texture - wanted) ** 2)) < 0.5 * np.std(wanted)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_without_quantization_the_features_pass_the_codebook_as_they_are(version):
+    """How version 1's training starts: the codebook then gets no gradient, everything else does."""
+    network = small(VQGAN, version)
+    with tf.GradientTape() as tape:
+        image, selection = network(pictures(), quantize=False)
+        loss = tf.reduce_sum(image * pictures()) + selection.loss
+    assert float(selection.loss) == 0
+    np.testing.assert_array_equal(selection.indices, network.code_indices(pictures()))
+    passed = selection.features if version == 2 else network.quantizer.project_out(selection.features)
+    np.testing.assert_array_equal(selection.quantized, passed)
+    assert not np.allclose(image, network(pictures()).image)
+    without = [
+        variable.name
+        for variable, gradient in zip(network.trainable_variables, tape.gradient(loss, network.trainable_variables))
+        if gradient is None
+    ]
+    assert len(without) == 1 and "codebook" in without[0]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.config import ConfigError, OptimizerConfig
+from rethink_fr.settings import ConfigError, OptimizerConfig
 from rethink_fr.workflows.build import build_optimizer, build_trainer, load_vgg19, open_sources
 from tests.training.helpers import random_batch, replace, small_config
 
@@ -22,18 +22,18 @@ def weights(tmp_path_factory) -> str:
 def test_none_means_no_perceptual_terms():
     assert load_vgg19("none") is None
     trainer = build_trainer(small_config())
-    assert set(trainer.objective.weights) == {"adversarial", "l1", "commitment"}
+    assert set(trainer.task.objective.weights) == {"adversarial", "l1", "commitment"}
 
 
 def test_a_file_of_weights_gives_the_perceptual_terms_a_gradient(weights):
     config = replace(small_config(), "objective", vgg19=weights, l1=0.0, adversarial=0.0, commitment=0.0)
     trainer = build_trainer(config)
-    before = [variable.numpy().copy() for variable in trainer.restorer.trainable_variables]
-    frozen = [variable.numpy().copy() for variable in trainer.objective.vgg.variables]
+    before = [variable.numpy().copy() for variable in trainer.task.restorer.trainable_variables]
+    frozen = [variable.numpy().copy() for variable in trainer.task.objective.vgg.variables]
     logs = trainer.train_step(random_batch())
     assert float(logs["loss/feature"]) > 0 and float(logs["loss/style"]) > 0
-    assert any(not np.array_equal(a, b.numpy()) for a, b in zip(before, trainer.restorer.trainable_variables))
-    for a, b in zip(frozen, trainer.objective.vgg.variables):
+    assert any(not np.array_equal(a, b.numpy()) for a, b in zip(before, trainer.task.restorer.trainable_variables))
+    for a, b in zip(frozen, trainer.task.objective.vgg.variables):
         np.testing.assert_array_equal(a, b.numpy())
 
 
@@ -59,7 +59,7 @@ def test_validation_faces_are_people_that_training_never_shows():
 
 def test_two_trainers_of_one_seed_start_from_the_same_weights():
     one, other = build_trainer(small_config(seed=3)), build_trainer(small_config(seed=3))
-    for a, b in zip(one.restorer.variables, other.restorer.variables):
+    for a, b in zip(one.task.restorer.variables, other.task.restorer.variables):
         tf.debugging.assert_equal(a, b)
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.config import ModelConfig
 from rethink_fr.layers import DeformableConv2D
-from rethink_fr.workflows.build import restorer_kinds
+from rethink_fr.ops.native import native_ops
+from rethink_fr.restorers import restorer_kinds
+from rethink_fr.settings import ModelConfig
 from rethink_fr.workflows.complexity import (
     count_operations,
     inference_complexity,
@@ -64,6 +65,41 @@ def test_a_deformable_convolution_counts_as_a_convolution_of_its_shapes(implemen
     specs = [tf.TensorSpec([2, 96, 96, channels], tf.float32) for channels in (64, 36, 18)]
     graph = tf.function(lambda *inputs: layer(*inputs)).get_concrete_function(*specs).graph
     assert count_operations(graph) == {"RethinkFr>DeformConv2d": 2 * 96 * 96 * 5 * 9 * 64}
+
+
+def test_the_backward_pass_of_a_deformable_convolution_counts_twice_the_forward_one():
+    if native_ops() is None:
+        pytest.skip("no native operators here, and the reference's loops are not counted backward")
+    layer = DeformableConv2D(5, 3, deformable_groups=2, implementation="compiled")
+
+    def step(features: tf.Tensor, offsets: tf.Tensor, mask: tf.Tensor) -> list:
+        with tf.GradientTape() as tape:
+            outputs = layer(features, offsets, mask)
+        return tape.gradient(outputs, layer.trainable_variables)
+
+    specs = [tf.TensorSpec([2, 8, 8, channels], tf.float32) for channels in (16, 36, 18)]
+    forward = 2 * 8 * 8 * 5 * 9 * 16
+    assert count_operations(tf.function(step).get_concrete_function(*specs).graph) == {
+        "RethinkFr>DeformConv2d": forward,
+        "RethinkFr>DeformConv2dGrad": 2 * forward,
+    }
+
+
+def test_the_backward_pass_of_a_depthwise_convolution_is_counted():
+    kernel = tf.Variable(tf.ones([7, 7, 4, 1]))
+
+    def step(features: tf.Tensor) -> list:
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            outputs = tf.nn.depthwise_conv2d(features, kernel, [1, 1, 1, 1], "SAME")
+        return tape.gradient(outputs, [features, kernel])
+
+    forward = 2 * 16 * 16 * 4 * 49
+    assert count_operations(tf.function(step).get_concrete_function(tf.TensorSpec([2, 16, 16, 4])).graph) == {
+        "DepthwiseConv2dNative": forward,
+        "DepthwiseConv2dNativeBackpropInput": forward,
+        "DepthwiseConv2dNativeBackpropFilter": forward,
+    }
 
 
 @pytest.mark.slow

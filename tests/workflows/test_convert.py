@@ -15,7 +15,7 @@ from rethink_fr import images
 from rethink_fr.cli import main
 from rethink_fr.vqfr import kind
 from rethink_fr.vqfr.kind import VQFRSettings, recognise
-from rethink_fr.vqfr.torch_state import official_weights
+from rethink_fr.vqfr.torch_weights import official_weights
 from rethink_fr.workflows.loading import load_restorer
 from tests.vqfr.golden import rule_state, rule_value
 

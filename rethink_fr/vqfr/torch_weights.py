@@ -7,6 +7,7 @@ are ordered.
 
 from __future__ import annotations
 
+import math
 from typing import Dict, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
@@ -23,7 +24,15 @@ _OFFICIAL: Dict[Tuple[str, int], Tuple[str, Tuple[int, ...]]] = {
     ("gamma", 1): ("weight", (0,)),
     ("beta", 1): ("bias", (0,)),
     ("bias", 1): ("bias", (0,)),
+    ("running_mean", 1): ("running_mean", (0,)),
+    ("running_variance", 1): ("running_var", (0,)),
+    ("spectral_kernel", 4): ("weight_bar", (3, 2, 0, 1)),
+    ("spectral_kernel", 2): ("weight_bar", (1, 0)),
+    ("left_vector", 1): ("weight_u", (0,)),
+    ("right_vector", 1): ("weight_v", (0,)),
+    ("right_vector", 3): ("weight_v", (2, 0, 1)),  # and flattened
 }
+_FLATTENED = ("weight_v",)
 # Buffers of constants and counters in state dicts: nothing here needs them.
 _CONSTANTS = ("ll", "lh", "hl", "hh", "kernel", "num_batches_tracked")
 
@@ -33,10 +42,25 @@ class OfficialWeight(NamedTuple):
 
     variable: tf.Variable
     order: Tuple[int, ...]
+    flattened: bool = False  # there, after the axes were ordered
 
     @property
     def shape(self) -> Tuple[int, ...]:
         """The shape in PyTorch."""
+        return (math.prod(self._ordered_shape),) if self.flattened else self._ordered_shape
+
+    def read(self) -> np.ndarray:
+        """The value in PyTorch's layout."""
+        return np.transpose(self.variable.numpy(), self.order).reshape(self.shape)
+
+    def assign(self, value: np.ndarray) -> None:
+        """Set the variable from a value in PyTorch's layout."""
+        ordered = np.asarray(value, np.float32).reshape(self._ordered_shape)
+        # order maps official axes to ours; argsort of it is the way back.
+        self.variable.assign(np.transpose(ordered, np.argsort(self.order)))
+
+    @property
+    def _ordered_shape(self) -> Tuple[int, ...]:
         return tuple(int(self.variable.shape[axis]) for axis in self.order)
 
 
@@ -54,7 +78,7 @@ def official_weights(model: keras.Model) -> Dict[str, OfficialWeight]:
         for variable in layer.weights:
             own_name = variable.name.split("/")[-1].split(":")[0]
             name, order = _OFFICIAL[own_name, len(variable.shape)]
-            weights[f"{layer.name}.{name}"] = OfficialWeight(variable, order)
+            weights[f"{layer.name}.{name}"] = OfficialWeight(variable, order, name in _FLATTENED)
     return weights
 
 
@@ -94,16 +118,12 @@ def load_torch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> Non
     if faults:
         raise TorchStateError(f"these weights are not those of {_described(model)}: {'; '.join(faults)}")
     for name, weight in weights.items():
-        # weight.order maps official axes to ours; argsort of it is the way back.
-        value = np.transpose(np.asarray(state[name], np.float32), np.argsort(weight.order))
-        weight.variable.assign(value)
+        weight.assign(state[name])
 
 
 def torch_state(model: keras.Model) -> Dict[str, np.ndarray]:
     """The weights of a network under the published names, in PyTorch's layouts: what `load_torch_state` takes."""
-    return {
-        name: np.transpose(weight.variable.numpy(), weight.order) for name, weight in official_weights(model).items()
-    }
+    return {name: weight.read() for name, weight in official_weights(model).items()}
 
 
 def _first(names: List[str], what: str) -> str:

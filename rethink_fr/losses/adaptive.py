@@ -1,0 +1,22 @@
+"""The weight of an adversarial loss that follows the size of gradients."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+_EPSILON = 1e-4
+_LARGEST = 1e4
+
+
+def adaptive_weight(reference_gradient: tf.Tensor, adversarial_gradient: tf.Tensor) -> tf.Tensor:
+    """||reference|| / (||adversarial|| + 1e-4), from 0 to 1e4: a scalar without gradient.
+
+    Esser et al. 2021 (VQGAN, arXiv:2012.09841), Eq. 7. VQFR's local adversarial losses are multiplied by it.
+
+    Args:
+        reference_gradient: of the reconstruction losses with respect to the last convolution's kernel. Over several
+            replicas: of the global loss, all-reduced before.
+        adversarial_gradient: of the adversarial loss, likewise; of the same shape.
+    """
+    reference, adversarial = tf.norm(reference_gradient), tf.norm(adversarial_gradient)
+    return tf.stop_gradient(tf.clip_by_value(reference / (adversarial + _EPSILON), 0.0, _LARGEST))

@@ -1,0 +1,23 @@
+"""Losses that bring a degraded face to the codes of its clean twin (VQFR)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def code_matching_loss(features: tf.Tensor, clean_codes: tf.Tensor) -> tf.Tensor:
+    """Mean squared difference of features and codes, `[B, h, w, C]` both; the codes get no gradient.
+
+    "VQFR" (Gu et al., ECCV 2022), section 3.3: the codes are those of the clean image.
+    """
+    return tf.reduce_mean(tf.math.squared_difference(features, tf.stop_gradient(clean_codes)))
+
+
+def code_cross_entropy(logits: tf.Tensor, clean_indices: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy of predicted codes, averaged over positions (version 2 of VQFR).
+
+    Args:
+        logits: `[B, h, w, K]`, unbounded.
+        clean_indices: integers `[B, h, w]` in 0..K-1: the codes of the clean image.
+    """
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=clean_indices, logits=logits))

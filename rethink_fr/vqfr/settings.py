@@ -1,0 +1,212 @@
+"""Settings of VQFR's networks and of its two training stages: frozen dataclasses and their checks.
+
+Imports no TensorFlow. What was published for each stage and version is in `configs/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Tuple
+
+from rethink_fr.settings import Checks, ConfigError, DataConfig, DegradationConfig, TrainingConfig, check_shared
+
+
+@dataclass(frozen=True)
+class VQFRSettings:
+    """The `model` section of a run with `architecture: vqfr`. The defaults are the published networks."""
+
+    network: Literal["vqfr", "vqgan"] = "vqfr"
+    version: Literal[1, 2] = 1
+    resolution: int = 512
+    width: float = 1.0
+    levels: int = 6
+    codebook_size: int = 1024
+
+
+@dataclass(frozen=True)
+class CodebookConfig:
+    """How stage 1 starts the codebook, in steps. Version 2 does neither: both 0."""
+
+    quantize_from: int = 10_000  # before it, features pass the codebook as they are
+    reestimate_until: int = 30_000  # before it, k-means on a reservoir of features replaces the codebook ...
+    reestimate_every: int = 2_000  # ... this often
+    reservoir: int = 16_384  # feature vectors
+
+
+@dataclass(frozen=True)
+class BranchConfig:
+    """Loss weights of one image that the generator makes. A weight of 0 leaves the term out."""
+
+    l1: float = 1.0
+    lpips: float = 1.0
+    style: float = 0.0
+    global_adversarial: float = 1.0  # with 0 there is no global discriminator
+    local_adversarial: float = 0.0  # before the adaptive weight; with 0 there is no local discriminator
+    adversarial_from: int = 0  # step at which the discriminators start
+
+
+@dataclass(frozen=True)
+class VQFRObjectiveConfig:
+    """Weights of all loss terms. Of the two images, stage 1 makes the texture image only; stage 2 trains both in
+    version 1 and the main one in version 2. What a stage does not have is ignored."""
+
+    vgg16: str = ""  # file of VGG-16 and LPIPS weights, or "none" for no perceptual terms
+    codebook: float = 1.0  # stage 1
+    code_matching: float = 1.0  # stage 2
+    code_prediction: float = 1.0  # stage 2, version 2
+    texture: BranchConfig = field(default_factory=BranchConfig)
+    main: BranchConfig = field(default_factory=BranchConfig)
+    adaptive_l1: bool = True  # whether L1 counts beside the perceptual terms in the local term's adaptive weight
+    local_discriminator: float = 0.5  # of the local discriminator's own loss
+    r1_gamma: float = 10.0  # of the global discriminators; 0 turns it off
+    r1_interval: int = 16
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The networks that judge: version 1 has the wavelet one and 3 layers of patches, version 2 style and 4."""
+
+    kind: Literal["wavelet", "style"] = "wavelet"
+    patch_layers: int = 3
+    width: float = 1.0
+
+
+@dataclass(frozen=True)
+class AdamConfig:
+    """One optimizer (Kingma and Ba 2015)."""
+
+    learning_rate: float = 1e-4
+    beta_1: float = 0.9
+    beta_2: float = 0.96
+
+
+@dataclass(frozen=True)
+class VQFROptimizerConfig:
+    """Optimizers by what they move, and the steps at which all learning rates are multiplied by `gamma`."""
+
+    autoencoder: AdamConfig = field(default_factory=AdamConfig)  # encoder, codes, texture decoder where it is trained
+    main_branch: AdamConfig = field(default_factory=AdamConfig)  # stage 2: all the rest of the generator
+    discriminators: AdamConfig = field(default_factory=AdamConfig)
+    milestones: Tuple[int, ...] = ()
+    gamma: float = 0.5
+
+
+@dataclass(frozen=True)
+class VQFRExperiment:
+    """Everything that defines a run of either stage; written to `config.yaml` beside its checkpoints."""
+
+    architecture: Literal["vqfr"] = "vqfr"
+    stage: Literal["codebook", "restoration"] = "codebook"
+    model: VQFRSettings = field(default_factory=VQFRSettings)
+    codebook: CodebookConfig = field(default_factory=CodebookConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    degradation: DegradationConfig = field(default_factory=DegradationConfig)
+    objective: VQFRObjectiveConfig = field(default_factory=VQFRObjectiveConfig)
+    optimizer: VQFROptimizerConfig = field(default_factory=VQFROptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def trained_branches(config: VQFRExperiment) -> Tuple[Literal["texture", "main"], ...]:
+    """Which images' losses train the generator: sections of `objective`."""
+    if config.stage == "codebook":
+        return ("texture",)
+    return ("texture", "main") if config.model.version == 1 else ("main",)
+
+
+def check(config: VQFRExperiment) -> None:
+    """Check everything of a run of VQFR; looks at no file.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    check_shared(config)
+    checks, model = Checks(config), config.model
+    network = "vqgan" if config.stage == "codebook" else "vqfr"
+    checks.require(model.network == network, "model.network", f"{network} in stage {config.stage}")
+    checks.require(2 <= model.levels <= 6, "model.levels", "2 to 6")
+    checks.within("model.width", 1 / 32, 8)
+    power_of_two = model.resolution & (model.resolution - 1) == 0
+    lowest = max(32, 1 << model.levels)
+    checks.require(
+        lowest <= model.resolution <= 1024 and power_of_two, "model.resolution", f"a power of two, {lowest} to 1024"
+    )
+    checks.within("model.codebook_size", 2, 1 << 20)
+    checks.within("discriminator.patch_layers", 1, 6)
+    checks.within("discriminator.width", 1 / 32, 8)
+    _check_objective(config, checks)
+    for name in ("autoencoder", "main_branch", "discriminators"):
+        checks.within(f"optimizer.{name}.learning_rate", 0, 10)
+        checks.fraction(f"optimizer.{name}.beta_1")
+        checks.fraction(f"optimizer.{name}.beta_2")
+    milestones = config.optimizer.milestones
+    checks.require(
+        all(first < second for first, second in zip((0, *milestones), milestones)),
+        "optimizer.milestones",
+        "steps in rising order",
+    )
+    checks.within("optimizer.gamma", 0, 1)
+    if config.stage == "codebook":
+        _check_codebook(config, checks)
+
+
+def check_files(config: VQFRExperiment) -> None:
+    """Refuse an experiment that names files that are not there, or stage 2 without a run to start from.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    if config.stage == "restoration" and not config.training.init:
+        raise ConfigError(
+            "training.init: stage restoration starts from a run of stage codebook, or from published weights made "
+            "ready by convert-vqfr; name its directory with --init RUN_DIR"
+        )
+    path = config.objective.vgg16
+    if path != "none" and not Path(path).is_file():
+        raise ConfigError(
+            f"objective.vgg16: no file {path}; give the weights of VGG-16 and LPIPS, or 'none' to train without the "
+            "perceptual terms"
+        )
+
+
+def _check_objective(config: VQFRExperiment, checks: Checks) -> None:
+    objective = config.objective
+    checks.require(bool(objective.vgg16), "objective.vgg16", "a file of VGG-16 and LPIPS weights, or 'none'")
+    for key in ("codebook", "code_matching", "code_prediction", "local_discriminator", "r1_gamma"):
+        checks.within(f"objective.{key}", 0)
+    checks.within("objective.r1_interval", 1)
+    if config.stage == "codebook":
+        checks.require(objective.codebook > 0, "objective.codebook", "above 0: nothing else trains the codebook")
+    elif config.model.version == 2:
+        reason = "above 0: nothing else trains the prediction of codes"
+        checks.require(objective.code_prediction > 0, "objective.code_prediction", reason)
+    perceptual = objective.vgg16 != "none"
+    for name in trained_branches(config):
+        branch: BranchConfig = getattr(objective, name)
+        for key in ("l1", "lpips", "style", "global_adversarial", "local_adversarial", "adversarial_from"):
+            checks.within(f"objective.{name}.{key}", 0)
+        seen = perceptual and branch.lpips + branch.style > 0
+        checks.require(branch.l1 > 0 or seen, f"objective.{name}.l1", "above 0 where there is no perceptual term")
+        counted = seen or (branch.l1 > 0 and objective.adaptive_l1)
+        checks.require(
+            branch.local_adversarial == 0 or counted,
+            "objective.adaptive_l1",
+            "true where there is no perceptual term: the adaptive weight has nothing else to go by",
+        )
+
+
+def _check_codebook(config: VQFRExperiment, checks: Checks) -> None:
+    model, codebook = config.model, config.codebook
+    for key in ("quantize_from", "reestimate_until"):
+        checks.within(f"codebook.{key}", 0)
+    checks.within("codebook.reestimate_every", 1)
+    if codebook.reestimate_until:
+        checks.within("codebook.reservoir", model.codebook_size)
+        side = model.resolution >> (model.levels - 1)
+        needed = -(-model.codebook_size // (config.training.global_batch * side * side))
+        checks.require(
+            codebook.reestimate_every >= needed,
+            "codebook.reestimate_every",
+            f"{needed} or more, to have as many feature vectors as codes",
+        )

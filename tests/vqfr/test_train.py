@@ -1,0 +1,148 @@
+"""Both stages from the command line, on drawn faces, and what can be done with the result."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from rethink_fr.vqfr.build_task import build_task, initialise, load_perceptual
+from rethink_fr.vqfr.kind import build
+from rethink_fr.vqfr.settings import VQFRSettings
+from rethink_fr.vqfr.torch_weights import official_weights
+from rethink_fr.workflows.initialise import StartingRun
+from tests.vqfr.training import restoration_stage
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = [
+    "model.resolution=32", "model.width=0.03125", "model.levels=2", "model.codebook_size=16",
+    "discriminator.width=0.03125", "discriminator.patch_layers=1",
+    "data.train=builtin", "data.validation=builtin", "data.builtin_identities=6", "data.builtin_pictures=2",
+    "data.validation_images=4", "training.global_batch=4", "training.log_every=1", "training.sample_every=2",
+    "training.validate_every=2", "training.checkpoint_every=2",
+]  # fmt: skip
+CODEBOOK = ["codebook.quantize_from=0", "codebook.reestimate_every=1", "codebook.reestimate_until=2"]
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    """Run the command line as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "rethink_fr", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=900,
+    )
+
+
+def settings(*more: str) -> list:
+    return [part for value in (*TINY, *more) for part in ("--set", value)]
+
+
+def records(run: Path) -> list:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def stage_1(tmp_path_factory) -> Path:
+    """A finished run of stage 1."""
+    output = tmp_path_factory.mktemp("vqfr") / "codebook"
+    texture = ["objective.texture.adversarial_from=0", "training.steps=3"]
+    done = command(
+        "train", "--config", "vqfr_codebook_64", "--output", str(output), *settings(*CODEBOOK, *texture)
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "faces it was not trained on: reconstructed" in done.stdout
+    assert "Traceback" not in done.stderr
+    return output
+
+
+def test_stage_1_logs_its_losses_and_the_codebook(stage_1):
+    rows = [row for row in records(stage_1) if "loss/texture_l1" in row]
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    for row in rows:
+        assert row["loss/codebook"] > 0 and 0 < row["codebook/usage"] <= 1 <= row["codebook/perplexity"] <= 16
+    assert np.asarray(Image.open(stage_1 / "samples" / "final.png")).shape[2] == 3
+
+
+def test_stage_2_from_stage_1_restores_and_exports(stage_1, tmp_path):
+    run = tmp_path / "run"
+    starts = ["objective.texture.adversarial_from=0", "objective.main.adversarial_from=0"]
+    arguments = ["train", "--config", "vqfr_64", "--output", str(run), "--init", str(stage_1)]
+    done = command(*arguments, *settings(*starts, "training.steps=2"))
+    assert done.returncode == 0, done.stderr
+    assert "generator (without inpfeat_extraction, main_decoder), teacher" in done.stderr
+    assert {row["step"] for row in records(run)} == {1, 2}
+    (tmp_path / "faces").mkdir()
+    Image.fromarray(np.full([32, 32, 3], 90, np.uint8)).save(tmp_path / "faces" / "grey.png")
+    done = command(
+        "restore", str(tmp_path / "faces"), "--output", str(tmp_path / "restored"), "--model", str(run), "--aligned"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 pictures restored" in done.stdout
+    done = command("export", "--model", str(run), "--format", "saved_model", "--output", str(tmp_path / "saved"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "saved" / "saved_model.pb").is_file()
+
+
+def test_stage_2_takes_stage_1s_weights_for_generator_and_teacher(stage_1):
+    task = build_task(restoration_stage(1))
+    run = StartingRun(stage_1)
+    initialise(task, run)
+    theirs = {name: weight.variable.numpy() for name, weight in official_weights(run.network).items()}
+    for network in (task.generator, task.teacher):
+        ours = {name: weight.variable.numpy() for name, weight in official_weights(network).items()}
+        common = [name for name in ours if name in theirs]
+        assert {name.split(".")[0] for name in common} >= {"encoder", "quantizer"}
+        for name in common:
+            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+        fresh = {name.split(".")[0] for name in ours if name not in theirs}
+        assert fresh == ({"inpfeat_extraction", "main_decoder"} if network is task.generator else set())
+
+
+class Converted:
+    """A `SourceRun` without anything but a network, as published weights are."""
+
+    def __init__(self, settings: VQFRSettings) -> None:
+        self.settings = settings
+        self.network = build(settings)
+
+    def start(self, task) -> list:
+        task.generator.set_weights(self.network.get_weights())
+        return ["generator"]
+
+    def load(self, saved) -> list:
+        return []
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_fine_tuning_of_a_converted_network_makes_its_own_encoder_the_teacher(version):
+    task = build_task(restoration_stage(version))
+    run = Converted(restoration_stage(version).model)
+    assert initialise(task, run) == ["generator", "teacher"]
+    images = tf.random.uniform([2, 32, 32, 3], -1, 1)
+    # Of its own features: the nearest codes.
+    features = run.network.select_codes(images).features
+    np.testing.assert_allclose(task.teacher(images).features, features, atol=1e-5)
+
+
+def test_stage_1_of_another_size_is_refused():
+    task = build_task(restoration_stage(1))
+    with pytest.raises(ValueError, match="training.init: that run's network is .* expected .*; adapt the model"):
+        initialise(task, Converted(VQFRSettings("vqgan", 1, 32, 1 / 32, 2, 17)))
+
+
+def test_perceptual_weights_that_cannot_be_read_are_an_error_not_a_random_network(tmp_path):
+    assert load_perceptual("none") is None
+    (tmp_path / "text.npz").write_text("not an archive")
+    np.savez(tmp_path / "other.npz", weights=np.zeros(3))
+    for name, reason in (("text.npz", "cannot use"), ("other.npz", "no features.0.weight among 1 arrays")):
+        with pytest.raises(ValueError, match=f"objective.vgg16: .*{reason}") as error:
+            load_perceptual(str(tmp_path / name))
+        assert "\n" not in str(error.value)

@@ -1,0 +1,114 @@
+"""One training step of VQFR against the machine's matrix-product peak.
+
+    python tools/bench_vqfr_training.py --stage restoration --version 1 --resolution 256 --width 0.25 --batch 2
+
+"efficiency" is the time that the counted multiply-accumulates of the whole step (generator, teacher, perceptual network
+and discriminators, forward and backward) need at the peak, over the measured time. Normalizations, activations,
+resampling, optimizers and the average count as zero. R1, which comes every sixteenth step, is left out. The peak is
+measured before and after. Higher is better; 1 is the bound. Peak memory is the process's own maximum. Weights are
+random, the perceptual network's too: what they are does not change the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import resource
+import tempfile
+from pathlib import Path
+from typing import Dict, Tuple
+
+import numpy as np
+import tensorflow as tf
+from _timing import gemm_peak, median_seconds
+
+from rethink_fr.config import load_config
+from rethink_fr.vqfr.settings import VQFRExperiment
+from rethink_fr.workflows.build import build_trainer
+from rethink_fr.workflows.complexity import count_operations
+
+_VGG16 = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 17: 512, 19: 512, 21: 512, 24: 512, 26: 512, 28: 512}
+_HEADS = (64, 128, 256, 512, 512)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stage", choices=("codebook", "restoration"), default="restoration")
+    parser.add_argument("--version", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--resolution", type=int, default=256)
+    parser.add_argument("--width", type=float, default=0.25, help="of generator and discriminators")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--without-perceptual", action="store_true", help="leave VGG-16 out")
+    parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of two steps")
+    arguments = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        weights = "none" if arguments.without_perceptual else str(write_random_vgg16(Path(folder) / "vgg16.npz"))
+        trainer = build_trainer(experiment(arguments, weights))
+    trainer.enter_phase(max((0, *trainer.task.boundaries)))
+    image = [arguments.batch, arguments.resolution, arguments.resolution, 3]
+    batch = {name: tf.random.uniform(image, -1, 1) for name in ("degraded", "clean")}
+    step = tf.function(trainer.train_step).get_concrete_function(batch)
+    counts = count_operations(step.graph)
+    total = sum(counts.values())
+
+    before = gemm_peak()
+    seconds = median_seconds(lambda: step(batch), arguments.repeats)
+    peak = (before + gemm_peak()) / 2
+    if arguments.profile:
+        with tf.profiler.experimental.Profile(arguments.profile):
+            for _ in range(2):
+                step(batch)
+
+    print(f"stage {arguments.stage}, version {arguments.version}: {image}, width {arguments.width}")
+    print(f"matrix-product peak     {peak / 1e9:8.1f} GMAC/s (before: {before / 1e9:.1f})")
+    listed = ", ".join(f"{kind} {count / 1e9:.2f}" for kind, count in counts.items())
+    print(f"arithmetic of one step  {total / 1e9:8.1f} GMAC  {listed}")
+    print(f"time of one step        {seconds:8.3f} s")
+    print(f"efficiency              {total / peak / seconds:8.2f}")
+    print(f"peak memory             {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:8.2f} GiB")
+
+
+def experiment(arguments: argparse.Namespace, weights: str) -> VQFRExperiment:
+    """The published experiment of a stage and version, reduced, with all its terms."""
+    name = ("vqfr" if arguments.version == 1 else "vqfr2") + ("_codebook" if arguments.stage == "codebook" else "")
+    config = load_config(f"{name}_512")
+    assert isinstance(config, VQFRExperiment)
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, resolution=arguments.resolution, width=arguments.width),
+        discriminator=dataclasses.replace(config.discriminator, width=arguments.width),
+        objective=dataclasses.replace(
+            config.objective,
+            vgg16=weights,
+            # Without perceptual terms L1 has to give the adaptive weight something to go by.
+            main=dataclasses.replace(config.objective.main, l1=1.0),
+            adaptive_l1=True,
+            r1_gamma=0.0,
+        ),
+        training=dataclasses.replace(config.training, global_batch=arguments.batch),
+    )
+
+
+def write_random_vgg16(path: Path) -> Path:
+    """Arrays of the shapes that `objective.vgg16` names, random ones that keep activations alive."""
+    generator, channels, shapes = np.random.default_rng(0), 3, {}
+    for position, filters in _VGG16.items():
+        shapes[f"features.{position}.weight"] = (filters, channels, 3, 3)
+        shapes[f"features.{position}.bias"] = (filters,)
+        channels = filters
+    all_shapes: Dict[str, Tuple[int, ...]] = {
+        **shapes,
+        **{f"lin{level}.model.1.weight": (1, count, 1, 1) for level, count in enumerate(_HEADS)},
+    }
+    arrays = {
+        name: generator.normal(scale=np.sqrt(2 / np.prod(shape[1:])) if len(shape) > 1 else 0.0, size=shape)
+        for name, shape in all_shapes.items()
+    }
+    np.savez(path, **{name: np.float32(np.abs(a) if name.startswith("lin") else a) for name, a in arrays.items()})
+    return path
+
+
+if __name__ == "__main__":
+    main()
