@@ -24,10 +24,11 @@ ALLOWED = {
     "losses": {"types", "images", "ops", "layers"},
     "vqfr": {"types", "images", "ops", "layers"},
     "metrics": {"types", "images", "ops", "layers"},
+    "features": {"types", "images", "ops", "layers", "metrics"},
     "data": {"types", "images", "ops", "layers"},
     "export": {"types", "images", "ops", "layers"},
     "training": {"types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
-    "workflows": BASE | {"ops", "layers", "models", "losses", "metrics", "data", "training", "export"},
+    "workflows": BASE | {"ops", "layers", "models", "losses", "metrics", "features", "data", "training", "export"},
     "cli": BASE | {"workflows"},
     "__main__": {"cli"},
 }
