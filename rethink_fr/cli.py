@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple
 
-from rethink_fr import __version__
+from rethink_fr import __version__, cli_evaluate
 from rethink_fr.config import ConfigError, load_degradation
 
 _OK, _SOME_FAILED, _USAGE = 0, 1, 2
@@ -100,23 +100,7 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from rethink_fr.workflows.evaluate import evaluate
-
-    report = evaluate(
-        arguments.restored,
-        arguments.reference,
-        arguments.degraded,
-        arguments.identities,
-        None if arguments.metrics is None else [name.strip() for name in arguments.metrics.split(",") if name.strip()],
-        arguments.protocol,
-        arguments.niqe_statistics,
-        arguments.seed,
-    )
-    print("\n".join(report.table()))
-    if arguments.output:
-        report.write(arguments.output)
-        print(f"definitions and a row for each image: {arguments.output}")
-    return _listed([*report.missing, *report.failed])
+    return _listed(cli_evaluate.run_evaluate(arguments))
 
 
 def _degrade(arguments: argparse.Namespace) -> int:
@@ -265,26 +249,7 @@ def _parser() -> argparse.ArgumentParser:
         "measure restored pictures against their references, paired by name",
         "rethink-fr evaluate --restored restored --reference clean --degraded degraded --output report.json",
     )
-    evaluate.add_argument("--restored", required=True, type=Path, metavar="DIR")
-    evaluate.add_argument("--reference", required=True, type=Path, metavar="DIR")
-    evaluate.add_argument("--degraded", type=Path, metavar="DIR", help="measured too, for comparison")
-    evaluate.add_argument(
-        "--identities", type=Path, metavar="CSV", help="who is on each picture: columns name,identity"
-    )
-    evaluate.add_argument(
-        "--metrics", metavar="A,B,...", help="of psnr, ssim, psnr_y, ssim_y, niqe; default: all that can be computed"
-    )
-    evaluate.add_argument(
-        "--protocol",
-        choices=("ours", "vqfr"),
-        default="ours",
-        help="vqfr: match each channel's mean and deviation to the reference first, as in VQFR's tables",
-    )
-    evaluate.add_argument(
-        "--niqe-statistics", type=Path, metavar="FILE.npz", help="parameters of the NIQE release; needed for niqe"
-    )
-    evaluate.add_argument("--seed", type=int, default=0, metavar="K", help="of the confidence intervals")
-    evaluate.add_argument("--output", type=Path, metavar="FILE.json", help="write the whole report")
+    cli_evaluate.add_evaluate_arguments(evaluate)
 
     degrade = command(
         "degrade",

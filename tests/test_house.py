@@ -29,7 +29,8 @@ ALLOWED = {
     "export": {"types", "images", "ops", "layers"},
     "training": {"types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
     "workflows": BASE | {"ops", "layers", "models", "losses", "metrics", "features", "data", "training", "export"},
-    "cli": BASE | {"workflows"},
+    "cli_evaluate": BASE | {"workflows"},
+    "cli": BASE | {"workflows", "cli_evaluate"},
     "__main__": {"cli"},
 }
 
