@@ -103,6 +103,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return _listed(cli_evaluate.run_evaluate(arguments))
 
 
+def _study(arguments: argparse.Namespace) -> int:
+    return _listed(cli_evaluate.run_study(arguments))
+
+
 def _degrade(arguments: argparse.Namespace) -> int:
     degradation = load_degradation(arguments.set, {8: "x8", 16: "x16", None: "blind"}[arguments.scale])
 
@@ -250,6 +254,14 @@ def _parser() -> argparse.ArgumentParser:
         "rethink-fr evaluate --restored restored --reference clean --degraded degraded --output report.json",
     )
     cli_evaluate.add_evaluate_arguments(evaluate)
+
+    study = command(
+        "study",
+        _study,
+        "ask people which method they prefer: blind comparisons as a web page, and their tally",
+        "rethink-fr study make --help",
+    )
+    cli_evaluate.add_study_arguments(study)
 
     degrade = command(
         "degrade",

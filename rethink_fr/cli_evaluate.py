@@ -129,6 +129,84 @@ def run_evaluate(arguments: argparse.Namespace) -> Failures:
     return [*report.missing, *report.failed]
 
 
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `study make` and `study tally` take."""
+    verbs = parser.add_subparsers(metavar="make|tally", required=True)
+    make = verbs.add_parser(
+        "make",
+        help="write a page of blind comparisons, and its key",
+        description="Write a page of blind comparisons, and its key: send the page to raters, keep the key.",
+        epilog="example: rethink-fr study make --restored Ours=ours VQFR=vqfr --reference clean --degraded degraded "
+        "--output study.html --key key.json",
+    )
+    make.add_argument("--restored", required=True, nargs="+", action="extend", metavar="NAME=DIR", help="the methods")
+    make.add_argument("--reference", required=True, type=Path, metavar="DIR")
+    make.add_argument("--degraded", required=True, type=Path, metavar="DIR")
+    make.add_argument("--output", required=True, type=Path, metavar="FILE.html", help="the page, for the raters")
+    make.add_argument("--key", required=True, type=Path, metavar="FILE.json", help="which method is where, for tally")
+    make.add_argument("--trials", type=int, metavar="N", help="images chosen at random; default: all")
+    make.add_argument("--question", metavar="TEXT", help="what the raters are asked")
+    make.add_argument("--lossless", action="store_true", help="PNG instead of JPEG of quality 95")
+    make.add_argument("--seed", type=int, default=0, metavar="K", help="of choice and orders")
+    make.set_defaults(verb=_make_study)
+    tally = verbs.add_parser(
+        "tally",
+        help="count the answers",
+        description="Count the answers, and correlate metrics with them.",
+        epilog="example: rethink-fr study tally --key key.json answers-*.json --evaluation report.json",
+    )
+    tally.add_argument("answers", nargs="+", type=Path, metavar="ANSWERS.json", help="what the raters' pages saved")
+    tally.add_argument("--key", required=True, type=Path, metavar="FILE.json", help="what make wrote beside the page")
+    tally.add_argument(
+        "--evaluation",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="REPORT.json",
+        help="of evaluate --restored NAME=DIR ... --output, for rank correlations; may be repeated",
+    )
+    tally.add_argument("--seed", type=int, default=0, metavar="K", help="of the bootstrap")
+    tally.add_argument("--output", type=Path, metavar="FILE.json", help="write all figures")
+    tally.set_defaults(verb=_tally_study)
+
+
+def run_study(arguments: argparse.Namespace) -> Failures:
+    """Run `study make` or `study tally`; returns the files that could not be used."""
+    return arguments.verb(arguments)
+
+
+def _make_study(arguments: argparse.Namespace) -> Failures:
+    methods = _methods(arguments.restored)
+
+    from rethink_fr.workflows.study import QUESTION, make_study
+
+    key = make_study(
+        methods,
+        arguments.reference,
+        arguments.degraded,
+        arguments.output,
+        arguments.key,
+        arguments.trials,
+        arguments.seed,
+        arguments.question or QUESTION,
+        arguments.lossless,
+    )
+    print(f"{len(key.trials)} trials of {len(key.methods)} methods: {arguments.output}, for the raters")
+    print(f"which method is where: {arguments.key}; keep it from them")
+    return []
+
+
+def _tally_study(arguments: argparse.Namespace) -> Failures:
+    from rethink_fr.workflows.study_tally import tally_study
+
+    tally = tally_study(arguments.key, arguments.answers, arguments.evaluation, arguments.seed)
+    print("\n".join(tally.table()))
+    if arguments.output:
+        tally.write(arguments.output)
+        print(f"all figures: {arguments.output}")
+    return list(tally.failed)
+
+
 def _methods(folders: Sequence[str]) -> Dict[str, Path]:
     """`NAME=DIR NAME=DIR` by name; a single DIR is called "restored"."""
     if len(folders) == 1 and ("=" not in folders[0] or Path(folders[0]).is_dir()):
