@@ -167,6 +167,20 @@ def _convert_vqfr(arguments: argparse.Namespace) -> int:
     return _OK
 
 
+def _weights(arguments: argparse.Namespace) -> int:
+    from rethink_fr.workflows.weights import fetch_weights, list_weights, verify_weights
+
+    if arguments.action == "list":
+        print("\n".join(list_weights()))
+        return _OK
+    report = (fetch_weights if arguments.action == "fetch" else verify_weights)(arguments.name)
+    for line in report.done:
+        print(line)
+    if not report.done and not report.failed:
+        print("nothing was fetched yet")
+    return _listed(report.failed)
+
+
 def _info(arguments: argparse.Namespace) -> int:
     from rethink_fr.workflows.info import describe
 
@@ -311,6 +325,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT.pth")
     convert.add_argument("--output", required=True, type=Path, metavar="RUN_DIR")
+
+    weights = command(
+        "weights",
+        _weights,
+        "list, fetch or verify the published weights of the networks that `evaluate` measures with",
+        "rethink-fr weights fetch inception lpips-vgg",
+    )
+    weights.add_argument("action", choices=("list", "fetch", "verify"))
+    weights.add_argument("name", nargs="*", metavar="NAME", help="see list; verify: all that are there")
 
     info = command(
         "info",

@@ -60,6 +60,18 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         "--identity-net", type=Path, metavar="FILE.onnx", help="identity embeddings instead of FaceNet's and ArcFace's"
     )
     files.add_argument("--landmark-net", type=Path, metavar="FILE.onnx", help="landmarks instead of AWing's")
+    for name in ("identity", "landmark"):
+        files.add_argument(
+            f"--{name}-range",
+            choices=("-1..1", "0..1", "0..255"),
+            help=f"what the {name} net takes; default: what its file says, else -1..1",
+        )
+        files.add_argument(
+            f"--{name}-crop",
+            type=_crop,
+            metavar="L,T,R,B",
+            help="what it sees, as fractions of the picture; default: what its file says, else all",
+        )
     for name in _NETWORK_FILES:
         files.add_argument(f"--{name}", type=Path, metavar="FILE", help="its weights")
 
@@ -103,6 +115,10 @@ def run_evaluate(arguments: argparse.Namespace) -> Failures:
             identity_net=arguments.identity_net,
             landmark_net=arguments.landmark_net,
             features=arguments.features,
+            identity_range=arguments.identity_range,
+            identity_crop=arguments.identity_crop,
+            landmark_range=arguments.landmark_range,
+            landmark_crop=arguments.landmark_crop,
             **networks,
         ),
         arguments.k,
@@ -127,6 +143,13 @@ def run_evaluate(arguments: argparse.Namespace) -> Failures:
         write_page(report, arguments.html)
         print(f"page: {arguments.html}")
     return [*report.missing, *report.failed]
+
+
+def _crop(text: str) -> Tuple[float, float, float, float]:
+    numbers = [float(number) for number in text.split(",")]
+    if len(numbers) != 4:
+        raise argparse.ArgumentTypeError(f"{text}: expected four numbers, left,top,right,bottom")
+    return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:

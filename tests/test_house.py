@@ -17,8 +17,9 @@ BASE = {"types", "images", "config"}
 ALLOWED = {
     "types": set(),
     "images": set(),
+    "cache": set(),
     "config": {"types"},
-    "ops": {"types", "images"},
+    "ops": {"types", "images", "cache"},
     "layers": {"types", "images", "ops"},
     "models": {"types", "images", "ops", "layers"},
     "losses": {"types", "images", "ops", "layers"},
@@ -28,7 +29,8 @@ ALLOWED = {
     "data": {"types", "images", "ops", "layers"},
     "export": {"types", "images", "ops", "layers"},
     "training": {"types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
-    "workflows": BASE | {"ops", "layers", "models", "losses", "metrics", "features", "data", "training", "export"},
+    "workflows": BASE
+    | {"cache", "ops", "layers", "models", "losses", "metrics", "features", "data", "training", "export"},
     "cli_evaluate": BASE | {"workflows"},
     "cli": BASE | {"workflows", "cli_evaluate"},
     "__main__": {"cli"},

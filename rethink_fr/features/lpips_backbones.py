@@ -37,7 +37,7 @@ class LpipsNetwork:
         description = BACKBONES[backbone]
         self.name = f"LPIPS v0.1 ({description.name})"
         self.sha256 = sha256
-        self.heads = _checked_heads(heads, description.channels)
+        self.heads: Sequence[np.ndarray] = _checked_heads(heads, description.channels)
         self._network = load_network(description.forward, _ANY_SIZE, state, _CLASSIFIER)
 
     def __call__(self, images: np.ndarray) -> List[np.ndarray]:

@@ -1,18 +1,22 @@
-"""Any network in an ONNX file as embedder or landmark network, run by onnxruntime."""
+"""Any network in an ONNX file as embedder or landmark network, run by onnxruntime.
+
+Size and layout of the input are in every file. The range of values and the crop are not; a file may say them in its
+metadata, as `rethink_fr.value_range` (`0..255`) and `rethink_fr.crop` (`left,top,right,bottom`).
+"""
 
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, Dict, Literal, NamedTuple, Tuple
+from typing import Any, Dict, Literal, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from rethink_fr.features.pictures import (
-    WHOLE,
     Box,
     check_box,
     check_pictures,
     in_batches,
+    parse_box,
     resample_area,
     round_levels,
 )
@@ -20,6 +24,7 @@ from rethink_fr.features.pictures import (
 ValueRange = Literal["-1..1", "0..1", "0..255"]
 LandmarkUnit = Literal["fraction", "pixel"]
 
+_METADATA = "rethink_fr."
 # Levels 0..255 times the first plus the second.
 _RANGES: Dict[str, Tuple[float, float]] = {"-1..1": (2.0 / 255.0, -1.0), "0..1": (1.0 / 255.0, 0.0), "0..255": (1, 0)}
 
@@ -38,8 +43,8 @@ class OnnxEmbedder:
         name: for reports and errors, such as the file's name.
         model: the file's bytes.
         sha256: of them.
-        value_range: what the network takes; [-1, 1] unless said otherwise, which face networks mostly do.
-        crop: what of the picture is shown to it; all of it unless said otherwise.
+        value_range: what the network takes. None: what the file's metadata say, else [-1, 1], as most face networks.
+        crop: what of the picture is shown to it. None: what the file's metadata say, else all of it.
 
     Raises:
         OnnxError: if the file cannot be used so, or onnxruntime is not installed.
@@ -47,7 +52,12 @@ class OnnxEmbedder:
     """
 
     def __init__(
-        self, name: str, model: bytes, sha256: str, value_range: ValueRange = "-1..1", crop: Box = WHOLE
+        self,
+        name: str,
+        model: bytes,
+        sha256: str,
+        value_range: Optional[ValueRange] = None,
+        crop: Optional[Box] = None,
     ) -> None:
         self.name = name
         self.sha256 = sha256
@@ -77,8 +87,8 @@ class OnnxLandmarks:
         name: str,
         model: bytes,
         sha256: str,
-        value_range: ValueRange = "-1..1",
-        crop: Box = WHOLE,
+        value_range: Optional[ValueRange] = None,
+        crop: Optional[Box] = None,
         unit: LandmarkUnit = "fraction",
     ) -> None:
         if unit not in ("fraction", "pixel"):
@@ -111,13 +121,16 @@ class _InputSize(NamedTuple):
 class _OnnxNetwork:
     """Pictures in, the first output `[B, N]` out."""
 
-    def __init__(self, name: str, model: bytes, value_range: str, crop: Box) -> None:
+    def __init__(self, name: str, model: bytes, value_range: Optional[str], crop: Optional[Box]) -> None:
+        self._name = name
+        self._session = _open(name, model)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if value_range is None:
+            value_range = metadata.get(f"{_METADATA}value_range", "-1..1")
         if value_range not in _RANGES:
             raise ValueError(f"{name}: value range {value_range!r}; expected {', '.join(_RANGES)}")
-        self._name = name
-        self.crop = check_box(crop)
         self._scale, self._offset = _RANGES[value_range]
-        self._session = _open(name, model)
+        self.crop = check_box(crop or parse_box(metadata.get(f"{_METADATA}crop", "0,0,1,1")))
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
             found = ", ".join(f"{one.name} {one.type}" for one in inputs) or "none"
@@ -190,6 +203,6 @@ def _is_size(dimension: Any) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what onnxruntime said, without its own prefix."""
+    """The first line of what onnxruntime said, without the codes and places before it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rpartition("] : ")[2].strip()[:160]
+    return lines[0].rpartition(" : ")[2].strip()[:160]

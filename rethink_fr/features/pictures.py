@@ -42,6 +42,19 @@ def check_box(box: Box) -> Box:
     return box
 
 
+def parse_box(text: str) -> Box:
+    """A box written as `left,top,right,bottom`.
+
+    Raises:
+        ValueError: if it is something else, or empty.
+    """
+    try:
+        left, top, right, bottom = (float(edge) for edge in text.split(","))
+    except ValueError:
+        raise ValueError(f"crop {text!r}; expected four numbers: left,top,right,bottom") from None
+    return check_box((left, top, right, bottom))
+
+
 def resample(images: np.ndarray, box: Box, rows: int, columns: int) -> np.ndarray:
     """The box of each picture at another size, bilinear between the four pixels around, without smoothing first.
 

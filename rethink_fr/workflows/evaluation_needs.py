@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Literal, Mapping, Optional, Tuple, Union
 
+from rethink_fr.features.onnx_network import ValueRange
+from rethink_fr.features.pictures import Box
 from rethink_fr.metrics import load_fid_statistics, load_niqe_statistics
+from rethink_fr.workflows.known_weights import KNOWN_WEIGHTS
 
 # Networks that see each image once, before the metrics. The others are called by their metric.
 FEATURE_NETWORKS = ("inception", "recognition", "landmarks", "neighbours")
@@ -27,7 +30,9 @@ class Sources:
     """Files of what metrics need. None: of a network, the built-in one from the user's cache; of statistics, nothing.
 
     `identity_net` (ONNX) takes the place of both identity networks, FaceNet of precision and recall and ArcFace of
-    Deg.; `landmark_net` (ONNX) that of AWing. `features` says what precision and recall look at.
+    Deg.; `landmark_net` (ONNX) that of AWing. Their value ranges
+    ("-1..1", "0..1", "0..255") and crops (left, top, right, bottom as fractions of the picture) are what the files'
+    metadata say unless given; see `features.onnx_network`. `features` says what precision and recall look at.
     """
 
     niqe_statistics: Optional[Path] = None
@@ -41,6 +46,10 @@ class Sources:
     lpips_vgg: Optional[Path] = None
     lpips_alex: Optional[Path] = None
     features: Literal["identity", "inception"] = "identity"
+    identity_range: Optional[ValueRange] = None
+    identity_crop: Optional[Box] = None
+    landmark_range: Optional[ValueRange] = None
+    landmark_crop: Optional[Box] = None
 
     def loaders(self) -> Dict[str, Callable[[], Any]]:
         """For each need what loads it, or raises `Missing`.
@@ -49,27 +58,25 @@ class Sources:
             ValueError: naming a file that was given and is not there.
         """
         for name, path in vars(self).items():
-            if isinstance(path, (str, Path)) and name != "features" and not Path(path).is_file():
+            if isinstance(path, Path) and not path.is_file():
                 raise ValueError(f"{path}: no such file; expected the one of --{name.replace('_', '-')}")
-        from rethink_fr.workflows import feature_networks as networks
-
-        inception = _once(networks.load_inception, self.inception)
+        inception = _built_in("inception", self.inception, lambda networks, path: networks.load_inception(path))
+        facenet = _built_in("facenet", self.facenet, lambda networks, path: networks.load_facenet(path))
+        arcface = _built_in("arcface", self.arcface, lambda networks, path: networks.load_arcface(path))
+        awing = _built_in("awing", self.awing, lambda networks, path: networks.load_awing(path))
         if self.identity_net:
-            recognition = facenet = _once(networks.load_onnx_embedder, self.identity_net)
-        else:
-            recognition, facenet = (
-                _once(networks.load_arcface, self.arcface),
-                _once(networks.load_facenet, self.facenet),
-            )
+            facenet = arcface = functools.cache(self._identity_network)
         return {
             "inception": inception,
-            "recognition": recognition,
+            "recognition": arcface,
             "neighbours": inception if self.features == "inception" else facenet,
-            "landmarks": _once(networks.load_onnx_landmarks, self.landmark_net)
-            if self.landmark_net
-            else _once(networks.load_awing, self.awing),
-            "lpips_vgg": _once(functools.partial(networks.load_lpips, "vgg"), self.lpips_vgg),
-            "lpips_alex": _once(functools.partial(networks.load_lpips, "alex"), self.lpips_alex),
+            "landmarks": self._landmark_network if self.landmark_net else awing,
+            "lpips_vgg": _built_in(
+                "lpips-vgg", self.lpips_vgg, lambda networks, path: networks.load_lpips("vgg", path)
+            ),
+            "lpips_alex": _built_in(
+                "lpips-alex", self.lpips_alex, lambda networks, path: networks.load_lpips("alex", path)
+            ),
             "niqe_statistics": lambda: load_niqe_statistics(
                 _given(self.niqe_statistics, "needs the statistics of pristine photographs; add --niqe-statistics")
             ),
@@ -77,6 +84,18 @@ class Sources:
                 _given(self.fid_statistics, "needs the statistics of a data set's features; add --fid-statistics")
             ),
         }
+
+    def _identity_network(self) -> Any:
+        from rethink_fr.workflows import feature_networks
+
+        assert self.identity_net is not None
+        return feature_networks.load_onnx_embedder(self.identity_net, self.identity_range, self.identity_crop)
+
+    def _landmark_network(self) -> Any:
+        from rethink_fr.workflows import feature_networks
+
+        assert self.landmark_net is not None
+        return feature_networks.load_onnx_landmarks(self.landmark_net, self.landmark_range, self.landmark_crop)
 
     def statistics(self) -> Dict[str, Dict[str, str]]:
         """File and SHA-256 of the statistics that were given, for a report."""
@@ -105,19 +124,19 @@ def fingerprint(path: Union[str, Path]) -> Dict[str, str]:
     return {"file": str(path), "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
 
-def _once(load: Callable[[Optional[Path]], Any], path: Optional[Path]) -> Callable[[], Any]:
-    """Loads the file on the first call only: one network may serve several needs."""
+def _built_in(name: str, path: Optional[Path], load: Callable[[Any, Optional[Path]], Any]) -> Callable[[], Any]:
+    """What loads a network of ours, on the first call only: one network may serve several needs."""
 
     @functools.cache
     def loaded() -> Any:
-        from rethink_fr.workflows.feature_networks import MissingWeights
+        # Looked for before anything is imported: the networks need TensorFlow, which takes seconds to load.
+        if path is None and not all(file.path.is_file() for file in KNOWN_WEIGHTS[name].files):
+            raise Missing(
+                f"the weights of {name} are not there; run `rethink-fr weights fetch {name}`, or add --{name} FILE"
+            )
+        from rethink_fr.workflows import feature_networks
 
-        try:
-            return load(path)
-        except MissingWeights as error:
-            if path:
-                raise
-            raise Missing(str(error)) from error
+        return load(feature_networks, path)
 
     return loaded
 

@@ -14,6 +14,7 @@ from rethink_fr.metrics import (
     lpips,
     precision_recall,
 )
+from rethink_fr.workflows import feature_networks
 from rethink_fr.workflows.evaluate import evaluate
 from rethink_fr.workflows.evaluation_metrics import METRICS
 from rethink_fr.workflows.evaluation_needs import Missing, Sources, load_needs
@@ -232,23 +233,46 @@ def test_without_identities_the_identity_metrics_are_missing(run):
 
 
 def test_one_identity_file_serves_both_identity_needs(monkeypatch, tmp_path):
-    from rethink_fr.workflows import feature_networks
-
     loaded = []
-    monkeypatch.setattr(feature_networks, "load_onnx_embedder", lambda path: loaded.append(path) or object())
+    monkeypatch.setattr(feature_networks, "load_onnx_embedder", lambda *given: loaded.append(given) or object())
     (tmp_path / "net.onnx").touch()
-    tools, absent = load_needs(["recognition", "neighbours"], Sources(identity_net=tmp_path / "net.onnx").loaders())
-    assert tools["recognition"] is tools["neighbours"] and loaded == [tmp_path / "net.onnx"] and absent == {}
+    sources = Sources(identity_net=tmp_path / "net.onnx", identity_range="0..1", identity_crop=(0, 0, 1, 0.5))
+    tools, absent = load_needs(["recognition", "neighbours"], sources.loaders())
+    assert tools["recognition"] is tools["neighbours"] and absent == {}
+    assert loaded == [(tmp_path / "net.onnx", "0..1", (0, 0, 1, 0.5))]
+
+
+def test_precision_may_look_at_inception(monkeypatch, tmp_path):
+    monkeypatch.setattr(feature_networks, "load_inception", lambda path: object())
+    (tmp_path / "net.pth").touch()
+    sources = Sources(inception=tmp_path / "net.pth", features="inception")
+    tools, _ = load_needs(["inception", "neighbours"], sources.loaders())
+    assert tools["inception"] is tools["neighbours"]
+
+
+def test_each_network_is_loaded_from_the_file_that_was_given(monkeypatch, tmp_path):
+    needs = {"inception": "inception", "recognition": "arcface", "neighbours": "facenet", "landmarks": "awing"}
+    for name in needs.values():
+        monkeypatch.setattr(feature_networks, f"load_{name}", lambda path, name=name: (name, path))
+        (tmp_path / name).touch()
+    monkeypatch.setattr(feature_networks, "load_lpips", lambda backbone, path: (backbone, path))
+    (tmp_path / "alex").touch()
+    files = {name: tmp_path / name for name in needs.values()}
+    tools, absent = load_needs([*needs, "lpips_alex"], Sources(**files, lpips_alex=tmp_path / "alex").loaders())
+    assert absent == {}
+    assert {need: tools[need] for need in needs} == {need: (name, tmp_path / name) for need, name in needs.items()}
+    assert tools["lpips_alex"] == ("alex", tmp_path / "alex")
 
 
 def test_a_network_that_is_not_there_is_absent_but_a_file_that_was_given_must_serve(monkeypatch, tmp_path):
-    from rethink_fr.workflows import feature_networks
-
-    def missing(path):
-        raise feature_networks.MissingWeights("Inception V3: fetch it")
-
-    monkeypatch.setattr(feature_networks, "load_inception", missing)
-    tools, absent = load_needs(["inception"], Sources().loaders())
-    assert tools == {} and absent == {"inception": "Inception V3: fetch it"}
+    monkeypatch.setenv("RETHINK_FR_CACHE", str(tmp_path))
+    tools, absent = load_needs(["inception", "lpips_vgg"], Sources().loaders())
+    assert tools == {}
+    assert "run `rethink-fr weights fetch inception`, or add --inception FILE" in absent["inception"]
+    assert "run `rethink-fr weights fetch lpips-vgg`, or add --lpips-vgg FILE" in absent["lpips_vgg"]
     with pytest.raises(ValueError, match=r"gone.pth: no such file; expected the one of --inception"):
         Sources(inception=tmp_path / "gone.pth").loaders()
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(ValueError, match="text.pth: ") as caught:
+        load_needs(["inception"], Sources(inception=tmp_path / "text.pth").loaders())
+    assert "\n" not in str(caught.value)
