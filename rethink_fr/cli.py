@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Callable, List, Mapping, Optional, Sequence, Tuple
 
-from rethink_fr import __version__
+from rethink_fr import __version__, cli_evaluate
 from rethink_fr.config import load_degradation
 from rethink_fr.settings import ConfigError
 
@@ -105,23 +105,11 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from rethink_fr.workflows.evaluate import evaluate
+    return _listed(cli_evaluate.run_evaluate(arguments))
 
-    report = evaluate(
-        arguments.restored,
-        arguments.reference,
-        arguments.degraded,
-        arguments.identities,
-        None if arguments.metrics is None else [name.strip() for name in arguments.metrics.split(",") if name.strip()],
-        arguments.protocol,
-        arguments.niqe_statistics,
-        arguments.seed,
-    )
-    print("\n".join(report.table()))
-    if arguments.output:
-        report.write(arguments.output)
-        print(f"definitions and a row for each image: {arguments.output}")
-    return _listed([*report.missing, *report.failed])
+
+def _study(arguments: argparse.Namespace) -> int:
+    return _listed(cli_evaluate.run_study(arguments))
 
 
 def _degrade(arguments: argparse.Namespace) -> int:
@@ -182,6 +170,20 @@ def _convert_vqfr(arguments: argparse.Namespace) -> int:
     report = convert(arguments.checkpoint, arguments.output)
     print(f"{report.output}: {report.network}, {report.parameters:,} parameters")
     return _OK
+
+
+def _weights(arguments: argparse.Namespace) -> int:
+    from rethink_fr.workflows.weights import fetch_weights, list_weights, verify_weights
+
+    if arguments.action == "list":
+        print("\n".join(list_weights()))
+        return _OK
+    report = (fetch_weights if arguments.action == "fetch" else verify_weights)(arguments.name)
+    for line in report.done:
+        print(line)
+    if not report.done and not report.failed:
+        print("nothing was fetched yet")
+    return _listed(report.failed)
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -273,26 +275,15 @@ def _parser() -> argparse.ArgumentParser:
         "measure restored pictures against their references, paired by name",
         "rethink-fr evaluate --restored restored --reference clean --degraded degraded --output report.json",
     )
-    evaluate.add_argument("--restored", required=True, type=Path, metavar="DIR")
-    evaluate.add_argument("--reference", required=True, type=Path, metavar="DIR")
-    evaluate.add_argument("--degraded", type=Path, metavar="DIR", help="measured too, for comparison")
-    evaluate.add_argument(
-        "--identities", type=Path, metavar="CSV", help="who is on each picture: columns name,identity"
+    cli_evaluate.add_evaluate_arguments(evaluate)
+
+    study = command(
+        "study",
+        _study,
+        "ask people which method they prefer: blind comparisons as a web page, and their tally",
+        "rethink-fr study make --help",
     )
-    evaluate.add_argument(
-        "--metrics", metavar="A,B,...", help="of psnr, ssim, psnr_y, ssim_y, niqe; default: all that can be computed"
-    )
-    evaluate.add_argument(
-        "--protocol",
-        choices=("ours", "vqfr"),
-        default="ours",
-        help="vqfr: match each channel's mean and deviation to the reference first, as in VQFR's tables",
-    )
-    evaluate.add_argument(
-        "--niqe-statistics", type=Path, metavar="FILE.npz", help="parameters of the NIQE release; needed for niqe"
-    )
-    evaluate.add_argument("--seed", type=int, default=0, metavar="K", help="of the confidence intervals")
-    evaluate.add_argument("--output", type=Path, metavar="FILE.json", help="write the whole report")
+    cli_evaluate.add_study_arguments(study)
 
     degrade = command(
         "degrade",
@@ -342,6 +333,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT.pth")
     convert.add_argument("--output", required=True, type=Path, metavar="RUN_DIR")
+
+    weights = command(
+        "weights",
+        _weights,
+        "list, fetch or verify the published weights of the networks that `evaluate` measures with",
+        "rethink-fr weights fetch inception lpips-vgg",
+    )
+    weights.add_argument("action", choices=("list", "fetch", "verify"))
+    weights.add_argument("name", nargs="*", metavar="NAME", help="see list; verify: all that are there")
 
     info = command(
         "info",

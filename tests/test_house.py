@@ -17,20 +17,24 @@ BASE = {"types", "images", "settings", "restorers", "config"}
 ALLOWED = {
     "types": set(),
     "images": set(),
+    "cache": set(),
     "settings": {"types"},
     "restorers": {"types"},
     "config": {"types", "settings", "restorers"},
-    "ops": {"types", "images"},
+    "ops": {"types", "images", "cache"},
     "layers": {"types", "images", "ops"},
     "models": {"types", "images", "ops", "layers"},
     "losses": {"types", "images", "ops", "layers"},
     "vqfr": {"types", "images", "settings", "ops", "layers", "losses"},
     "metrics": {"types", "images", "ops", "layers"},
+    "features": {"types", "images", "ops", "layers", "metrics"},
     "data": {"types", "images", "ops", "layers"},
     "export": {"types", "images", "ops", "layers"},
     "training": {"types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
-    "workflows": BASE | {"ops", "layers", "models", "losses", "metrics", "data", "training", "export"},
-    "cli": BASE | {"workflows"},
+    "workflows": BASE
+    | {"cache", "ops", "layers", "models", "losses", "metrics", "features", "data", "training", "export"},
+    "cli_evaluate": BASE | {"workflows"},
+    "cli": BASE | {"workflows", "cli_evaluate"},
     "__main__": {"cli"},
 }
 

@@ -3,7 +3,12 @@
 from rethink_fr.metrics.codebook import CodeUsage, code_usage
 from rethink_fr.metrics.faces import identity_angle, landmark_distance
 from rethink_fr.metrics.fidelity import luma, psnr, ssim
-from rethink_fr.metrics.frechet import FeatureMoments, frechet_distance, frechet_distance_of_moments
+from rethink_fr.metrics.frechet import (
+    FeatureMoments,
+    frechet_distance,
+    frechet_distance_of_moments,
+    load_fid_statistics,
+)
 from rethink_fr.metrics.naturalness import load_niqe_statistics, niqe
 from rethink_fr.metrics.neighbours import Coverage, coverage, identity_precision_recall, precision_recall
 from rethink_fr.metrics.perceptual import PerceptualNetwork, lpips
@@ -20,6 +25,7 @@ __all__ = [
     "identity_angle",
     "identity_precision_recall",
     "landmark_distance",
+    "load_fid_statistics",
     "load_niqe_statistics",
     "lpips",
     "luma",

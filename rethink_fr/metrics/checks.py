@@ -1,6 +1,10 @@
-"""What metrics of features ask of their arguments; each complaint is one line."""
+"""What metrics ask of their arguments and of stored statistics; each complaint is one line."""
 
 from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import List, Sequence, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,3 +37,21 @@ def feature_matrix(features: ArrayLike, name: str, least: int) -> np.ndarray:
                 "look at the image it was computed from"
             )
     return array
+
+
+def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> List[np.ndarray]:
+    """The arrays of these names in an NPZ file.
+
+    Args:
+        expected: what to say was expected, if `path` is no such file.
+
+    Raises:
+        ValueError: naming `path`, if it is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return [np.asarray(stored[name]) for name in names]
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or 'cannot be read'}; {expected}") from error
+    except (KeyError, ValueError, IndexError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not readable as such; {expected}") from error

@@ -10,7 +10,6 @@ smooth faces float64 changes the result by up to 0.014.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import List, Tuple, Union
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage, special
 
+from rethink_fr.metrics.checks import load_arrays
 from rethink_fr.metrics.fidelity import luma
 
 _BLOCK = 96  # pixels at full scale, half as many at half scale
@@ -76,15 +76,12 @@ def load_niqe_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray
     Raises:
         ValueError: naming `path`, if it is no such file.
     """
-    expected = "expected an NPZ file with mu_pris_param and cov_pris_param, the parameters of the NIQE release"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            mean, covariance = stored["mu_pris_param"], stored["cov_pris_param"]
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or 'cannot be read'}; {expected}") from error
-    except (KeyError, ValueError, IndexError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not readable as such; {expected}") from error
-    mean, covariance = np.asarray(mean).reshape(-1), np.asarray(covariance)
+    mean, covariance = load_arrays(
+        path,
+        ("mu_pris_param", "cov_pris_param"),
+        "expected an NPZ file with mu_pris_param and cov_pris_param, the parameters of the NIQE release",
+    )
+    mean = mean.reshape(-1)
     if mean.shape != (_FEATURES,) or covariance.shape != (_FEATURES, _FEATURES):
         raise ValueError(f"{path}: parameters of shapes {mean.shape} and {covariance.shape}; expected 36 and 36 x 36")
     return mean.astype(np.float64), covariance.astype(np.float64)

@@ -31,8 +31,8 @@ def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> np.ndarray:
     return result
 
 
-def mean_identity_angle(degrees: ArrayLike) -> float:
-    """Mean of identity angles `[B]` in degrees without those below one degree, which count as the same image.
+def different_faces(degrees: ArrayLike) -> np.ndarray:
+    """Of identity angles `[B]` in degrees those that VQFR's mean counts: below one degree a pair is the same image.
 
     Raises:
         ValueError: if no pair is left.
@@ -41,4 +41,9 @@ def mean_identity_angle(degrees: ArrayLike) -> float:
     kept = angles[~(angles < _SAME_FACE_DEGREES)]
     if not len(kept):
         raise ValueError(f"all {len(angles)} pairs are below one degree; VQFR's mean has nothing to average")
-    return float(kept.mean())
+    return kept
+
+
+def mean_identity_angle(degrees: ArrayLike) -> float:
+    """Mean of identity angles `[B]` in degrees without those below one degree; see `different_faces`."""
+    return float(different_faces(degrees).mean())

@@ -34,23 +34,6 @@ CARRIED_PREFIX = "_native"
 _CACHED_PREFIX = "native"
 
 
-def cache_directory() -> Path:
-    """Where libraries built on this machine are kept; the folder need not exist.
-
-    `$RETHINK_FR_CACHE`, else `$XDG_CACHE_HOME/rethink-fr`, else `~/.cache/rethink-fr`.
-    """
-    chosen = os.environ.get("RETHINK_FR_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    shared = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(shared):  # its specification: others are to be ignored
-        return Path(shared) / "rethink-fr"
-    try:
-        return Path.home() / ".cache" / "rethink-fr"
-    except RuntimeError:  # a user without a home, as in some containers
-        return Path("/.cache/rethink-fr")
-
-
 def carried_name(sources: Path) -> str:
     """How the name of a library begins that a wheel carries; where there are no sources, any for this TensorFlow."""
     return f"{CARRIED_PREFIX}-{_made_from(sources)}"

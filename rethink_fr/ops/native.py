@@ -17,12 +17,12 @@ from typing import Any, List, Literal, NamedTuple, Optional, Set
 
 import tensorflow as tf
 
+from rethink_fr.cache import cache_directory
 from rethink_fr.ops.compiler import Compiler, NativeOpsError, find_compiler
 from rethink_fr.ops.library import (
     CARRIED_PREFIX,
     build_library,
     build_lock,
-    cache_directory,
     cached_name,
     carried_name,
     has_sources,

@@ -1,16 +1,15 @@
 """`rethink-fr evaluate`: metrics over folders of restored images and their references.
 
-What can be asked for is in one place, `METRICS`. A metric that cannot be computed is named with its reason in the
-report and never replaced by another.
+Images are read one name at a time and forgotten; only numbers and features are kept. A metric that cannot be computed
+is named with its reason in the report and never replaced by another.
 """
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Callable, Dict, List, Literal, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import PIL
@@ -20,198 +19,217 @@ from tqdm import tqdm
 from rethink_fr import __version__
 from rethink_fr.data.image_files import UnreadableImage, read_image
 from rethink_fr.data.pairs import image_name, pair_by_name, read_identities
-from rethink_fr.metrics import load_niqe_statistics, luma, niqe, psnr, ssim
-from rethink_fr.metrics.bootstrap import DRAWS, mean_interval
-from rethink_fr.metrics.vqfr_protocol import match_mean_and_std
-from rethink_fr.workflows.evaluation_report import EvaluationReport, Figure, Row
-
-Protocol = Literal["ours", "vqfr"]
-Statistics = Tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number per image: what it is, and how it is computed.
-
-    `compute` takes the image and the reference, both uint8 RGB `[1, H, W, 3]`, and the statistics of pristine
-    photographs or None.
-    """
-
-    definition: str
-    unit: str
-    better: Literal["higher", "lower"]
-    compute: Callable[..., float]
-    needs_statistics: bool = False
-
-
-def _corrected(metric: Callable, channels: Callable = np.asarray) -> Callable[..., float]:
-    """`metric` of the image after VQFR's correction, both seen through `channels`."""
-    return lambda a, b, _: metric(channels(match_mean_and_std(a, b)), channels(b))[0]
-
-
-_PSNR = "10 log10(255^2 / MSE) over all pixels of 8-bit RGB; infinite for equal images"
-_SSIM = (
-    "SSIM (Wang et al. 2004), 11 x 11 Gaussian of sigma 1.5, whole windows only, K1 0.01, K2 0.03, mean over R, G, B"
+from rethink_fr.metrics.bootstrap import DRAWS
+from rethink_fr.workflows.evaluation_figures import FeatureStore, make_figures
+from rethink_fr.workflows.evaluation_metrics import METRICS, NEIGHBOUR_METRICS, Face, Metric, Protocol, named_metrics
+from rethink_fr.workflows.evaluation_needs import (
+    FEATURE_NETWORKS,
+    PERCEPTUAL_NETWORKS,
+    Loaders,
+    Missing,
+    Sources,
+    load_needs,
 )
-_LUMA = "of BT.601 luma in studio range (16 to 235), not rounded, peak 255"
-_CORRECTED = "each channel's mean and deviation first matched to the reference's, twice, as VQFR's script does"
-_NIQE = Metric(
-    "NIQE (Mittal et al. 2013) of rounded BT.601 luma, 96 x 96 blocks at two scales, against the given statistics",
-    "",
-    "lower",
-    lambda a, b, statistics: niqe(a[0], statistics),
-    needs_statistics=True,
-)
+from rethink_fr.workflows.evaluation_report import EvaluationReport, Row
 
-METRICS: Dict[str, Dict[str, Metric]] = {
-    "ours": {
-        "psnr": Metric(_PSNR, "dB", "higher", lambda a, b, _: psnr(a, b)[0]),
-        "ssim": Metric(_SSIM, "", "higher", lambda a, b, _: ssim(a, b)[0]),
-        "psnr_y": Metric(f"PSNR {_LUMA}", "dB", "higher", lambda a, b, _: psnr(luma(a), luma(b))[0]),
-        "ssim_y": Metric(f"SSIM {_LUMA}", "", "higher", lambda a, b, _: ssim(luma(a), luma(b))[0]),
-        "niqe": _NIQE,
-    },
-    "vqfr": {
-        "psnr": Metric(f"{_PSNR}; {_CORRECTED}", "dB", "higher", _corrected(psnr)),
-        "ssim": Metric(f"{_SSIM}; {_CORRECTED}", "", "higher", _corrected(ssim)),
-        "psnr_y": Metric(f"PSNR {_LUMA}; {_CORRECTED}", "dB", "higher", _corrected(psnr, luma)),
-        "ssim_y": Metric(f"SSIM {_LUMA}; {_CORRECTED}", "", "higher", _corrected(ssim, luma)),
-        "niqe": _NIQE,
-    },
-}
-
-_NEED_NETWORKS = ("lpips", "fid", "deg", "lmd", "precision", "recall", "iprecision", "irecall")
+_RESERVED = ("reference", "degraded", "name", "identity", "definition", "unit", "better")  # keys beside methods in JSON
+_Folder = Union[str, Path]
 
 
 def evaluate(
-    restored: Union[str, Path],
-    reference: Union[str, Path],
-    degraded: Optional[Union[str, Path]] = None,
-    identities: Optional[Union[str, Path]] = None,
+    restored: Union[_Folder, Mapping[str, _Folder]],
+    reference: _Folder,
+    degraded: Optional[_Folder] = None,
+    identities: Optional[_Folder] = None,
     metrics: Optional[Sequence[str]] = None,
     protocol: Protocol = "ours",
-    niqe_statistics: Optional[Union[str, Path]] = None,
+    sources: Sources = Sources(),  # noqa: B008 (frozen)
+    k: int = 4,
     seed: int = 0,
     progress: bool = True,
+    loaders: Optional[Loaders] = None,
 ) -> EvaluationReport:
     """Compare each restored image with the reference of its name.
 
     Args:
-        restored, reference: folders with images of the same names and sizes; endings may differ.
-        degraded: a third such folder, measured in the same way for comparison.
-        identities: CSV file with the columns `name` and `identity`; goes into the rows.
-        metrics: names in `METRICS[protocol]`; by default all that can be computed.
+        restored: folder of restored images, or folders of several methods by the methods' names.
+        reference: folder with images of the same names and sizes; endings may differ.
+        degraded: another such folder, measured in the same way for comparison.
+        identities: CSV file with the columns `name` and `identity`; goes into the rows, and into iPrecision.
+        metrics: names in `METRICS[protocol]` or `GROUPS`; by default all that can be computed.
         protocol: `ours`, or `vqfr` for numbers on the basis of VQFR's tables.
-        niqe_statistics: NPZ file, see `load_niqe_statistics`.
+        sources: files of networks and statistics.
+        k: neighbours of precision and recall; all of 1..k are computed.
         seed: of the confidence intervals' resampling.
         progress: show a bar on stderr if it takes longer than two seconds.
+        loaders: what loads each need, instead of `sources.loaders()`.
 
     Returns:
-        The report: figures, rows of images, and what could not be read (`failed`) or computed (`missing`).
+        The report: figures, rows of images, and what could not be read (`failed`) or computed (`missing`). A name of
+        which one image cannot be used is left out of every folder, so that all figures are of the same names.
 
     Raises:
-        ValueError: for unknown metrics, folders that are missing, empty or not paired, and unusable files of
-            identities or statistics.
+        ValueError: for unknown metrics, folders that are missing, empty or not paired, unusable files of identities,
+            networks or statistics, and a k that the number of images does not allow.
     """
-    offered = METRICS[protocol]
-    if metrics is None:
-        metrics = [name for name, metric in offered.items() if niqe_statistics or not metric.needs_statistics]
-    unknown = [name for name in metrics if name not in offered and name not in _NEED_NETWORKS]
-    if unknown or not metrics:
-        raise ValueError(f"--metrics: {', '.join(unknown) or 'none'}; expected some of {', '.join(offered)}")
-    folders = {"restored": restored, "reference": reference, **({"degraded": degraded} if degraded else {})}
+    methods = {"restored": restored} if isinstance(restored, (str, Path)) else dict(restored)
+    wrong = [name for name in methods if name in _RESERVED or not name.strip()]
+    if wrong or not methods:
+        raise ValueError(f"--restored: a method may not be called {wrong or 'nothing'!r}; choose another name")
+    names = named_metrics(metrics, protocol)
+    folders = {**methods, "reference": reference, **({"degraded": degraded} if degraded else {})}
     pairs = pair_by_name(folders)
-    names = [image_name(pair["restored"], restored) for pair in pairs]
-    people = read_identities(identities, names) if identities else {}
-    statistics = load_niqe_statistics(niqe_statistics) if niqe_statistics else None
+    rows_of = [image_name(pair["reference"], reference) for pair in pairs]
+    people = read_identities(identities, rows_of) if identities else None
 
-    chosen, missing = _split(list(dict.fromkeys(metrics)), offered, statistics)
-    rows: List[Row] = []
-    failed: List[Tuple[str, str]] = []
-    for name, pair in tqdm(list(zip(names, pairs)), desc="evaluating", unit="image", delay=2, disable=not progress):
-        try:
-            rows.append(Row(name, people.get(name), _measured(pair, chosen, statistics)))
-        except UnreadableImage as error:
-            failed.append((error.name, error.reason))
-    measured = [what for what in folders if what != "reference"]
-    figures = [_figure(name, metric, what, rows, seed) for name, metric in chosen.items() for what in measured if rows]
+    chosen, tools, lacking = _choose(names, METRICS[protocol], people, loaders or sources.loaders())
+    if k < 1:
+        raise ValueError(f"--k: {k}; expected 1 or more")
+    neighbours = [name for name in NEIGHBOUR_METRICS if name in chosen]
+    if neighbours and k >= len(pairs):
+        reason = f"--k {k}: expected at most {len(pairs) - 1}, since {reference} holds {len(pairs)} images"
+        if metrics is not None:
+            raise ValueError(reason)
+        lacking += [(name, reason) for name in neighbours]
+        chosen = {name: metric for name, metric in chosen.items() if name not in neighbours}
+
+    rows, failed, store = _measure(pairs, rows_of, people or {}, chosen, tools, progress)
+    columns = [what for what in folders if what != "reference"]
+    found, impossible = make_figures(chosen, columns, rows, store, tools, k, seed)
+    lacking += impossible
+    networks = {need: tools[need] for need in (*FEATURE_NETWORKS, *PERCEPTUAL_NETWORKS) if need in tools}
     return EvaluationReport(
         protocol=protocol,
+        methods=tuple(methods),
         folders={what: str(folder) for what, folder in folders.items()},
-        niqe_statistics=_fingerprint(niqe_statistics) if niqe_statistics else None,
-        figures=tuple(figures),
+        statistics=sources.statistics(),
+        networks={need: {"name": network.name, "sha256": network.sha256} for need, network in networks.items()},
+        figures=tuple(found),
         rows=tuple(rows),
-        missing=tuple(missing),
+        missing=tuple(lacking if metrics is not None else ()),
+        left_out=tuple(lacking if metrics is None else ()),
         failed=tuple(failed),
+        k=k,
         seed=seed,
         resamples=DRAWS,
-        versions={
-            "rethink_fr": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-            "pillow": PIL.__version__,
-        },
+        versions=_versions(with_networks=bool(networks)),
     )
 
 
-def _fingerprint(path: Union[str, Path]) -> Dict[str, str]:
-    return {"file": str(path), "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+def _choose(
+    names: Sequence[str], offered: Mapping[str, Metric], people: Optional[Dict[str, str]], loaders: Loaders
+) -> Tuple[Dict[str, Metric], Dict[str, Any], List[Tuple[str, str]]]:
+    """The metrics that can be computed, their tools, and the other metrics with what to do."""
 
+    def identities() -> Dict[str, str]:
+        if people is None:
+            raise Missing("needs to know who is on each picture; add --identities CSV with the columns name,identity")
+        return people
 
-def _split(
-    asked: Sequence[str], offered: Dict[str, Metric], statistics: Optional[Statistics]
-) -> Tuple[Dict[str, Metric], List[Tuple[str, str]]]:
-    """The metrics that can be computed, and the others with what to do."""
+    needs = dict.fromkeys(need for name in names for need in offered[name].needs)
+    tools, absent = load_needs(needs, {**loaders, "identities": identities})
     chosen: Dict[str, Metric] = {}
-    missing: List[Tuple[str, str]] = []
-    for name in asked:
-        if name in _NEED_NETWORKS:
-            missing.append((name, "needs a feature network, which this version cannot load; leave it out of --metrics"))
-        elif offered[name].needs_statistics and statistics is None:
-            missing.append((name, "needs the statistics of pristine photographs; add --niqe-statistics FILE.npz"))
+    lacking: List[Tuple[str, str]] = []
+    for name in names:
+        reasons = [absent[need] for need in offered[name].needs if need in absent]
+        if reasons:
+            lacking.append((name, "; ".join(reasons)))
         else:
             chosen[name] = offered[name]
-    return chosen, missing
+    return chosen, tools, lacking
 
 
-def _measured(
-    pair: Dict[str, Path], chosen: Dict[str, Metric], statistics: Optional[Statistics]
-) -> Dict[str, Dict[str, float]]:
-    """`{"restored": {metric: value}, ...}` of one name.
+def _measure(
+    pairs: Sequence[Dict[str, Path]],
+    names: Sequence[str],
+    people: Mapping[str, str],
+    chosen: Mapping[str, Metric],
+    tools: Mapping[str, Any],
+    progress: bool,
+) -> Tuple[List[Row], List[Tuple[str, str]], FeatureStore]:
+    """A row for each name, the files that cannot be used, and the features of the others."""
+    needed = {need for metric in chosen.values() for need in metric.needs}
+    networks = {need: tools[need] for need in FEATURE_NETWORKS if need in needed}
+    kept = [need for need in networks for metric in chosen.values() if need in metric.needs and not metric.of_image]
+    of_image = {name: metric for name, metric in chosen.items() if metric.of_image}
+    rows: List[Row] = []
+    failed: List[Tuple[str, str]] = []
+    store = FeatureStore()
+    for name, pair in tqdm(list(zip(names, pairs)), desc="evaluating", unit="image", delay=2, disable=not progress):
+        try:
+            faces = _faces(pair, networks)
+            values = {
+                what: _values(face, faces["reference"], of_image, tools, pair[what])
+                for what, face in faces.items()
+                if what != "reference"
+            }
+        except UnreadableImage as error:
+            failed.append((error.name, error.reason))
+            continue
+        rows.append(Row(name, people.get(name), values, {what: str(path) for what, path in pair.items()}))
+        for what, face in faces.items():
+            for need in dict.fromkeys(kept):
+                store.add(need, what, face.features[need])
+    return rows, failed, store
+
+
+def _faces(pair: Mapping[str, Path], networks: Mapping[str, Any]) -> Dict[str, Face]:
+    """The images of one name, by folder; each network sees them together.
 
     Raises:
         UnreadableImage: naming the file that cannot be used.
     """
     pictures = {what: read_image(path) for what, path in pair.items()}
-    reference = pictures.pop("reference")
-    values: Dict[str, Dict[str, float]] = {}
+    rows, columns, _ = pictures["reference"].shape
     for what, picture in pictures.items():
-        if picture.shape != reference.shape:
+        if picture.shape[:2] != (rows, columns):
             raise UnreadableImage(
                 str(pair[what]),
-                f"{picture.shape[1]} x {picture.shape[0]} pixels, expected {reference.shape[1]} x {reference.shape[0]} "
+                f"{picture.shape[1]} x {picture.shape[0]} pixels, expected {columns} x {rows} "
                 f"as {pair['reference']} has; resize one of them",
             )
+    together = np.stack(list(pictures.values()))
+    seen: Dict[int, np.ndarray] = {}  # one network may serve several needs
+    for network in networks.values():
+        if id(network) not in seen:
+            features = seen[id(network)] = np.asarray(network(together))
+            for path, one in zip(pair.values(), features):
+                if not np.isfinite(one).all():
+                    raise UnreadableImage(
+                        str(path), f"what {network.name} makes of it is not finite; look at the image"
+                    )
+    return {
+        what: Face(picture[None], {need: seen[id(network)][place : place + 1] for need, network in networks.items()})
+        for place, (what, picture) in enumerate(pictures.items())
+    }
+
+
+def _values(
+    face: Face, reference: Face, metrics: Mapping[str, Metric], tools: Mapping[str, Any], path: Path
+) -> Dict[str, float]:
+    values: Dict[str, float] = {}
+    for name, metric in metrics.items():
+        assert metric.of_image is not None
         try:
-            values[what] = {
-                name: float(metric.compute(picture[None], reference[None], statistics))
-                for name, metric in chosen.items()
-            }
+            values[name] = float(metric.of_image(face, reference, tools))
         except ValueError as error:  # too small for a window or a block
-            raise UnreadableImage(str(pair[what]), str(error)) from error
+            raise UnreadableImage(str(path), str(error)) from error
+        if np.isnan(values[name]):
+            raise UnreadableImage(str(path), f"its {name} is not a number; look at the image")
     return values
 
 
-def _figure(name: str, metric: Metric, what: str, rows: Sequence[Row], seed: int) -> Figure:
-    values = [row.values[what][name] for row in rows]
-    return Figure(
-        metric=name,
-        definition=metric.definition,
-        unit=metric.unit,
-        better=metric.better,
-        images=what,
-        mean=float(np.mean(values)),
-        interval=mean_interval(values, seed),
-        count=len(values),
-    )
+def _versions(with_networks: bool) -> Dict[str, str]:
+    versions = {
+        "rethink_fr": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "pillow": PIL.__version__,
+    }
+    for package in ("tensorflow", "onnxruntime") if with_networks else ():
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rethink_fr.metrics import FeatureMoments, frechet_distance, frechet_distance_of_moments
+from rethink_fr.metrics import (
+    FeatureMoments,
+    frechet_distance,
+    frechet_distance_of_moments,
+    load_fid_statistics,
+)
 
 CASES = (
     "full_rank_500x64 unit_var_identity_1000x8 rank_def_20x64 rank_def_relu_60x512 same_set_40x128 two_samples_2x16 "
@@ -126,3 +131,26 @@ def test_moments_of_too_few_features():
     with pytest.raises(ValueError, match="row 0 is not finite"):
         moments.update([[np.nan, 2.0]])
     assert moments.count == 1
+
+
+def test_stored_statistics_are_read_and_checked(tmp_path):
+    features = np.random.default_rng(0).normal(size=[30, 4])
+    file = tmp_path / "statistics.npz"
+    np.savez(file, mu=features.mean(0), sigma=np.cov(features.T))
+    mean, covariance = load_fid_statistics(file)
+    other = features[:20] + 1.0
+    moments = FeatureMoments.of([other])
+    found = frechet_distance_of_moments(mean, covariance, moments.mean, moments.covariance)
+    np.testing.assert_allclose(found, frechet_distance(features, other), rtol=1e-9)
+    for mu, sigma, message in (
+        (np.zeros(3), np.eye(4), r"mu, .*statistics.npz: sigma: shapes \(3,\) and \(4, 4\)"),
+        (np.zeros(4), np.full([4, 4], np.nan), "not finite; compute them again"),
+        (np.zeros(4), np.triu(np.ones([4, 4])), "statistics.npz: sigma: is not symmetric"),
+        (np.array(["a"]), np.eye(1), "expected reals"),
+    ):
+        np.savez(file, mu=mu, sigma=sigma)
+        with pytest.raises(ValueError, match=message):
+            load_fid_statistics(file)
+    (tmp_path / "text.npz").write_text("no")
+    with pytest.raises(ValueError, match="text.npz: not readable as such; expected an NPZ file with mu"):
+        load_fid_statistics(tmp_path / "text.npz")

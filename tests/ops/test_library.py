@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from rethink_fr.cache import cache_directory
 from rethink_fr.ops.compiler import Compiler, find_compiler
-from rethink_fr.ops.library import cache_directory, cached_name, carried_name, libraries, remove_damaged
+from rethink_fr.ops.library import cached_name, carried_name, libraries, remove_damaged
 
 
 def test_a_name_tells_sources_compiler_and_tensorflow_apart(stand_in, monkeypatch):

@@ -12,6 +12,7 @@ from rethink_fr.cli import main
 from rethink_fr.data.image_files import read_image, write_image
 from rethink_fr.metrics import luma, niqe, psnr, ssim
 from rethink_fr.metrics.vqfr_protocol import match_mean_and_std
+from rethink_fr.workflows.evaluation_metrics import METRICS
 
 NAMES = ["a", "b", "sub/c"]
 
@@ -37,8 +38,12 @@ def statistics(tmp_path):
 
 
 @pytest.fixture
-def evaluated(faces, capsys):
-    """Runs the command on the faces; returns exit code, what it printed, what it complained of, and the report."""
+def evaluated(faces, capsys, monkeypatch):
+    """Runs the command on the faces; returns exit code, what it printed, what it complained of, and the report.
+
+    The user's cache is an empty folder: nothing that was fetched before has a part in it.
+    """
+    monkeypatch.setenv("RETHINK_FR_CACHE", str(faces / "cache"))
 
     def run(*arguments):
         output = faces / "report.json"
@@ -81,6 +86,9 @@ def test_report_and_table(evaluated, faces):
     assert lines[0] == "3 images, protocol ours; mean [95 % interval]"
     assert lines[1].split() == ["metric", "better", "restored", "degraded"]
     assert lines[2].startswith(f"psnr    higher  {report['metrics']['psnr']['restored']['mean']:.2f} dB [")
+    assert lines[-2].startswith("left out: lpips_vgg, lpips_alex, niqe, deg, lmd, fid_paired, ")
+    assert {one["metric"] for one in report["left_out"]} == set(METRICS["ours"]) - set(report["metrics"])
+    assert all(one["reason"] for one in report["left_out"]) and report["missing"] == []
 
 
 def test_the_seed_changes_nothing_but_intervals(evaluated):
@@ -125,9 +133,10 @@ def test_what_is_not_there_is_named_and_not_replaced(evaluated):
     code, out, err, report = evaluated("--metrics", "psnr,lpips,niqe,iprecision")
     assert code == 1
     assert list(report["metrics"]) == ["psnr"] and "lpips" not in out
-    assert [line.split(":")[1].strip() for line in err.splitlines()] == ["lpips", "niqe", "iprecision"]
-    assert "leave it out of --metrics" in err and "add --niqe-statistics FILE.npz" in err
-    assert [one["metric"] for one in report["missing"]] == ["lpips", "niqe", "iprecision"]
+    named = ["lpips_vgg", "lpips_alex", "niqe", "iprecision"]
+    assert [line.split(":")[1].strip() for line in err.splitlines()] == named
+    assert "add --niqe-statistics FILE.npz" in err and "add --identities CSV with the columns name,identity" in err
+    assert [one["metric"] for one in report["missing"]] == named and report["left_out"] == []
     code, out, _, report = evaluated("--metrics", "fid")
     assert code == 1 and report["metrics"] == {} and "fid" not in out
 
@@ -174,7 +183,13 @@ def test_misuse_is_one_line_and_exit_code_two(evaluated, faces, statistics):
     (faces / "empty").mkdir()
     write_image(faces / "more" / "z.png", np.zeros([8, 8, 3], np.uint8))
     for arguments, message in (
-        (["--metrics", "psnr,pnsr"], "--metrics: pnsr; expected some of psnr, ssim, psnr_y, ssim_y, niqe"),
+        (["--metrics", "psnr,pnsr"], "--metrics: pnsr; expected some of psnr, ssim, psnr_y, ssim_y, lpips_vgg"),
+        (["--metrics", "fid_paired", "--protocol", "vqfr"], "; fid_paired is of another --protocol"),
+        (["--k", "0"], "--k: 0; expected 1 or more"),
+        (["--inception", faces / "none.pth"], "none.pth"),
+        (["--fid-statistics", faces / "clean" / "a.png"], "a.png: not readable as such; expected an NPZ file with mu"),
+        (["--table", faces / "table.csv"], "table.csv: expected a name ending in .tex or .md"),
+        (["--restored", faces / "restored"], "expected NAME=DIR for each of several methods"),
         (["--metrics", ","], "--metrics: none; expected some of"),
         (["--degraded", faces / "empty"], "empty: holds no image files"),
         (["--degraded", faces / "none"], "none: no such folder"),

@@ -1,0 +1,143 @@
+"""Fetch a file over HTTP: resumable, checked, and there completely or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import BinaryIO, Iterator, Optional
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+_CHUNK = 1 << 20
+_TIMEOUT = 30.0  # seconds without an answer
+
+
+class DownloadError(ValueError):
+    """A file that could not be fetched; one line saying why and what to do."""
+
+
+def download(url: str, path: Path, sha256: Optional[str] = None, progress: bool = True) -> str:
+    """Fetch `url` to `path`, which is replaced in one step once its checksum is right.
+
+    What arrived of an earlier attempt is kept beside it as `NAME.part`, and only the rest is asked for.
+
+    Args:
+        url: http or https.
+        path: its folder is made.
+        sha256: expected; None takes what comes.
+        progress: show a bar on stderr if it takes longer than two seconds.
+
+    Returns:
+        The SHA-256 of the file.
+
+    Raises:
+        DownloadError: if the server cannot be reached, refuses, stops early, or the file is another one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "ab") as file:
+        with _locked(file, path):
+            try:
+                _receive(url, file, progress)
+            except (http.client.HTTPException, OSError, EOFError) as error:
+                raise DownloadError(_explained(url, path, file, error)) from None
+            finally:
+                file.flush()
+                if not file.tell():
+                    part.unlink()  # nothing to continue from
+            found = file_sha256(part)
+            if sha256 is not None and found != sha256:
+                part.unlink()
+                raise DownloadError(
+                    f"{url}: what came has the SHA-256 {found}, expected {sha256}; it was removed, "
+                    "try again, or get the file elsewhere"
+                )
+            os.replace(part, path)
+    return found
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for chunk in iter(lambda: file.read(_CHUNK), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _receive(url: str, file: BinaryIO, progress: bool) -> None:
+    """Append to `file` what is missing of it."""
+    start = file.seek(0, os.SEEK_END)
+    request = urllib.request.Request(url, headers={"User-Agent": "rethink-fr"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        if error.headers.get("Content-Range") == f"bytes */{start}":
+            return  # all of it is here
+        _start_over(file)  # longer than the file: another one
+        return _receive(url, file, progress)
+    with response:
+        if start and not _continues(response, start):
+            start = 0
+            _start_over(file)
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length is not None else None
+        with tqdm(
+            desc=f"fetching {Path(urlsplit(url).path).name}",
+            total=total,
+            initial=start,
+            unit="B",
+            unit_scale=True,
+            delay=2,
+            disable=not progress,
+        ) as bar:
+            for chunk in iter(lambda: response.read(_CHUNK), b""):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if total is not None and file.tell() < total:
+        raise EOFError(f"{file.tell():,} of {total:,} bytes came")
+
+
+def _start_over(file: BinaryIO) -> None:
+    file.seek(0)
+    file.truncate()
+
+
+def _continues(response: http.client.HTTPResponse, start: int) -> bool:
+    """Whether the server sends the rest, rather than everything again."""
+    given = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return response.status == http.client.PARTIAL_CONTENT and given is not None and int(given[1]) == start
+
+
+@contextlib.contextmanager
+def _locked(file: BinaryIO, path: Path) -> Iterator[None]:
+    """One process at a time; released by the system if its holder dies."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DownloadError(f"{path.name}: another process is fetching it; wait for that one") from None
+    except OSError:
+        pass  # a file system without locks
+    yield
+
+
+def _explained(url: str, path: Path, file: BinaryIO, error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"{url}: the server answered {error.code} {error.reason}; get the file elsewhere and put it at {path}"
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if file.tell():
+        return f"{url}: broke off ({reason}); run the same command again, it continues where it stopped"
+    return f"{url}: cannot be reached ({reason}); without a connection, fetch it elsewhere and put it at {path}"
