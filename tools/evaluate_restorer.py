@@ -4,6 +4,7 @@
 
 The degradation is the run's own, drawn with a seed that training does not use. "bicubic" is the same small image
 enlarged by a bicubic filter. Prints means, and the mean gain over the degraded image with its standard error.
+--output writes the pictures, for `rethink-fr evaluate`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from PIL import Image
 from rethink_fr import images
 from rethink_fr.config import load_config
 from rethink_fr.data.degradation import degrade, reduced
+from rethink_fr.data.image_files import list_images
 from rethink_fr.data.sources import open_source
 from rethink_fr.metrics import psnr, ssim
 from rethink_fr.training.sheets import contact_sheet
@@ -30,6 +32,7 @@ def main() -> None:
     parser.add_argument("--images", required=True, help="a folder of clean images, or builtin")
     parser.add_argument("--seed", type=int, default=12345, help="of the degradation")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of eight faces")
+    parser.add_argument("--output", type=Path, help="write each column's pictures to a folder in here")
     arguments = parser.parse_args()
 
     restorer = load_restorer(arguments.model)
@@ -40,12 +43,13 @@ def main() -> None:
     bicubic = np.stack([enlarged(picture, arguments.seed, index, ranges) for index, picture in enumerate(clean)])
 
     columns = {"degraded": degraded, "bicubic": bicubic}
-    for noise_scale in (0.0, 1.0):
+    scales = {"restored": 0.0, "sample": 1.0} if restorer.noise_shape else {"restored": 0.0}
+    for name, noise_scale in scales.items():
         parts = [
             images.to_uint8(restorer(images.to_model(degraded[start : start + 16]), noise_scale=noise_scale)).numpy()
             for start in range(0, len(degraded), 16)
         ]
-        columns[f"restored, noise {noise_scale:g}"] = np.concatenate(parts)
+        columns[name] = np.concatenate(parts)
 
     base = psnr(degraded, clean), ssim(degraded, clean)
     print(f"{len(clean)} images of {restorer.resolution} px")
@@ -58,9 +62,17 @@ def main() -> None:
             f"SSIM {np.mean(values[1]):.4f} ({np.mean(gains[1]):+.4f} +- {errors[1]:.4f})   "
             f"better than degraded in PSNR: {np.mean(gains[0] > 0):.0%}"
         )
+    shown = {**columns, "clean": clean}
+    if arguments.output:
+        files = list_images(Path(arguments.images)) if Path(arguments.images).is_dir() else []
+        named = len(files) == len(clean)  # not if some could not be read
+        for name, pictures in shown.items():
+            (arguments.output / name).mkdir(parents=True, exist_ok=True)
+            for index, picture in enumerate(pictures):
+                stem = files[index].stem if named else f"{index:06d}"
+                Image.fromarray(picture).save(arguments.output / name / f"{stem}.png")
     if arguments.sheet:
         chosen = np.linspace(0, len(clean) - 1, 8).astype(int)
-        shown = {**columns, "clean": clean}
         Image.fromarray(contact_sheet([pictures[chosen] for pictures in shown.values()], list(shown))).save(
             arguments.sheet
         )

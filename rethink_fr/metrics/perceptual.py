@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 # Between images in [-1, 1] and what the networks of LPIPS were trained on: ImageNet's means and deviations, rescaled.
-_SHIFT = np.array([-0.030, -0.088, -0.188])
-_SCALE = np.array([0.458, 0.448, 0.450])
+SHIFT = np.array([-0.030, -0.088, -0.188])
+SCALE = np.array([0.458, 0.448, 0.450])
 _EPSILON = 1e-10
 
 
@@ -40,7 +40,7 @@ def lpips(a: ArrayLike, b: ArrayLike, network: PerceptualNetwork) -> np.ndarray:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape or a.ndim != 4 or a.shape[3] != 3:
         raise ValueError(f"images of shapes {a.shape} and {b.shape}; expected two of one shape [B, H, W, 3]")
-    maps_a, maps_b = (network(((images - _SHIFT) / _SCALE).astype(np.float32)) for images in (a, b))
+    maps_a, maps_b = (network(((images - SHIFT) / SCALE).astype(np.float32)) for images in (a, b))
     if not len(maps_a) == len(maps_b) == len(network.heads):
         raise ValueError(f"the network has {len(maps_a)} feature maps and {len(network.heads)} heads; expected as many")
     distance = np.zeros(len(a))
