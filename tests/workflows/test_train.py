@@ -189,11 +189,14 @@ def test_an_interrupt_saves_and_says_how_to_continue(tmp_path):
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 300
-    while not ((output / "metrics.jsonl").is_file() and (output / "metrics.jsonl").stat().st_size):
-        assert process.poll() is None and time.monotonic() < deadline, "training did not start"
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    try:
+        while not ((output / "metrics.jsonl").is_file() and (output / "metrics.jsonl").stat().st_size):
+            assert process.poll() is None and time.monotonic() < deadline, "training did not start"
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()  # after a failure it would train for hours
     assert process.returncode == 1
     assert "run the same command again to continue" in errors and "Traceback" not in errors
     step = int(tf.train.latest_checkpoint(str(output / "checkpoints")).rsplit("-", 1)[1])
