@@ -81,9 +81,8 @@ def main() -> None:
     for name, values in columns.items():
         low, high = mean_interval(values, seed=0)
         closer = np.mean(np.array(values) < np.array(base))
-        print(
-            f"{name}: {np.mean(values):.4f} [{low:.4f}, {high:.4f}], {len(values)} images; below the first: {closer:.0%}"
-        )
+        mean = f"{np.mean(values):.4f} [{low:.4f}, {high:.4f}]"
+        print(f"{name}: {mean}, {len(values)} images; below the first folder's on {closer:.0%}")
 
 
 if __name__ == "__main__":
