@@ -18,8 +18,12 @@ NAMES = ["a", "b", "sub/c"]
 
 
 @pytest.fixture
-def faces(tmp_path):
-    """Folders clean/, restored/ (little noise, PNG) and degraded/ (much noise), of three pictures each."""
+def faces(tmp_path, monkeypatch):
+    """Folders clean/, restored/ (little noise, PNG) and degraded/ (much noise), of three pictures each.
+
+    The user's cache is an empty folder: networks that were fetched before have no part in it.
+    """
+    monkeypatch.setenv("RETHINK_FR_CACHE", str(tmp_path / "cache"))
     generator = np.random.default_rng(0)
     for number, name in enumerate(NAMES):
         rows, columns = np.mgrid[:96, : 192 + 8 * number]
@@ -38,12 +42,8 @@ def statistics(tmp_path):
 
 
 @pytest.fixture
-def evaluated(faces, capsys, monkeypatch):
-    """Runs the command on the faces; returns exit code, what it printed, what it complained of, and the report.
-
-    The user's cache is an empty folder: nothing that was fetched before has a part in it.
-    """
-    monkeypatch.setenv("RETHINK_FR_CACHE", str(faces / "cache"))
+def evaluated(faces, capsys):
+    """Runs the command on the faces; returns exit code, what it printed, what it complained of, and the report."""
 
     def run(*arguments):
         output = faces / "report.json"

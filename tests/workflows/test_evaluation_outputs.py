@@ -18,6 +18,7 @@ from rethink_fr.workflows.evaluation_tables import as_latex, as_markdown, write_
 
 @pytest.fixture
 def faces(tmp_path):
+    """Folders clean/, good/, bad/ and degraded/ of five pictures each, with names that HTML must escape."""
     generator = np.random.default_rng(0)
     for number in range(5):
         clean = generator.normal(128, 30, [48, 40, 3])
