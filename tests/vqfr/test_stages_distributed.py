@@ -34,7 +34,10 @@ def run(strategy: tf.distribute.Strategy, experiment, steps: int = 5) -> tuple:
     return trainer, logs
 
 
-@pytest.mark.parametrize(("stage", "version"), [("codebook", 1), ("restoration", 1), ("restoration", 2)])
+@pytest.mark.parametrize(
+    ("stage", "version"),
+    [("codebook", 1), ("restoration", 1), pytest.param("restoration", 2, marks=pytest.mark.slow)],
+)
 def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrored, stage, version):
     one, one_logs = run(tf.distribute.get_strategy(), STAGES[stage](version))
     two, two_logs = run(mirrored, STAGES[stage](version))
@@ -58,7 +61,7 @@ def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrore
             [1, 3, 5],
         ),  # at a boundary with the reservoir half full, between two k-means, at the last phase
         ("restoration", 1, [2]),  # at the boundary where the main image's discriminators start
-        ("restoration", 2, [3]),
+        pytest.param("restoration", 2, [3], marks=pytest.mark.slow),
     ],
 )
 def test_a_run_interrupted_and_continued_equals_an_uninterrupted_one(tmp_path, stage, version, interruptions):

@@ -26,7 +26,8 @@ TINY = [
     "data.validation_images=4", "training.global_batch=4", "training.log_every=1", "training.sample_every=2",
     "training.validate_every=2", "training.checkpoint_every=2",
 ]  # fmt: skip
-CODEBOOK = ["codebook.quantize_from=0", "codebook.reestimate_every=1", "codebook.reestimate_until=2"]
+# One phase, hence one graph: k-means after every step.
+CODEBOOK = ["codebook.quantize_from=0", "codebook.reestimate_every=1", "codebook.reestimate_until=4"]
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess:
