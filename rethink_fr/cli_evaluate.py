@@ -64,7 +64,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         files.add_argument(
             f"--{name}-range",
             choices=("-1..1", "0..1", "0..255"),
-            help=f"what the {name} net takes; default: what its file says, else -1..1",
+            help=f"what the {name} net takes; default: what its file says, else -1..1 (which needs = before it)",
         )
         files.add_argument(
             f"--{name}-crop",

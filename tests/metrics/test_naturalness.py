@@ -12,7 +12,8 @@ from rethink_fr.metrics import load_niqe_statistics, luma, niqe
 from rethink_fr.metrics.naturalness import _block_features, half_size
 
 # Beside flat parts of a face the result hangs on the last bit of float32, hence on the order in which a library adds
-# eight products: the stored values are met to this, while float64 is up to 0.014 away.
+# the eight products of the half-size image: the stored values are met to this, while float64 is up to 0.014 away. That
+# is all of the difference: with that image from torch's matrix-vector products, bit for bit, they are met to 3e-7.
 TOLERANCE = 6e-3
 
 PRISTINE = np.zeros(36), np.eye(36)

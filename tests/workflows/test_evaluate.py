@@ -212,3 +212,12 @@ def test_it_does_without_tensorflow(faces):
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_help_names_every_metric(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0 and ", ".join(list(METRICS["ours"])[:4]) in text
+    for name in METRICS["ours"]:
+        assert f" {name}," in text or f" {name};" in text
