@@ -5,6 +5,7 @@ Importing this module loads no TensorFlow, as for every module with a `KIND`.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Literal
 
@@ -27,7 +28,6 @@ class ToyObjective:
     boundary: int = 3  # from this step on another loss, and a critic
     learning_rate: float = 0.1
     overflow: Literal["none", "fit", "critic"] = "none"  # the turn whose loss becomes infinite
-    texture: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,19 @@ def check(config: ToyExperiment) -> None:
     Checks(config).within("objective.boundary", 1)
 
 
-def build(model: ToyModel) -> Any:
-    """The network: scale and shift of each channel."""
+@functools.lru_cache
+def network_class() -> type:
+    """The network's class, made once: it needs TensorFlow."""
     import tensorflow as tf
     from tensorflow import keras
 
     class ToyNetwork(keras.Model):
         """images * scale + shift."""
 
-        def __init__(self) -> None:
+        def __init__(self, channels: int) -> None:
             super().__init__()
-            self.scale = self.add_weight("scale", [model.channels], initializer="random_normal")
-            self.shift = self.add_weight("shift", [model.channels], initializer="zeros")
+            self.scale = self.add_weight("scale", [channels], initializer="random_normal")
+            self.shift = self.add_weight("shift", [channels], initializer="zeros")
             self.seen = self.add_weight(
                 "seen", [], initializer="zeros", trainable=False,
                 aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
@@ -78,7 +79,12 @@ def build(model: ToyModel) -> Any:
         def call(self, images: Any) -> Any:
             return images * self.scale + self.shift
 
-    return ToyNetwork()
+    return ToyNetwork
+
+
+def build(model: ToyModel) -> Any:
+    """The network: scale and shift of each channel."""
+    return network_class()(model.channels)
 
 
 def inference(network: Any, precision: str = "float32") -> Inference:
