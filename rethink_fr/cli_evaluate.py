@@ -33,7 +33,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         metavar="A,B,...",
         help="of psnr, ssim, psnr_y, ssim_y, lpips_vgg, lpips_alex, niqe, deg, lmd, fid_paired, fid_statistics, "
-        "precision, recall, iprecision, irecall; lpips and fid mean both of theirs; default: all that can be computed",
+        "precision, recall, iprecision, irecall, code_usage, code_perplexity; lpips and fid mean both of theirs; "
+        "default: all that can be computed",
     )
     parser.add_argument("--k", type=int, default=4, help="neighbours of precision and recall; default: %(default)s")
     parser.add_argument(
@@ -74,6 +75,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         )
     for name in _NETWORK_FILES:
         files.add_argument(f"--{name}", type=Path, metavar="FILE", help="its weights")
+    files.add_argument("--codes", type=Path, metavar="RUN_DIR", help="run of VQFR whose codebook's usage is measured")
 
     results = parser.add_argument_group("results")
     results.add_argument("--output", type=Path, metavar="FILE.json", help="write the whole report")
@@ -114,6 +116,7 @@ def run_evaluate(arguments: argparse.Namespace) -> Failures:
             fid_statistics=arguments.fid_statistics,
             identity_net=arguments.identity_net,
             landmark_net=arguments.landmark_net,
+            codes=arguments.codes,
             features=arguments.features,
             identity_range=arguments.identity_range,
             identity_crop=arguments.identity_crop,

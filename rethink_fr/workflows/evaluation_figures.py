@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from rethink_fr.metrics import FeatureMoments, coverage, frechet_distance, frechet_distance_of_moments
+from rethink_fr.metrics import FeatureMoments, code_usage, coverage, frechet_distance, frechet_distance_of_moments
 from rethink_fr.metrics.bootstrap import mean_interval
 from rethink_fr.workflows.evaluation_metrics import Metric
 from rethink_fr.workflows.evaluation_report import Figure, Interval, Row, Share
@@ -45,7 +45,8 @@ def make_figures(
 
     Means over images have intervals by resampling the images; precision, recall and their identity versions by
     resampling the answers of the images, the spheres staying as they are. A Frechet distance has none: each
-    resampling would cost another decomposition, and repeated images bias it upwards.
+    resampling would cost another decomposition, and repeated images bias it upwards; nor has the usage of codes, which
+    repeated images bias downwards.
     """
     figures: Dict[Tuple[str, str], Figure] = {}
     impossible: Dict[str, str] = {}
@@ -92,6 +93,10 @@ class _WholeSet:
             moments = FeatureMoments.of([self._store.get("inception", self._folder)])
             distance = frechet_distance_of_moments(moments.mean, moments.covariance, *self._tools["fid_statistics"])
             return _Measured(distance, None, moments.count)
+        if name in ("code_usage", "code_perplexity"):
+            indices = self._store.get("codes", self._folder).astype(np.int64)
+            usage = code_usage(indices, self._tools["codes"].codebook_size)
+            return _Measured(usage.share if name == "code_usage" else usage.perplexity, None, len(indices))
         inside = np.asarray(self._inside[name], np.float64)  # [N, k]
         by_k = tuple(Share(float(answers.mean()), mean_interval(answers, self._seed)) for answers in inside.T)
         return _Measured(by_k[-1].value, by_k[-1].interval, len(inside), by_k)

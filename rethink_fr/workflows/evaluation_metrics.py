@@ -90,6 +90,20 @@ _SHARED = {
         needs=("niqe_statistics",),
     ),
 }
+_CODES = {
+    "code_usage": Metric(
+        "share of a VQFR codebook's codes that its network chooses for some position of the images",
+        "",
+        "higher",
+        needs=("codes",),
+    ),
+    "code_perplexity": Metric(
+        "exp of the entropy of the codes that a VQFR network chooses for the images; at most the codebook's size",
+        "",
+        "higher",
+        needs=("codes",),
+    ),
+}
 _LMD = Metric(
     "LMD: mean Euclidean distance between the landmarks of image and reference, pixels of the images given",
     "px",
@@ -124,6 +138,7 @@ METRICS: Dict[str, Dict[str, Metric]] = {
             "neighbours",
             "identities",
         ),
+        **_CODES,
     },
     "vqfr": {
         "psnr": Metric(f"{_PSNR}; {_CORRECTED}", "dB", "higher", _corrected(psnr)),
@@ -141,6 +156,7 @@ METRICS: Dict[str, Dict[str, Metric]] = {
         ),
         "lmd": _LMD,
         "fid_statistics": _FID_STATISTICS,
+        **_CODES,
     },
 }
 

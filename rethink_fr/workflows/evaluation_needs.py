@@ -14,7 +14,7 @@ from rethink_fr.metrics import load_fid_statistics, load_niqe_statistics
 from rethink_fr.workflows.known_weights import KNOWN_WEIGHTS
 
 # Networks that see each image once, before the metrics. The others are called by their metric.
-FEATURE_NETWORKS = ("inception", "recognition", "landmarks", "neighbours")
+FEATURE_NETWORKS = ("inception", "recognition", "landmarks", "neighbours", "codes")
 PERCEPTUAL_NETWORKS = ("lpips_vgg", "lpips_alex")
 _STATISTICS = ("niqe_statistics", "fid_statistics")
 
@@ -32,7 +32,8 @@ class Sources:
     `identity_net` (ONNX) takes the place of both identity networks, FaceNet of precision and recall and ArcFace of
     Deg.; `landmark_net` (ONNX) that of AWing. Their value ranges
     ("-1..1", "0..1", "0..255") and crops (left, top, right, bottom as fractions of the picture) are what the files'
-    metadata say unless given; see `features.onnx_network`. `features` says what precision and recall look at.
+    metadata say unless given; see `features.onnx_network`. `codes` is the directory of a run of VQFR. `features` says
+    what precision and recall look at.
     """
 
     niqe_statistics: Optional[Path] = None
@@ -45,6 +46,7 @@ class Sources:
     awing: Optional[Path] = None
     lpips_vgg: Optional[Path] = None
     lpips_alex: Optional[Path] = None
+    codes: Optional[Path] = None
     features: Literal["identity", "inception"] = "identity"
     identity_range: Optional[ValueRange] = None
     identity_crop: Optional[Box] = None
@@ -58,7 +60,7 @@ class Sources:
             ValueError: naming a file that was given and is not there.
         """
         for name, path in vars(self).items():
-            if isinstance(path, Path) and not path.is_file():
+            if isinstance(path, Path) and not (path.is_dir() if name == "codes" else path.is_file()):
                 raise ValueError(f"{path}: no such file; expected the one of --{name.replace('_', '-')}")
         inception = _built_in("inception", self.inception, lambda networks, path: networks.load_inception(path))
         facenet = _built_in("facenet", self.facenet, lambda networks, path: networks.load_facenet(path))
@@ -77,6 +79,7 @@ class Sources:
             "lpips_alex": _built_in(
                 "lpips-alex", self.lpips_alex, lambda networks, path: networks.load_lpips("alex", path)
             ),
+            "codes": self._code_network,
             "niqe_statistics": lambda: load_niqe_statistics(
                 _given(self.niqe_statistics, "needs the statistics of pristine photographs; add --niqe-statistics")
             ),
@@ -96,6 +99,13 @@ class Sources:
 
         assert self.landmark_net is not None
         return feature_networks.load_onnx_landmarks(self.landmark_net, self.landmark_range, self.landmark_crop)
+
+    def _code_network(self) -> Any:
+        if self.codes is None:
+            raise Missing("needs a codebook; add --codes RUN_DIR, a run of VQFR")
+        from rethink_fr.workflows.code_network import CodeNetwork
+
+        return CodeNetwork(self.codes)
 
     def statistics(self) -> Dict[str, Dict[str, str]]:
         """File and SHA-256 of the statistics that were given, for a report."""

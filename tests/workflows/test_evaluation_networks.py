@@ -7,6 +7,7 @@ import pytest
 
 from rethink_fr.data.image_files import read_image, write_image
 from rethink_fr.metrics import (
+    code_usage,
     frechet_distance,
     identity_angle,
     identity_precision_recall,
@@ -44,6 +45,15 @@ class Points(Means):
         return super().__call__(images).reshape(len(images), -1, 2)
 
 
+class Codes(Means):
+    """Squares by their brightness, as one of eight codes."""
+
+    codebook_size = 8
+
+    def __call__(self, images):
+        return np.clip(super().__call__(images)[:, ::3] // 32 + 4, 0, 7)
+
+
 class Colours:
     """The picture itself as the only feature map of LPIPS."""
 
@@ -77,6 +87,7 @@ def networks():
         "recognition": identity,
         "neighbours": identity,
         "landmarks": Points("points", 4),
+        "codes": Codes("codes", 4),
         "lpips_vgg": Colours(),
         "lpips_alex": Colours(),
     }
@@ -121,6 +132,9 @@ def test_every_metric_is_what_its_function_gives(run, faces, networks):
     assert found == (cells["precision", "restored"].value, cells["recall", "restored"].value)
     assert own == (cells["iprecision", "restored"].value, cells["irecall", "restored"].value)
     assert 0.0 < own[0] < found[0]  # the data tell the two apart
+    usage = code_usage(networks["codes"](restored).astype(int), 8)
+    assert usage == (cells["code_usage", "restored"].value, cells["code_perplexity", "restored"].value)
+    assert 1 / 8 < usage.share <= 1.0
     for k in (1, 2, 3, 4):
         share = cells["iprecision", "restored"].by_k[k - 1]
         assert share.value == identity_precision_recall(embed(clean), embed(restored), people, people, k)[0]
@@ -132,12 +146,13 @@ def test_every_metric_is_what_its_function_gives(run, faces, networks):
 def test_the_report_names_every_network_and_number(run, faces):
     report = json.loads(json.dumps(run(degraded=faces / "degraded", seed=3).as_json()))
     assert report["networks"]["recognition"] == {"name": "identity", "sha256": "0" * 64}
-    assert set(report["networks"]) == {"inception", "recognition", "landmarks", "neighbours", "lpips_vgg", "lpips_alex"}
+    perceptual = {"lpips_vgg", "lpips_alex"}
+    assert set(report["networks"]) == {"inception", "recognition", "landmarks", "neighbours", "codes"} | perceptual
     assert set(report["metrics"]) == set(METRICS["ours"]) - {"niqe", "fid_statistics"}
     for name, metric in report["metrics"].items():
         for folder in ("restored", "degraded"):
             assert metric["definition"] and metric[folder]["count"] == COUNT
-            if name == "fid_paired":
+            if name in ("fid_paired", "code_usage", "code_perplexity"):
                 assert metric[folder]["value"] > 0.0 and metric[folder]["interval"] is None
             else:
                 low, high = metric[folder]["interval"]
