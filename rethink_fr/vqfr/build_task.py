@@ -10,7 +10,7 @@ from tensorflow import keras
 
 from rethink_fr.losses.lpips import PerceptualDistance
 from rethink_fr.settings import ConfigError
-from rethink_fr.types import SourceRun
+from rethink_fr.types import SourceRun, TrainingTask
 from rethink_fr.vqfr.codebook_stage import CodebookTask
 from rethink_fr.vqfr.discriminators import StyleDiscriminator, WaveletDiscriminator
 from rethink_fr.vqfr.image_branch import ImageBranch
@@ -51,7 +51,7 @@ def build_task(config: VQFRExperiment) -> Union[CodebookTask, RestorationTask]:
     return RestorationTask(generator, teacher, branches, objective.code_matching, objective.code_prediction, optimizers)
 
 
-def initialise(task: Union[CodebookTask, RestorationTask], run: SourceRun) -> List[str]:
+def initialise(task: TrainingTask, run: SourceRun) -> List[str]:
     """Start a task from another run: the same network with all that fits, or stage 2 from stage 1.
 
     Stage 2 from a VQGAN takes encoder, codebook and texture decoder, and the teacher. From a VQFR that has no teacher
@@ -64,7 +64,7 @@ def initialise(task: Union[CodebookTask, RestorationTask], run: SourceRun) -> Li
     Raises:
         ConfigError: if the run is of another network.
     """
-    if isinstance(task, CodebookTask):
+    if not isinstance(task, RestorationTask):
         return run.start(task)
     if not isinstance(run.network, VQGAN):
         loaded = run.start(task)

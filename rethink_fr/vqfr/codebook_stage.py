@@ -50,11 +50,12 @@ class CodebookTask:
         self.branch = branch
         self.codebook = generator.codebook
         self.usage = UsageMeter(self.codebook.shape[0])
-        self.saved: Dict[str, Any] = {"generator": generator, "usage": self.usage, **branch.networks}
+        saved: Dict[str, Any] = {"generator": generator, "usage": self.usage, **branch.networks}
         self.reservoir: Optional[Reservoir] = None
         if codebook.reestimate_until:
-            self.reservoir = self.saved["reservoir"] = Reservoir(codebook.reservoir, self.codebook.shape[1])
-        self.optimizers = dict(optimizers)
+            self.reservoir = saved["reservoir"] = Reservoir(codebook.reservoir, self.codebook.shape[1])
+        self.saved: Mapping[str, Any] = saved
+        self.optimizers = optimizers
         starts = [codebook.quantize_from, codebook.reestimate_until]
         if branch.networks:
             starts.append(branch.adversarial_from)

@@ -70,10 +70,9 @@ class RestorationTask:
         self.code_weights = {"code_matching": code_matching}
         if generator.architecture.version == 2:
             self.code_weights["code_prediction"] = code_prediction
-        self.optimizers = dict(optimizers)
-        self.saved: Dict[str, Any] = {"generator": generator, "teacher": teacher}
-        for branch in branches:
-            self.saved.update(branch.networks)
+        self.optimizers = optimizers
+        judges = {name: network for branch in branches for name, network in branch.networks.items()}
+        self.saved: Mapping[str, Any] = {"generator": generator, "teacher": teacher, **judges}
         starts = {branch.adversarial_from for branch in branches if branch.networks}
         self.boundaries: Tuple[int, ...] = tuple(sorted(starts - {0}))
 
