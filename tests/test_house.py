@@ -13,11 +13,13 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rethink_fr"
 
 # Each may import those before it in the line, and itself; a tuple is one tier of siblings.
-BASE = {"types", "images", "settings", "restorers", "config"}
+BASE = {"types", "images", "cache", "known_weights", "torch_files", "settings", "restorers", "config"}
 ALLOWED = {
     "types": set(),
     "images": set(),
     "cache": set(),
+    "known_weights": {"cache"},
+    "torch_files": set(),
     "settings": {"types"},
     "restorers": {"types"},
     "config": {"types", "settings", "restorers"},
@@ -25,14 +27,13 @@ ALLOWED = {
     "layers": {"types", "images", "ops"},
     "models": {"types", "images", "ops", "layers"},
     "losses": {"types", "images", "ops", "layers"},
-    "vqfr": {"types", "images", "settings", "ops", "layers", "losses"},
+    "vqfr": {"types", "images", "known_weights", "torch_files", "settings", "ops", "layers", "losses"},
     "metrics": {"types", "images", "ops", "layers"},
     "features": {"types", "images", "ops", "layers", "metrics"},
     "data": {"types", "images", "ops", "layers"},
     "export": {"types", "images", "ops", "layers"},
     "training": {"types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
-    "workflows": BASE
-    | {"cache", "ops", "layers", "models", "losses", "metrics", "features", "data", "training", "export"},
+    "workflows": BASE | {"ops", "layers", "models", "losses", "metrics", "features", "data", "training", "export"},
     "cli_evaluate": BASE | {"workflows"},
     "cli": BASE | {"workflows", "cli_evaluate"},
     "__main__": {"cli"},

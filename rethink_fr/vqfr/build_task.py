@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
@@ -10,6 +9,7 @@ from tensorflow import keras
 
 from rethink_fr.losses.lpips import PerceptualDistance
 from rethink_fr.settings import ConfigError
+from rethink_fr.torch_files import read_weights
 from rethink_fr.types import SourceRun, TrainingTask
 from rethink_fr.vqfr.codebook_stage import CodebookTask
 from rethink_fr.vqfr.discriminators import StyleDiscriminator, WaveletDiscriminator
@@ -18,7 +18,7 @@ from rethink_fr.vqfr.kind import build
 from rethink_fr.vqfr.network import VQGAN
 from rethink_fr.vqfr.patch_discriminator import PatchDiscriminator
 from rethink_fr.vqfr.restoration_stage import RestorationTask, Teacher
-from rethink_fr.vqfr.settings import AdamConfig, VQFRExperiment, trained_branches
+from rethink_fr.vqfr.settings import AdamConfig, VQFRExperiment, perceptual_files, trained_branches
 from rethink_fr.vqfr.torch_weights import create_variables, official_weights
 
 _EPSILON = 1e-8  # of Adam, as in PyTorch
@@ -77,22 +77,26 @@ def initialise(task: TrainingTask, run: SourceRun) -> List[str]:
     return _copy(run.network, task.generator, "generator") + _copy(run.network, task.teacher, "teacher")
 
 
-def load_perceptual(path: str) -> Optional[PerceptualDistance]:
-    """VGG-16 and the heads of LPIPS from an `.npz` file, their arrays under the published names; None for "none".
+def load_perceptual(source: str) -> Optional[PerceptualDistance]:
+    """VGG-16 and the heads of LPIPS, their arrays under the published names: from a file, or those that were "fetched";
+    None for "none".
 
     Raises:
         ConfigError: if they cannot be had. They are never replaced by random ones.
     """
-    if path == "none":
+    if source == "none":
         return None
+    arrays: Dict[str, np.ndarray] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return PerceptualDistance({name: file[name] for name in file.files})
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        for path in perceptual_files(source):
+            arrays.update(read_weights(path))
+        return PerceptualDistance(arrays)
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         raise ConfigError(
-            f"objective.vgg16: cannot use {path} ({reason}); expected an .npz file with torchvision's VGG-16 arrays "
-            "(features.N.weight, features.N.bias) and the heads of LPIPS 0.1 (linK.model.1.weight)"
+            f"objective.vgg16: cannot use {source} ({reason}); expected torchvision's VGG-16 arrays "
+            "(features.N.weight, features.N.bias) and the heads of LPIPS 0.1 (linK.model.1.weight) in one .npz "
+            "file, or 'fetched'"
         ) from None
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Tuple
+from typing import List, Literal, Tuple
 
+from rethink_fr.known_weights import KNOWN_WEIGHTS
 from rethink_fr.settings import Checks, ConfigError, DataConfig, DegradationConfig, TrainingConfig, check_shared
 
 
@@ -51,7 +52,8 @@ class VQFRObjectiveConfig:
     """Weights of all loss terms. Of the two images, stage 1 makes the texture image only; stage 2 trains both in
     version 1 and the main one in version 2. What a stage does not have is ignored."""
 
-    vgg16: str = ""  # file of VGG-16 and LPIPS weights, or "none" for no perceptual terms
+    # A file of VGG-16 and LPIPS weights, "fetched" by `rethink-fr weights fetch lpips-vgg`, or "none": no such terms.
+    vgg16: str = "fetched"
     codebook: float = 1.0  # stage 1
     code_matching: float = 1.0  # stage 2
     code_prediction: float = 1.0  # stage 2, version 2
@@ -162,17 +164,24 @@ def check_files(config: VQFRExperiment) -> None:
             "training.init: stage restoration starts from a run of stage codebook, or from published weights made "
             "ready by convert-vqfr; name its directory with --init RUN_DIR"
         )
-    path = config.objective.vgg16
-    if path != "none" and not Path(path).is_file():
-        raise ConfigError(
-            f"objective.vgg16: no file {path}; give the weights of VGG-16 and LPIPS, or 'none' to train without the "
-            "perceptual terms"
-        )
+    for path in perceptual_files(config.objective.vgg16):
+        if not path.is_file():
+            raise ConfigError(
+                f"objective.vgg16: no file {path}; run `rethink-fr weights fetch lpips-vgg` and set 'fetched', give a "
+                "file with the weights of VGG-16 and LPIPS, or 'none' to train without the perceptual terms"
+            )
+
+
+def perceptual_files(source: str) -> List[Path]:
+    """The files that `objective.vgg16` stands for."""
+    if source == "none":
+        return []
+    return [file.path for file in KNOWN_WEIGHTS["lpips-vgg"].files] if source == "fetched" else [Path(source)]
 
 
 def _check_objective(config: VQFRExperiment, checks: Checks) -> None:
     objective = config.objective
-    checks.require(bool(objective.vgg16), "objective.vgg16", "a file of VGG-16 and LPIPS weights, or 'none'")
+    checks.require(bool(objective.vgg16), "objective.vgg16", "'fetched', a file of VGG-16 and LPIPS weights, or 'none'")
     for key in ("codebook", "code_matching", "code_prediction", "local_discriminator", "r1_gamma"):
         checks.within(f"objective.{key}", 0)
     checks.within("objective.r1_interval", 1)

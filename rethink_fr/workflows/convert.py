@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from rethink_fr.config import save_model_section
 from rethink_fr.restorers import restorer_kinds
+from rethink_fr.torch_files import TorchFileError, read_torch_file
 from rethink_fr.training.checkpoints import save_average
-from rethink_fr.workflows.torch_files import TorchFileError, read_torch_file
 
 _ARCHITECTURE = "vqfr"
 _SECTIONS = ("params_ema", "params")  # of a published file; the first that is there counts

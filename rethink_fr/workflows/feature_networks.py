@@ -17,9 +17,9 @@ from rethink_fr.features.lpips_backbones import Backbone, LpipsNetwork
 from rethink_fr.features.onnx_network import LandmarkUnit, OnnxEmbedder, OnnxLandmarks, ValueRange
 from rethink_fr.features.pictures import Box
 from rethink_fr.features.torch_network import WeightsError
+from rethink_fr.known_weights import KNOWN_WEIGHTS, WeightFile
+from rethink_fr.torch_files import read_weights
 from rethink_fr.workflows.download import file_sha256
-from rethink_fr.workflows.known_weights import KNOWN_WEIGHTS, WeightFile
-from rethink_fr.workflows.torch_files import TorchFileError, read_torch_file
 
 PathLike = Union[str, Path]
 Network = TypeVar("Network")
@@ -138,14 +138,7 @@ def _read(present: Tuple[Path, Optional[str]]) -> _ReadFile:
     sha256 = file_sha256(path)
     if expected is not None and sha256 != expected:
         raise ValueError(f"{path}: damaged, its SHA-256 is {sha256}, not {expected}; remove it and fetch it again")
-    if path.suffix != ".npz":
-        return _ReadFile(path, sha256, read_torch_file(path, _SECTIONS, bare=True))
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return _ReadFile(path, sha256, {name: arrays[name] for name in arrays.files})
-    except Exception as error:  # numpy and zipfile raise several kinds for damaged and foreign files
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise TorchFileError(f"{path}: not an .npz of arrays ({reason[:120]})") from None
+    return _ReadFile(path, sha256, read_weights(path, _SECTIONS))
 
 
 def _fitted(files: Sequence[_ReadFile], build: Callable[[], Network]) -> Network:

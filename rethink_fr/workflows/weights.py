@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
+from rethink_fr.known_weights import KNOWN_WEIGHTS, WeightFile, weights_directory
 from rethink_fr.workflows.download import DownloadError, download, file_sha256
-from rethink_fr.workflows.known_weights import KNOWN_WEIGHTS, WeightFile, weights_directory
 
 
 class WeightsReport(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 
 from rethink_fr.config import load_config
 from rethink_fr.settings import ConfigError
-from rethink_fr.vqfr.settings import VQFRExperiment, check, check_files, trained_branches
+from rethink_fr.vqfr.settings import VQFRExperiment, check, check_files, perceptual_files, trained_branches
 from tests.vqfr.training import codebook_stage, restoration_stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,11 @@ def test_the_small_configurations_fit_together():
         ("vqfr_64", ["model.resolution=48"], "model.resolution: expected a power of two, 32 to 1024, got 48"),
         ("vqfr_64", ["objective.main.l2=1"], "objective.main.l2: no such key"),
         ("vqfr_64", ["objective.main.l1=-1"], "objective.main.l1: expected at least 0, got -1"),
-        ("vqfr_64", ["objective.vgg16=''"], "objective.vgg16: expected a file of VGG-16 and LPIPS weights, or 'none'"),
+        (
+            "vqfr_64",
+            ["objective.vgg16=''"],
+            "objective.vgg16: expected 'fetched', a file of VGG-16 and",
+        ),
         ("vqfr_64", ["objective.main.l1=0"], "objective.main.l1: expected above 0 where there is no perceptual term"),
         ("vqfr_64", ["objective.adaptive_l1=false"], "objective.adaptive_l1: expected true where there is no"),
         ("vqfr_64", ["optimizer.main_branch.beta_1=1.0"], "optimizer.main_branch.beta_1: expected 0 or more, below 1"),
@@ -85,6 +89,18 @@ def test_stage_2_without_a_run_to_start_from_says_what_to_do():
     objective = dataclasses.replace(codebook_stage().objective, vgg16="/no/such.npz")
     with pytest.raises(ConfigError, match="objective.vgg16: no file /no/such.npz"):
         check_files(codebook_stage(objective=objective))
+
+
+def test_perceptual_weights_that_were_not_fetched_are_missed_before_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("RETHINK_FR_CACHE", str(tmp_path))
+    experiment = codebook_stage(objective=dataclasses.replace(codebook_stage().objective, vgg16="fetched"))
+    with pytest.raises(ConfigError, match="vgg16: no file .*vgg16.* run `rethink-fr weights fetch lpips-vgg`"):
+        check_files(experiment)
+    assert len(perceptual_files("fetched")) == 2 and perceptual_files("none") == []
+    for path in perceptual_files("fetched"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    check_files(experiment)
 
 
 @pytest.mark.parametrize(

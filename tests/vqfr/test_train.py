@@ -13,9 +13,10 @@ from PIL import Image
 
 from rethink_fr.vqfr.build_task import build_task, initialise, load_perceptual
 from rethink_fr.vqfr.kind import build
-from rethink_fr.vqfr.settings import VQFRSettings
+from rethink_fr.vqfr.settings import VQFRSettings, perceptual_files
 from rethink_fr.vqfr.torch_weights import official_weights
 from rethink_fr.workflows.initialise import StartingRun
+from tests.vgg16_weights import vgg16_arrays
 from tests.vqfr.training import restoration_stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,3 +148,21 @@ def test_perceptual_weights_that_cannot_be_read_are_an_error_not_a_random_networ
         with pytest.raises(ValueError, match=f"objective.vgg16: .*{reason}") as error:
             load_perceptual(str(tmp_path / name))
         assert "\n" not in str(error.value)
+
+
+def test_fetched_perceptual_weights_are_read_from_both_their_files(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch", reason="PyTorch, which writes the published format, is not installed")
+    monkeypatch.setenv("RETHINK_FR_CACHE", str(tmp_path))
+    backbone, heads = perceptual_files("fetched")
+    backbone.parent.mkdir(parents=True)
+    arrays = vgg16_arrays()
+    for path, names in ((backbone, "features"), (heads, "lin")):
+        chosen = {name: torch.tensor(array) for name, array in arrays.items() if name.startswith(names)}
+        torch.save(chosen, path)
+    np.savez(tmp_path / "both.npz", **arrays)
+    image, other = tf.random.uniform([2, 1, 32, 32, 3], -1, 1)
+    values = []
+    for source in ("fetched", str(tmp_path / "both.npz")):
+        network = load_perceptual(source)
+        values.append(float(network.distance(network.features(image), network.features(other))))
+    assert values[0] == values[1] > 0.0

@@ -7,6 +7,7 @@ import pytest
 
 from rethink_fr.features import arcface, lpips_backbones
 from rethink_fr.features.torch_network import expected_shapes
+from rethink_fr.known_weights import KNOWN_WEIGHTS, KnownWeights, WeightFile
 from rethink_fr.workflows import feature_networks
 from rethink_fr.workflows.feature_networks import (
     MissingWeights,
@@ -18,7 +19,6 @@ from rethink_fr.workflows.feature_networks import (
     load_onnx_embedder,
     load_onnx_landmarks,
 )
-from rethink_fr.workflows.known_weights import KNOWN_WEIGHTS, KnownWeights, WeightFile
 from tests.features.filled import filled, pictures
 from tests.features.test_lpips_backbones import heads
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from rethink_fr.cli import main
+from rethink_fr.known_weights import KNOWN_WEIGHTS, KnownWeights, WeightFile
 from rethink_fr.workflows import weights
-from rethink_fr.workflows.known_weights import KNOWN_WEIGHTS, KnownWeights, WeightFile
 from tests.workflows.http_server import serving
 
 CONTENT = b"weights" * 1000

@@ -1,4 +1,4 @@
-"""Published weight files of PyTorch as arrays by name."""
+"""Published weight files as arrays by name: those of PyTorch, and `.npz` with the same names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,21 @@ _PREFIX = "module."  # left by training on several GPUs
 
 class TorchFileError(ValueError):
     """A file that is no weight file of PyTorch, or PyTorch is not installed; one line naming the file."""
+
+
+def read_weights(path: Path, sections: Sequence[str] = (), bare: bool = True) -> Dict[str, np.ndarray]:
+    """The weights in an `.npz` of arrays, or else in a file of PyTorch: see `read_torch_file`.
+
+    Raises:
+        TorchFileError: if it is damaged or something else.
+    """
+    if path.suffix != ".npz":
+        return read_torch_file(path, sections, bare)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception as error:  # numpy and zipfile raise several kinds for damaged and foreign files
+        raise TorchFileError(f"{path}: not an .npz of arrays ({_reason(error)})") from None
 
 
 def read_torch_file(path: Path, sections: Sequence[str], bare: bool = False) -> Dict[str, np.ndarray]:
@@ -46,10 +61,7 @@ def read_torch_file(path: Path, sections: Sequence[str], bare: bool = False) -> 
     elif bare and isinstance(content, dict) and isinstance(next(iter(content.values()), None), torch.Tensor):
         weights = content
     else:
-        raise TorchFileError(
-            f"{path}: expected the weights under {' or '.join(map(repr, sections))}{' or by name' if bare else ''}, "
-            f"found {_described(content)}"
-        )
+        raise TorchFileError(f"{path}: expected the weights {_places(sections, bare)}, found {_described(content)}")
     if not isinstance(weights, dict) or not weights:
         raise TorchFileError(f"{path}: {found[0]!r} holds no weights by name")
     state: Dict[str, np.ndarray] = {}
@@ -61,6 +73,10 @@ def read_torch_file(path: Path, sections: Sequence[str], bare: bool = False) -> 
             raise TorchFileError(f"{path}: {name} holds values that are not finite")
         state[name[len(_PREFIX) :] if name.startswith(_PREFIX) else name] = values
     return state
+
+
+def _places(sections: Sequence[str], bare: bool) -> str:
+    return " or ".join([f"under {name!r}" for name in sections] + (["by name"] if bare else []))
 
 
 def _described(content: Any) -> str:
