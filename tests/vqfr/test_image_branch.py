@@ -11,7 +11,7 @@ from rethink_fr.losses.lpips import PerceptualDistance
 from rethink_fr.training.step_context import ReplicaStepContext
 from rethink_fr.vqfr.image_branch import ImageBranch, target
 from rethink_fr.vqfr.settings import BranchConfig, VQFRObjectiveConfig
-from tests.losses.test_lpips import shapes
+from tests.vgg16_weights import shapes
 
 WEIGHTS = BranchConfig(l1=0.7, lpips=0.5, style=20.0, global_adversarial=0.3, local_adversarial=0.2)
 
