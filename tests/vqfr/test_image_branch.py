@@ -11,7 +11,7 @@ from rethink_fr.losses.lpips import PerceptualDistance
 from rethink_fr.training.step_context import ReplicaStepContext
 from rethink_fr.vqfr.image_branch import ImageBranch, target
 from rethink_fr.vqfr.settings import BranchConfig, VQFRObjectiveConfig
-from tests.vgg16_weights import shapes
+from tests.vgg16_weights import vgg16_arrays
 
 WEIGHTS = BranchConfig(l1=0.7, lpips=0.5, style=20.0, global_adversarial=0.3, local_adversarial=0.2)
 
@@ -31,11 +31,7 @@ def judge(filters: int) -> tf.Module:
 
 @pytest.fixture(scope="module")
 def perceptual() -> PerceptualDistance:
-    generator, arrays = np.random.default_rng(0), {}
-    for name, shape in shapes().items():
-        values = generator.normal(scale=np.sqrt(2 / np.prod(shape[1:])), size=shape).astype(np.float32)
-        arrays[name] = np.abs(values) if name.startswith("lin") else values
-    return PerceptualDistance(arrays)
+    return PerceptualDistance(vgg16_arrays())
 
 
 def images(seed: int) -> tf.Tensor:
