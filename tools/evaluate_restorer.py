@@ -2,9 +2,9 @@
 
     python tools/evaluate_restorer.py --model runs/faces --images FOLDER --sheet sheet.png
 
-The degradation is the run's own, drawn with a seed that training does not use. "bicubic" is the same small image
-enlarged by a bicubic filter. Prints means, and the mean gain over the degraded image with its standard error.
---output writes the pictures, for `rethink-fr evaluate`.
+The degradation is the run's own, drawn with a seed that training does not use. "bicubic", of blind degradation only, is
+the same small image enlarged by a bicubic filter. Prints means, and the mean gain over the degraded image with its
+standard error. --output writes the pictures, for `rethink-fr evaluate`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 
 from rethink_fr import images
 from rethink_fr.config import load_config
-from rethink_fr.data.degradation import degrade, reduced
+from rethink_fr.data.degradation import degrade_for_task, reduced
 from rethink_fr.data.image_files import list_images
 from rethink_fr.data.sources import open_source
 from rethink_fr.metrics import psnr, ssim
@@ -36,13 +36,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     restorer = load_restorer(arguments.model)
-    ranges = load_config(arguments.model / "config.yaml").degradation
+    degradation = load_config(arguments.model / "config.yaml").degradation
     source = open_source(arguments.images, restorer.resolution, first_identity=10**6, identities=64, pictures=1)
     clean = np.stack([source.read(index) for index in range(len(source))])
-    degraded = degrade(clean, arguments.seed, 0, ranges).numpy()
-    bicubic = np.stack([enlarged(picture, arguments.seed, index, ranges) for index, picture in enumerate(clean)])
+    seed, task = arguments.seed, degradation.task
+    degraded = np.stack([degrade_for_task(one, seed, index, degradation, task) for index, one in enumerate(clean)])
+    columns = {"degraded": degraded}
+    if task == "blind":
+        columns["bicubic"] = np.stack([enlarged(one, seed, index, degradation) for index, one in enumerate(clean)])
 
-    columns = {"degraded": degraded, "bicubic": bicubic}
     scales = {"restored": 0.0, "sample": 1.0} if restorer.noise_shape else {"restored": 0.0}
     for name, noise_scale in scales.items():
         parts = [
