@@ -76,7 +76,8 @@ def read_torch_file(path: Path, sections: Sequence[str], bare: bool = False) -> 
 
 
 def _places(sections: Sequence[str], bare: bool) -> str:
-    return " or ".join([f"under {name!r}" for name in sections] + (["by name"] if bare else []))
+    under = [f"under {' or '.join(map(repr, sections))}"] if sections else []
+    return " or ".join(under + (["by name"] if bare else []))
 
 
 def _described(content: Any) -> str:
