@@ -60,7 +60,11 @@ def test_the_small_configurations_fit_together():
         ("vqfr_64", ["optimizer.milestones=[3, 2]"], "optimizer.milestones: expected steps in rising order"),
         ("vqfr_64", ["optimizer.milestones=[a]"], "optimizer.milestones: expected int, got 'a'"),
         ("vqfr_64", ["optimizer.milestones=5"], "optimizer.milestones: expected a list, got 5"),
-        ("vqfr_codebook_64", ["codebook.reservoir=255"], "codebook.reservoir: expected at least 256, got 255"),
+        (
+            "vqfr_codebook_64",
+            ["codebook.reservoir=255", "model.codebook_size=256"],
+            "codebook.reservoir: expected at least 256, got 255",
+        ),
         (
             "vqfr_codebook_64",
             ["codebook.reestimate_every=1", "model.codebook_size=8192"],
