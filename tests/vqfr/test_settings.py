@@ -1,18 +1,14 @@
 """Settings of training: what is published, and which values are refused before TensorFlow loads."""
 
 import dataclasses
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from rethink_fr.config import load_config
 from rethink_fr.settings import ConfigError
 from rethink_fr.vqfr.settings import VQFRExperiment, check, check_files, perceptual_files, trained_branches
+from tests.command_line import assert_train_refuses
 from tests.vqfr.training import codebook_stage, restoration_stage
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -115,16 +111,4 @@ def test_perceptual_weights_that_were_not_fetched_are_missed_before_training(tmp
     ],
 )
 def test_a_mistake_is_told_in_one_line_before_tensorflow_loads(tmp_path, arguments, message):
-    code = (
-        "import sys; from rethink_fr.cli import main; code = main(sys.argv[1:]); "
-        "assert 'tensorflow' not in sys.modules; sys.exit(code)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "train", "--output", str(tmp_path / "run"), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert_train_refuses(tmp_path / "run", arguments, message)

@@ -19,6 +19,7 @@ from rethink_fr.training.callbacks import NonFiniteError
 from rethink_fr.training.checkpoints import CheckpointError, load_average
 from rethink_fr.workflows.build import build_restorer
 from rethink_fr.workflows.train import train
+from tests.command_line import assert_train_refuses
 from tests.training.helpers import records, replace, small_config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -110,20 +111,7 @@ def test_the_same_command_continues_and_other_settings_are_refused(run):
     ],
 )
 def test_a_mistake_is_told_in_one_line_before_tensorflow_loads(tmp_path, arguments, message):
-    code = (
-        "import sys; from rethink_fr.cli import main; code = main(sys.argv[1:]); "
-        "assert 'tensorflow' not in sys.modules; sys.exit(code)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "train", "--output", str(tmp_path / "run"), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert not (tmp_path / "run").exists()
+    assert_train_refuses(tmp_path / "run", arguments, message)
 
 
 def test_a_run_interrupted_and_continued_equals_an_uninterrupted_one(tmp_path):

@@ -1,0 +1,26 @@
+"""What tests of several commands ask of the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Sequence
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def assert_train_refuses(output: Path, arguments: Sequence[str], message: str) -> None:
+    """`train` ends with exit code 2 and one line that holds `message`, TensorFlow not loaded, `output` not made."""
+    code = (
+        "import sys; from rethink_fr.cli import main; code = main(sys.argv[1:]); "
+        "assert 'tensorflow' not in sys.modules; sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", "--output", str(output), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not output.exists()
