@@ -31,6 +31,7 @@ def training_batches(
     color_jitter: float = 0.0,
     ranges: DegradationRanges = _BLIND,
     task: Task = "blind",
+    degrade: bool = True,
     workers: int = 0,
     input_context: Optional[tf.distribute.InputContext] = None,
 ) -> tf.data.Dataset:
@@ -46,6 +47,7 @@ def training_batches(
         start_step: first step to deliver; what came before is not read.
         flip, color_jitter: see `augment`.
         ranges, task: see `degrade_for_task`.
+        degrade: False for what learns from clean images alone: they then stand for the degraded ones too.
         workers: images worked on at a time; 0 lets tf.data choose.
         input_context: with `strategy.distribute_datasets_from_function`. Each worker then reads its own contiguous
             part of every global batch, and b is the batch of one replica. Without it b is `global_batch`.
@@ -78,7 +80,7 @@ def training_batches(
         place = _shuffled_place(index, len(source), seed)
         clean = read_in_graph(source.read, place, source.resolution)
         clean = augment(clean, seed, index, flip, color_jitter)
-        degraded = degrade_for_task(clean, seed, index, ranges, task)
+        degraded = degrade_for_task(clean, seed, index, ranges, task) if degrade else clean
         return {"degraded": degraded, "clean": clean, "index": index}
 
     def to_model(batch: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:

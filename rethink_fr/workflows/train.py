@@ -106,6 +106,7 @@ def train(config: Experiment, strategy_name: str, output: Path) -> TrainingRepor
                 color_jitter=config.data.color_jitter,
                 ranges=config.degradation,
                 task=config.degradation.task,
+                degrade=not trainer.task.reconstructs,
                 workers=config.data.workers,
                 input_context=context,
             )
