@@ -22,6 +22,7 @@ import tensorflow as tf
 from rethink_fr import images
 from rethink_fr.data.image_files import read_image
 from rethink_fr.data.pairs import pair_by_name
+from rethink_fr.features.torch_network import max_pool_ceil
 from rethink_fr.metrics import lpips
 from rethink_fr.metrics.bootstrap import mean_interval
 from rethink_fr.metrics.perceptual import SCALE, SHIFT
@@ -44,7 +45,7 @@ class SqueezeNet:
         taps = [features]
         for module in range(2, 10):
             if module in (2, 5, 9):
-                features = _pool(features)
+                features = max_pool_ceil(features, 3, 2)
             squeezed = self._convolution(f"fire{module}.conv1x1_1", features)
             expanded = [self._convolution(f"fire{module}.{name}", squeezed) for name in ("conv1x1_2", "conv3x3_2")]
             features = tf.concat(expanded, axis=-1)
@@ -55,13 +56,6 @@ class SqueezeNet:
     def _convolution(self, name: str, features: tf.Tensor, strides: int = 1, padding: str = "SAME") -> tf.Tensor:
         kernel = np.transpose(self._weights[f"{name}.weight"], [2, 3, 1, 0])
         return tf.nn.relu(tf.nn.conv2d(features, kernel, strides, padding) + self._weights[f"{name}.bias"])
-
-
-def _pool(features: tf.Tensor) -> tf.Tensor:
-    """3x3 maxima, stride 2; Caffe lets the last window hang over the border."""
-    rows, columns = ((side - 3) % 2 for side in features.shape[1:3])
-    padded = tf.pad(features, [[0, 0], [0, rows], [0, columns], [0, 0]], constant_values=features.dtype.min)
-    return tf.nn.max_pool2d(padded, 3, 2, "VALID")
 
 
 def main() -> None:

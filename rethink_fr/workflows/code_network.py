@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from rethink_fr import images
+from rethink_fr.workflows.download import file_sha256
 from rethink_fr.workflows.loading import load_run
 
 
@@ -34,7 +34,7 @@ class CodeNetwork:
             raise ValueError(f"{run}: this network has a codebook at every skip; expected a run of VQFR")
         checkpoint = tf.train.latest_checkpoint(str(run / "checkpoints"))
         self.name = f"codes of {run.name}"
-        self.sha256 = hashlib.sha256(Path(f"{checkpoint}.data-00000-of-00001").read_bytes()).hexdigest()
+        self.sha256 = file_sha256(Path(f"{checkpoint}.data-00000-of-00001"))
         self.codebook_size: int = network.architecture.codebook_size
         self._resolution: int = network.resolution
         self._indices = tf.function(lambda pictures: network.code_indices(images.to_model(pictures)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Literal, Mapping, Optional, Tuple, Union
@@ -12,6 +11,7 @@ from rethink_fr.features.onnx_network import ValueRange
 from rethink_fr.features.pictures import Box
 from rethink_fr.known_weights import KNOWN_WEIGHTS
 from rethink_fr.metrics import load_fid_statistics, load_niqe_statistics
+from rethink_fr.workflows.download import file_sha256
 
 # Networks that see each image once, before the metrics. The others are called by their metric.
 FEATURE_NETWORKS = ("inception", "recognition", "landmarks", "neighbours", "codes")
@@ -131,7 +131,7 @@ def load_needs(names: Iterable[str], loaders: Loaders) -> Tuple[Dict[str, Any], 
 
 def fingerprint(path: Union[str, Path]) -> Dict[str, str]:
     """A file's name and the SHA-256 of its bytes."""
-    return {"file": str(path), "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    return {"file": str(path), "sha256": file_sha256(Path(path))}
 
 
 def _built_in(name: str, path: Optional[Path], load: Callable[[Any, Optional[Path]], Any]) -> Callable[[], Any]:
