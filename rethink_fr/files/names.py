@@ -1,0 +1,27 @@
+"""File names as text that can be printed, stored and read back.
+
+Python holds a file name that is not UTF-8 as a string with lone surrogates (PEP 383), which no encoder accepts. In JSON
+these are written as the escapes `\\udc80` to `\\udcff`, from which every JSON reader restores the same string.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Union
+
+
+def printable(name: Union[str, Path]) -> str:
+    """`name` on one line of valid Unicode: bytes that are not UTF-8 and control characters become escapes.
+
+    Example:
+        >>> printable("caf\\udce9\\n.png")
+        'caf\\\\udce9\\\\n.png'
+    """
+    text = os.fspath(name)
+    shown = "".join(character if character.isprintable() else _escaped(character) for character in text)
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

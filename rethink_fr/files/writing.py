@@ -1,0 +1,198 @@
+"""Writing files that are there whole or not at all, whatever happens meanwhile.
+
+Everything is written under a short hidden name in the same folder (`.rfr-PID-RANDOM.tmp`), synced to disk, and moved
+to its place in one step; then the folder is synced. A process that is killed leaves the old file, or the new one, and
+at most one hidden file, which `clear_temporary` removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import IO, Any, Iterator, Union
+
+from rethink_fr.files.names import printable
+
+_PREFIX = ".rfr-"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+_TEMPORARY = re.compile(r"\.rfr-(\d+)-[0-9a-f]{8}\.tmp")
+
+
+class WriteError(ValueError):
+    """Something that could not be written; the message names it, the system's reason, and what to do."""
+
+
+def temporary_path(folder: Path) -> Path:
+    """A hidden name in `folder` that nothing has; 24 characters at most, so that long names of targets do no harm."""
+    return folder / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+
+
+@contextlib.contextmanager
+def atomic_file(path: Union[str, Path], replace: bool = True) -> Iterator[IO[bytes]]:
+    """A binary file to write to, which becomes `path` when the block ends without an exception.
+
+    Args:
+        path: of the file; its folder is made.
+        replace: whether a file that is there already may be replaced.
+
+    Raises:
+        WriteError: naming `path` and the system's reason, also if it is there and `replace` is not set.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_path(path.parent)
+        try:
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                os.replace(temporary, path)
+            else:
+                _move_to_new(temporary, path)
+            sync_folder(path.parent)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def write_bytes(path: Union[str, Path], data: bytes, replace: bool = True) -> None:
+    """Write `data` to `path`: readers see the old file or the whole new one. See `atomic_file`."""
+    with atomic_file(path, replace) as file:
+        file.write(data)
+
+
+def write_text(path: Union[str, Path], text: str, replace: bool = True) -> None:
+    """As `write_bytes`, in UTF-8; file names that are not Unicode are written as escapes (see `names`)."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), replace)
+
+
+def write_json(path: Union[str, Path], value: Any, replace: bool = True) -> None:
+    """As `write_text`, `value` as JSON, from which names that are not Unicode can be read back as they were."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", replace)
+
+
+@contextlib.contextmanager
+def new_folder(path: Union[str, Path], replace: bool = False) -> Iterator[Path]:
+    """A hidden folder beside `path` to fill, which becomes `path` when the block ends without an exception.
+
+    Everything in it is synced to the disk first. If `replace` is set and `path` is there, the two change places in one
+    step, and then the old one is removed; otherwise `path` must not exist, or be an empty folder.
+
+    Raises:
+        WriteError: naming `path` and the system's reason.
+    """
+    path = Path(path).absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clear_temporary(path.parent)
+        temporary = temporary_path(path.parent)
+        temporary.mkdir(mode=0o777)
+        try:
+            yield temporary
+            sync_tree(temporary)
+            if replace and path.exists():
+                _exchange(temporary, path)  # what is removed below is then the old folder
+            else:
+                os.rename(temporary, path)  # fails on a folder that holds something
+            sync_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def sync_tree(folder: Path) -> None:
+    """Have the disk hold every file below `folder`, and the folders themselves, before this returns."""
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            sync_file(Path(parent, name))
+        sync_folder(Path(parent))
+
+
+def sync_file(path: Path) -> None:
+    """Have the disk hold the contents of a file before this returns."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk hold the names in a folder before this returns; file systems that cannot are left alone."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def clear_temporary(folder: Path) -> None:
+    """Remove what killed processes of this machine left in `folder` under the hidden names of this module."""
+    for entry in list(folder.iterdir()) if folder.is_dir() else []:
+        found = _TEMPORARY.fullmatch(entry.name)
+        if found is None or _is_alive(int(found[1])):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                entry.unlink()
+
+
+def write_error(path: Union[str, Path], error: OSError) -> WriteError:
+    """A `WriteError` for what the system said, with advice that fits it."""
+    advice = "choose another --output"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        advice = "make room there, or choose another --output"
+    elif error.errno == errno.EEXIST:
+        advice = "choose another --output, or add --overwrite"
+    elif error.errno == errno.ENAMETOOLONG:
+        advice = "shorten the name"
+    return WriteError(f"{printable(path)}: cannot be written ({error.strerror or error}); {advice}")
+
+
+def _move_to_new(temporary: Path, path: Path) -> None:
+    """Give the file its name, unless something has that name: a hard link is refused then, in one step."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno == errno.EEXIST:
+            raise
+        if os.path.lexists(path):  # a file system without hard links: look first, which leaves a moment in between
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.replace(temporary, path)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Two names change what they stand for, in one step; Python has no call for it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(other))
+
+
+def _is_alive(process: int) -> bool:
+    if process == os.getpid():
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
