@@ -6,6 +6,7 @@ TensorFlow is imported by the workflows only: help and mistakes in arguments or 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import warnings
@@ -14,7 +15,7 @@ from typing import Callable, List, Mapping, Optional, Sequence, Tuple
 
 from rethink_fr import __version__, cli_evaluate
 from rethink_fr.config import load_degradation
-from rethink_fr.settings import ConfigError
+from rethink_fr.settings import ConfigError, Experiment
 
 _OK, _SOME_FAILED, _USAGE = 0, 1, 2
 
@@ -40,17 +41,29 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     from rethink_fr.workflows.resolve import resolve_config
+    from rethink_fr.workflows.run_folder import is_chief, run_lock
 
     output = arguments.output or Path("runs") / Path(arguments.config or "quickstart").stem
-    config = resolve_config(arguments.config, arguments.set, output, arguments.init)
 
-    from rethink_fr.workflows.train import train
+    def resolve() -> Experiment:
+        return resolve_config(arguments.config, arguments.set, output, arguments.init, arguments.resume_from)
 
-    report = train(config, arguments.strategy, output)
+    resolve()  # mistakes are told before anything is made
+    with run_lock(output) if is_chief(arguments.strategy) else contextlib.nullcontext():
+        config = resolve()  # another process may have trained here meanwhile
+
+        from rethink_fr.workflows.train import RunStopped, train
+
+        try:
+            report = train(config, arguments.strategy, output, arguments.resume_from)
+        except RunStopped as error:
+            print(f"rethink-fr: error: {_one_line(error)}", file=sys.stderr)
+            return _SOME_FAILED
     if report.unreadable:
         print(f"{report.unreadable} unreadable files were skipped; they are listed in {output}/unreadable.txt")
     if not report.finished:
-        print(f"stopped at step {report.step}; run the same command again to continue", file=sys.stderr)
+        again = "run the same command again" + (", without --resume-from," if arguments.resume_from is not None else "")
+        print(f"stopped at step {report.step}; {again} to continue", file=sys.stderr)
         return _SOME_FAILED
     if report.figures:
         print(f"step {report.step}, faces it was not trained on: {_compared(report.figures)}")
@@ -234,6 +247,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, metavar="DIR", help="the run's directory; default: runs/CONFIG")
     train.add_argument(
         "--init", type=Path, metavar="RUN_DIR", help="start from the weights of this run or converted network"
+    )
+    train.add_argument(
+        "--resume-from",
+        type=int,
+        metavar="STEP",
+        help="continue from the checkpoint of this step; later ones are put aside. Default: the newest that is whole",
     )
     settings(train)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Mapping, Sequence, Tuple
 
 import yaml
 
+from rethink_fr.files import writing
 from rethink_fr.restorers import RESTORERS, restorer_kind
 from rethink_fr.settings import ConfigError, DegradationConfig, Experiment, ExperimentConfig, check_shared
 from rethink_fr.types import RestorerKind
@@ -23,6 +24,7 @@ CONFIG_DIRECTORY = next(
     (path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()), _PACKAGE / "configs"
 )
 _ARCHITECTURE = "rethink"  # of a file that does not say
+_LAST_SECTION = "training"  # of every experiment: a file that was cut off lacks it
 
 
 def available_configs() -> list[str]:
@@ -73,8 +75,24 @@ def load_degradation(overrides: Sequence[str], task: str) -> DegradationConfig:
 
 
 def save_config(config: Experiment, path: Path) -> None:
-    """Write the resolved configuration so that `load_config` gives the same one back."""
-    path.write_text(yaml.safe_dump(_plain(config), sort_keys=False, default_flow_style=None), encoding="utf-8")
+    """Write the resolved configuration so that `load_config` gives the same one back.
+
+    Raises:
+        WriteError: if it cannot be written.
+    """
+    writing.write_text(path, yaml.safe_dump(_plain(config), sort_keys=False, default_flow_style=None))
+
+
+def load_run_config(path: Path) -> Experiment:
+    """The configuration of a run that has begun, as `save_config` wrote it: an empty file is not one of defaults.
+
+    Raises:
+        ConfigError: as `load_config`, and if it is not whole.
+    """
+    values = _read_yaml(path)
+    if not isinstance(values, dict) or _LAST_SECTION not in values:
+        raise ConfigError(f"{path}: has no section {_LAST_SECTION!r}, expected the whole configuration of a run")
+    return load_config(path)
 
 
 def load_model_section(path: Path) -> Tuple[str, Any]:
@@ -93,9 +111,13 @@ def load_model_section(path: Path) -> Tuple[str, Any]:
 
 
 def save_model_section(architecture: str, settings: Any, path: Path) -> None:
-    """Write the `config.yaml` of a network that was not trained here, for `load_model_section`."""
+    """Write the `config.yaml` of a network that was not trained here, for `load_model_section`.
+
+    Raises:
+        WriteError: if it cannot be written.
+    """
     values = {"architecture": architecture, "model": _plain(settings)}
-    path.write_text(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), encoding="utf-8")
+    writing.write_text(path, yaml.safe_dump(values, sort_keys=False, default_flow_style=None))
 
 
 def changed_keys(old: Experiment, new: Experiment) -> list[str]:
@@ -103,6 +125,14 @@ def changed_keys(old: Experiment, new: Experiment) -> list[str]:
     if old.architecture != new.architecture:
         return ["architecture"]
     return _changed(_plain(old), _plain(new), "")
+
+
+def learning_rates(config: Experiment) -> dict[str, float]:
+    """The learning rates of a configuration by their dotted keys, such as `optimizer.learning_rate`."""
+    plain = _plain(getattr(config, "optimizer", None))
+    sections = {"optimizer": plain} if isinstance(plain, dict) else {}
+    sections.update({f"optimizer.{name}": part for name, part in (plain or {}).items() if isinstance(part, dict)})
+    return {f"{key}.learning_rate": part["learning_rate"] for key, part in sections.items() if "learning_rate" in part}
 
 
 def _changed(old: Any, new: Any, key: str) -> list[str]:

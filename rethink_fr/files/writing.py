@@ -141,11 +141,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def clear_temporary(folder: Path) -> None:
-    """Remove what killed processes of this machine left in `folder` under the hidden names of this module."""
+def clear_temporary(folder: Path, held: bool = False) -> None:
+    """Remove what killed processes of this machine left in `folder` under the hidden names of this module.
+
+    Args:
+        held: whether this process holds a lock on the folder: then nobody else can be writing there. In a container the
+            process that was killed often had the same number as this one.
+    """
     for entry in list(folder.iterdir()) if folder.is_dir() else []:
         found = _TEMPORARY.fullmatch(entry.name)
-        if found is None or _is_alive(int(found[1])):
+        if found is None or not held and _is_alive(int(found[1])):
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
