@@ -82,6 +82,7 @@ class RunLog(_StepCallback):
         self._first_step = first_step
         self._last_step = last_step
         self._global_batch = global_batch
+        self._bar: Any = None  # until training begins
 
     def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
         self._bar = tqdm(total=self._last_step, initial=self._first_step, unit="step", desc="train", dynamic_ncols=True)
@@ -137,7 +138,8 @@ class RunLog(_StepCallback):
 
     def close(self) -> None:
         """Close the bar and the files; safe to call twice."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
         self._writer.close()
         self._file.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -102,7 +103,8 @@ class Checkpoints:
                 for part in folder.glob("step-*"):
                     part.unlink()
         except (tf.errors.OpError, OSError, UnreadableFile) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
+            # TensorFlow's message ends with the system's reason.
+            reason = error.strerror if isinstance(error, OSError) else _first_line(error).rsplit("; ", 1)[-1]
             raise WriteError(
                 f"{printable(path)}: this checkpoint cannot be written ({reason}); make room there"
             ) from None
@@ -199,4 +201,5 @@ def _below(name: str, shapes: Mapping[str, List[int]]) -> Dict[str, List[int]]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    text = re.sub(r"{{.*?}}", "", str(error)).strip()  # the names of TensorFlow's nodes
+    return text.splitlines()[0][:1000] if text else type(error).__name__

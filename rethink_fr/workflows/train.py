@@ -155,6 +155,9 @@ def _train(
                 raise
             message = record_divergence(output, error.step, error.terms, learning_rates(config))
             raise NonFiniteError(message, error.step, error.terms) from None
+        finally:
+            if log is not None:
+                log.close()  # what is said about an error begins on a line of its own
         checkpoints.save()
     checkpoints.close()
 

@@ -8,7 +8,9 @@ def test_later_steps_and_broken_lines_go(tmp_path):
     assert forget_records(path, 5) == 0 and not path.exists() and last_recorded_step(path) == 0
     good = b'{"step": 1, "loss": 0.5}\n{"step": 3}\n'
     path.write_bytes(
-        b'{"step": 1, "loss": 0.5}\n\x00\xff\n[1]\n{"step": "2"}\n{"step": 3}\n' + b"[" * 100_000 + b'\n{"step": 4}\n{"st'
+        b'{"step": 1, "loss": 0.5}\n\x00\xff\n[1]\n{"step": "2"}\n{"step": 3}\n'
+        + b"[" * 100_000
+        + b'\n{"step": 4}\n{"st'
     )
     assert last_recorded_step(path) == 4
     assert forget_records(path, 3) == 5
