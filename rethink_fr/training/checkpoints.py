@@ -201,5 +201,5 @@ def _below(name: str, shapes: Mapping[str, List[int]]) -> Dict[str, List[int]]:
 
 
 def _first_line(error: Exception) -> str:
-    text = re.sub(r"{{.*?}}", "", str(error)).strip()  # the names of TensorFlow's nodes
+    text = re.sub(r"{{.*?}}|\[Op:\w+\]", "", str(error)).strip()  # what TensorFlow calls its nodes
     return text.splitlines()[0][:1000] if text else type(error).__name__
