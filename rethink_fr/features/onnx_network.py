@@ -24,6 +24,7 @@ from rethink_fr.features.pictures import (
 ValueRange = Literal["-1..1", "0..1", "0..255"]
 LandmarkUnit = Literal["fraction", "pixel"]
 
+MAX_ONNX_BYTES = 1 << 30  # the largest recognition networks have 250 MB
 _METADATA = "rethink_fr."
 # Levels 0..255 times the first plus the second.
 _RANGES: Dict[str, Tuple[float, float]] = {"-1..1": (2.0 / 255.0, -1.0), "0..1": (1.0 / 255.0, 0.0), "0..255": (1, 0)}

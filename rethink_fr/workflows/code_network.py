@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from rethink_fr import images
-from rethink_fr.workflows.download import file_sha256
+from rethink_fr.files.checksums import file_sha256
 from rethink_fr.workflows.loading import load_run
 
 
