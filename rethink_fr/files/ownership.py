@@ -69,9 +69,10 @@ def _check(path: Path, status: os.stat_result, sticky: bool) -> None:
         raise NotPrivateError(f"{shown}: belongs to user {status.st_uid}, not to you or root, so it is not trusted")
     others = mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_own_group(status.st_gid))
     if others and not (sticky and stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
-        raise NotPrivateError(
-            f"{shown}: other users may write to it, so it is not trusted; run: chmod go-w {shlex.quote(shown)}"
-        )
+        advice = f"run: chmod go-w {shlex.quote(shown)}"
+        if mode & stat.S_ISVTX:  # meant for everybody, as /tmp
+            advice = "make a folder of your own in it"
+        raise NotPrivateError(f"{shown}: other users may write to it, so it is not trusted; {advice}")
 
 
 @functools.lru_cache(maxsize=16)
