@@ -14,6 +14,9 @@ from typing import Any, Literal, Mapping, Sequence, Tuple
 import yaml
 
 from rethink_fr.files import writing
+from rethink_fr.files.names import printable
+from rethink_fr.files.reading import UnreadableFile
+from rethink_fr.files.strict_yaml import YamlTextError, parse_yaml, read_yaml
 from rethink_fr.restorers import RESTORERS, restorer_kind
 from rethink_fr.settings import ConfigError, DegradationConfig, Experiment, ExperimentConfig, check_shared
 from rethink_fr.types import RestorerKind
@@ -145,15 +148,15 @@ def _kind(values: Mapping[str, Any], where: str) -> Tuple[str, RestorerKind]:
     """The system that a file is about."""
     architecture = values.get("architecture", _ARCHITECTURE)
     if not isinstance(architecture, str) or architecture not in RESTORERS:
-        raise ConfigError(f"{where}architecture: expected one of {', '.join(RESTORERS)}, got {architecture!r}")
+        raise ConfigError(f"{where}architecture: expected one of {', '.join(RESTORERS)}, got {_shown(architecture)}")
     return architecture, restorer_kind(architecture)
 
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        return read_yaml(path) or {}
+    except UnreadableFile as error:
+        raise ConfigError(str(error)) from None
 
 
 def _plain(value: Any) -> Any:
@@ -165,18 +168,18 @@ def _plain(value: Any) -> Any:
 def _apply_override(values: dict, override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {override!r}: expected key=value, for example model.width=0.5")
+        raise ConfigError(f"--set {_shown(override)}: expected key=value, for example model.width=0.5")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"{key}: cannot read the value {text!r}") from None
+        value = parse_yaml(text)
+    except YamlTextError as error:
+        raise ConfigError(f"{printable(key)}: cannot read the value {_shown(text)} ({error})") from None
     *sections, last = key.strip().split(".")
     for section in sections:
         inner = values.setdefault(section, {})
         if inner is None:
             inner = values[section] = {}
         if not isinstance(inner, dict):
-            raise ConfigError(f"{key}: {section!r} is a value, not a section")
+            raise ConfigError(f"{printable(key)}: {_shown(section)} is a value, not a section")
         values = inner
     values[last] = value
 
@@ -185,7 +188,7 @@ def _parse(kind: Any, value: Any, key: str) -> Any:
     """`value` as the annotated type `kind`, or a ConfigError that names `key`."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{key}: expected a section, got {value!r}")
+            raise ConfigError(f"{key}: expected a section, got {_shown(value)}")
         hints = typing.get_type_hints(kind)
         names = [name.name for name in dataclasses.fields(kind)]
         for name in value:
@@ -195,15 +198,15 @@ def _parse(kind: Any, value: Any, key: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         if value not in arguments:
-            raise ConfigError(f"{key}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
+            raise ConfigError(f"{key}: expected one of {', '.join(map(str, arguments))}, got {_shown(value)}")
         return value
     if origin is tuple:
         if arguments[-1] is Ellipsis:
             if not isinstance(value, (list, tuple)):
-                raise ConfigError(f"{key}: expected a list, got {value!r}")
+                raise ConfigError(f"{key}: expected a list, got {_shown(value)}")
             arguments = arguments[:1] * len(value)
         if not isinstance(value, (list, tuple)) or len(value) != len(arguments):
-            raise ConfigError(f"{key}: expected {len(arguments)} numbers, got {value!r}")
+            raise ConfigError(f"{key}: expected {len(arguments)} numbers, got {_shown(value)}")
         return tuple(_parse(inner, item, key) for inner, item in zip(arguments, value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -211,12 +214,19 @@ def _parse(kind: Any, value: Any, key: str) -> Any:
         hint = ""
         if kind is float and isinstance(value, str) and _is_number(value):
             hint = f" (YAML reads it as text: write {float(value):.1e})"
-        raise ConfigError(f"{key}: expected {kind.__name__}, got {value!r}{hint}")
+        raise ConfigError(f"{key}: expected {kind.__name__}, got {_shown(value)}{hint}")
     return value
 
 
 def _join(key: str, name: Any) -> str:
-    return f"{key}.{name}" if key else str(name)
+    shown = printable(str(name))
+    return f"{key}.{shown}" if key else shown
+
+
+def _shown(value: Any) -> str:
+    """`value` as a message quotes it: on one line, and not all of it if it is long."""
+    text = printable(repr(value))
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _is_number(text: str) -> bool:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rethink_fr import images
 from rethink_fr.files.checkpoint_files import checkpoint_path
-from rethink_fr.workflows.download import file_sha256
+from rethink_fr.files.checksums import file_sha256
 from rethink_fr.workflows.loading import load_run
 
 

@@ -9,9 +9,9 @@ from typing import Any, Callable, Dict, Iterable, Literal, Mapping, Optional, Tu
 
 from rethink_fr.features.onnx_network import ValueRange
 from rethink_fr.features.pictures import Box
+from rethink_fr.files.checksums import file_sha256
 from rethink_fr.known_weights import KNOWN_WEIGHTS
 from rethink_fr.metrics import load_fid_statistics, load_niqe_statistics
-from rethink_fr.workflows.download import file_sha256
 
 # Networks that see each image once, before the metrics. The others are called by their metric.
 FEATURE_NETWORKS = ("inception", "recognition", "landmarks", "neighbours", "codes")
