@@ -7,6 +7,9 @@ from typing import Any, Dict, Sequence
 
 import numpy as np
 
+from rethink_fr.extras import install_advice
+from rethink_fr.files.names import printable
+
 _PREFIX = "module."  # left by training on several GPUs
 
 
@@ -46,7 +49,7 @@ def read_torch_file(path: Path, sections: Sequence[str], bare: bool = False) -> 
         import torch
     except ImportError:
         raise TorchFileError(
-            f"{path}: reading a .pth file needs PyTorch; install the extra with: pip install 'rethink-fr[convert]'"
+            f"{printable(path)}: reading a .pth file needs PyTorch; {install_advice('convert')}"
         ) from None
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
