@@ -191,8 +191,8 @@ def _check_arrays(data: bytes) -> None:
     def number(start: int, size: int) -> int:
         return int.from_bytes(data[start : start + size], "little" if data[:2] == b"II" else "big")
 
-    # Of a BigTIFF (+): 8 instead of 4 bytes for offsets and counts, 20 instead of 12 for an entry.
-    word, entry, first = (8, 20, 8) if b"+" in data[2:4] else (4, 12, 2)
+    # Of a BigTIFF, as Pillow recognises it: 8 instead of 4 bytes for offsets and counts, 20 instead of 12 an entry.
+    word, entry, first = (8, 20, 8) if data[2:3] == b"+" else (4, 12, 2)
     start = number(word, word)
     for at in range(start + first, start + first + number(start, first) * entry, entry):
         if at >= len(data):

@@ -72,7 +72,7 @@ class Outputs:
         length = len(os.fsencode(path.name))
         if length > _LONGEST_NAME:
             raise LongNameError(
-                f"{printable(path)}: its name has {length} bytes, expected at most {_LONGEST_NAME}; shorten the name"
+                path, f"this output's name has {length} bytes, expected at most {_LONGEST_NAME}; shorten the name"
             )
         key = _key(path)
         if key in self._claimed:

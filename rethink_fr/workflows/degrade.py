@@ -70,7 +70,7 @@ def degrade_folder(
         try:
             outputs.check(target)
         except LongNameError as error:
-            failures[index] = str(error)
+            failures[index] = error.reason
     from rethink_fr.data.degradation import SMALLEST_INPUT, degrade_for_task
 
     for index, path in enumerate(tqdm(files, desc="degrading", unit="image", delay=2, disable=not progress)):
@@ -86,9 +86,7 @@ def degrade_folder(
             outputs.claim(targets[index], of=path.relative_to(input_dir))
             degraded = degrade_for_task(clean, seed, index, ranges, task).numpy()
             outputs.write_bytes(targets[index], encode_png(degraded))
-        except (UnreadableImage, OutputError) as error:
+        except (UnreadableImage, OutputError, LongNameError) as error:
             failures[index] = error.reason
-        except LongNameError as error:
-            failures[index] = str(error)
     failed = tuple((files[index].relative_to(input_dir).as_posix(), failures[index]) for index in sorted(failures))
     return DegradeReport(output_dir, len(files) - len(failed), failed)

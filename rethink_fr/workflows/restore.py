@@ -126,7 +126,7 @@ def _restore_file(
         for name, image in made:
             plan.outputs.write_bytes(plan.output / name, encode_png(image))
     except LongNameError as error:  # a path too long for the file system; anything else will not go better next time
-        return RestoredFile(shown, error=str(error))
+        return RestoredFile(shown, error=error.reason)
     return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height))
 
 

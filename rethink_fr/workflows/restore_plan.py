@@ -84,7 +84,7 @@ def _planned(path: Path, relative: Path, output: Path, samples: int, texture: bo
         for name in picture.names:
             outputs.check(output / name)
     except LongNameError as error:
-        return PlannedPicture(path, (), None, None, str(error))
+        return PlannedPicture(path, (), None, None, error.reason)
     return picture
 
 
