@@ -9,6 +9,7 @@ from typing import IO, Any, Dict, Sequence
 
 import numpy as np
 
+from rethink_fr.extras import install_advice
 from rethink_fr.files.arrays import MAX_ARRAY_BYTES, read_npz
 from rethink_fr.files.names import printable
 from rethink_fr.files.pickles import check_pickle
@@ -57,7 +58,7 @@ def read_torch_file(path: Path, sections: Sequence[str], bare: bool = False) -> 
         import torch
     except ImportError:
         raise TorchFileError(
-            f"{path}: reading a .pth file needs PyTorch; install the extra with: pip install 'rethink-fr[convert]'"
+            f"{printable(path)}: reading a .pth file needs PyTorch; {install_advice('convert')}"
         ) from None
     try:
         with open_regular(path, MAX_FILE_BYTES) as file, warnings.catch_warnings():

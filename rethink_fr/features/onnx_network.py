@@ -12,6 +12,7 @@ from typing import Any, Dict, Literal, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from rethink_fr.extras import install_advice
 from rethink_fr.features.onnx_files import DamagedOnnx, has_external_data
 from rethink_fr.features.pictures import (
     Box,
@@ -204,9 +205,7 @@ def _runtime(name: str) -> ModuleType:
     try:
         import onnxruntime
     except ImportError:
-        raise OnnxError(
-            f"{name}: ONNX files need onnxruntime; install the extra with: pip install 'rethink-fr[onnx]'"
-        ) from None
+        raise OnnxError(f"{name}: ONNX files need onnxruntime; {install_advice('onnx')}") from None
     return onnxruntime
 
 

@@ -29,6 +29,14 @@ class WriteError(ValueError):
     """Something that could not be written; the message names it, the system's reason, and what to do."""
 
 
+class LongNameError(WriteError):
+    """A name that is longer than the file system takes: what is wrong is this one output, not the place."""
+
+    def __init__(self, path: Union[str, Path], reason: str) -> None:
+        super().__init__(f"{printable(path)}: {reason}")
+        self.reason = reason
+
+
 def temporary_path(folder: Path) -> Path:
     """A hidden name in `folder` that nothing has; 24 characters at most, so that long names of targets do no harm."""
     return folder / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
@@ -167,7 +175,7 @@ def write_error(path: Union[str, Path], error: OSError) -> WriteError:
     elif error.errno == errno.EEXIST:
         advice = "choose another --output, or add --overwrite"
     elif error.errno == errno.ENAMETOOLONG:
-        advice = "shorten the name"
+        return LongNameError(path, f"cannot be written ({error.strerror}); shorten the name")
     return WriteError(f"{printable(path)}: cannot be written ({error.strerror or error}); {advice}")
 
 

@@ -228,7 +228,7 @@ def test_a_network_that_fails_is_named():
 
 def test_without_onnxruntime_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(OnnxError, match=r"pip install 'rethink-fr\[onnx\]'"):
+    with pytest.raises(OnnxError, match=r'pip install "\.\[onnx\]"'):
         OnnxEmbedder("a", b"", "")
 
 
