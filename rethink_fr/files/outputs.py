@@ -50,8 +50,12 @@ class Outputs:
         if identity is not None:
             self._inputs.setdefault(identity, Path(path))
 
-    def check(self, path: Union[str, Path]) -> None:
+    def check(self, path: Union[str, Path], option: str = "--output") -> None:
         """Refuse `path` if it may not be written, without claiming it.
+
+        Args:
+            path: of the output.
+            option: that the user gave it by, for the advice.
 
         Raises:
             OutputError: naming `path`, the reason and what to do.
@@ -63,27 +67,38 @@ class Outputs:
         identity = _identity(path)
         if identity is not None and identity in self._inputs:
             raise OutputError(
-                f"{shown}: is the same file as the input {printable(self._inputs[identity])}; choose another --output"
+                f"{shown}: is the same file as the input {printable(self._inputs[identity])}; choose another {option}"
             )
         if identity is not None and identity in self._made:
             raise OutputError(
                 f"{shown}: is the same file as the output {printable(self._made[identity])}; choose different names"
             )
-        if path.is_dir() and not path.is_symlink():
-            raise OutputError(f"{shown}: is a folder, expected a file's name; choose another --output")
+        if os.path.isdir(path) and not os.path.islink(path):
+            raise OutputError(f"{shown}: is a folder, expected a file's name; choose another {option}")
         if os.path.lexists(path) and not self._overwrite:
-            raise OutputError(f"{shown}: is there already; choose another --output, or add --overwrite to replace it")
+            raise OutputError(f"{shown}: is there already; choose another {option}, or add --overwrite to replace it")
 
-    def claim(self, path: Union[str, Path]) -> Path:
+    def claim(self, path: Union[str, Path], option: str = "--output") -> Path:
         """Reserve `path` for one output of this call; returns it.
 
         Raises:
             OutputError: as `check`.
         """
         path = Path(path)
-        self.check(path)
+        self.check(path, option)
         self._claimed[_key(path)] = path
         return path
+
+    def claim_writable(self, path: Union[str, Path], option: str = "--output") -> Path:
+        """As `claim`, for an output of long work: also tries now whether the file could be written.
+
+        Raises:
+            OutputError: as `check`.
+            WriteError: if its folder cannot be made or written to.
+        """
+        claimed = self.claim(path, option)
+        writing.check_writable(claimed, option)
+        return claimed
 
     def write_bytes(self, path: Union[str, Path], data: bytes) -> None:
         """Write an output, claimed before or now.
