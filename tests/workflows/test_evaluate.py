@@ -327,9 +327,15 @@ def test_names_that_are_not_utf8_are_in_every_output(evaluated, faces):
 
 def test_it_does_without_tensorflow(faces):
     arguments = ["evaluate", "--restored", str(faces / "restored"), "--reference", str(faces / "clean")]
+    needs_networks = [*arguments, "--metrics", "lpips", "--codes", str(faces), "--output", str(faces / "clean/a.png")]
+    methods = [f"{name}={faces / name}" for name in ("restored", "clean")]
+    places = ["--reference", str(faces / "clean"), "--degraded", str(faces / "restored"), "--output", str(faces / "s")]
+    study = ["study", "make", "--restored", *methods, *places, "--key", str(faces / "s")]
     code = (
         "import sys; from rethink_fr.cli import main\n"
         f"assert main({arguments!r}) == 0\n"
+        f"assert main({needs_networks!r}) == 2\n"
+        f"assert main({study!r}) == 2\n"
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
