@@ -61,8 +61,12 @@ class Outputs:
         if identity is not None:
             self._inputs.setdefault(identity, Path(path))
 
-    def check(self, path: Union[str, Path]) -> None:
+    def check(self, path: Union[str, Path], option: str = "--output") -> None:
         """Refuse `path` if it may not be written, without claiming it.
+
+        Args:
+            path: of the output.
+            option: that the user gave it by, for the advice.
 
         Raises:
             OutputError: naming `path`, the reason and what to do.
@@ -76,7 +80,9 @@ class Outputs:
             )
         key = _key(path)
         if key in self._claimed:
-            owner = printable(self._claimed[key]) or "another output of this call"
+            owner = printable(self._claimed[key])
+            if not owner:
+                raise OutputError(path, "two outputs of this call would have this name; choose different names")
             raise OutputError(path, f"{owner} is written as {printable(path.name)} already; rename one of them")
         if key in self._folders:
             raise OutputError(path, "other outputs of this call are written below a folder of this name; rename one")
@@ -85,32 +91,44 @@ class Outputs:
         if identity is not None and identity in self._inputs:
             shown = printable(self._inputs[identity])
             raise OutputError(
-                path, f"is the same file as the input {shown}, which would be overwritten; choose another --output"
+                path, f"is the same file as the input {shown}, which would be overwritten; choose another {option}"
             )
         if identity is not None and identity in self._made:
             shown = printable(self._made[identity])
             raise OutputError(path, f"is the same file as the output {shown}; choose different names")
         if path.is_dir() and not path.is_symlink():
-            raise OutputError(path, "is a folder, expected a file's name; choose another --output")
+            raise OutputError(path, f"is a folder, expected a file's name; choose another {option}")
         if os.path.lexists(path) and not self._overwrite:
-            raise OutputError(path, "is there already; choose another --output, or add --overwrite to replace it")
+            raise OutputError(path, f"is there already; choose another {option}, or add --overwrite to replace it")
 
-    def claim(self, path: Union[str, Path], of: Union[str, Path] = "") -> Path:
+    def claim(self, path: Union[str, Path], of: Union[str, Path] = "", option: str = "--output") -> Path:
         """Reserve `path` for one output of this call; returns it.
 
         Args:
             path: of the output.
             of: the input that it is an output of, for the message to whoever claims the same path.
+            option: that the user gave it by, for the advice.
 
         Raises:
             OutputError, LongNameError: as `check`.
         """
         path = Path(path)
-        self.check(path)
+        self.check(path, option)
         key = _key(path)
         self._claimed[key] = os.fspath(of)
         self._folders.update(_above(key))
         return path
+
+    def claim_writable(self, path: Union[str, Path], option: str = "--output") -> Path:
+        """As `claim`, for an output of long work: also tries now whether the file could be written.
+
+        Raises:
+            OutputError: as `check`.
+            WriteError: if its folder cannot be made or written to.
+        """
+        claimed = self.claim(path, option=option)
+        writing.check_writable(claimed, option)
+        return claimed
 
     def write_bytes(self, path: Union[str, Path], data: bytes) -> None:
         """Write an output, claimed before or now.

@@ -167,13 +167,35 @@ def clear_temporary(folder: Path, held: bool = False) -> None:
                 entry.unlink()
 
 
-def write_error(path: Union[str, Path], error: OSError) -> WriteError:
-    """A `WriteError` for what the system said, with advice that fits it."""
-    advice = "choose another --output"
+def check_writable(path: Union[str, Path], option: str = "--output") -> None:
+    """Find out whether `path` could be written now; nothing is left behind. For what is written after long work.
+
+    A hidden file is made and removed in the folder, or in the nearest one above it that exists.
+
+    Raises:
+        WriteError: naming `path`, the system's reason and `option`.
+    """
+    path = Path(path).absolute()
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(path)  # a name that is too long, or a folder that is a file
+        folder = path.parent
+        while not os.path.lexists(folder):
+            folder = folder.parent
+        temporary = temporary_path(folder)
+        with open(temporary, "xb"):
+            temporary.unlink()
+    except OSError as error:
+        raise write_error(path, error, option) from error
+
+
+def write_error(path: Union[str, Path], error: OSError, option: str = "--output") -> WriteError:
+    """A `WriteError` for what the system said, with advice that fits it; `option` says how the path was given."""
+    advice = f"choose another {option}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        advice = "make room there, or choose another --output"
+        advice = f"make room there, or choose another {option}"
     elif error.errno == errno.EEXIST:
-        advice = "choose another --output, or add --overwrite"
+        advice = f"choose another {option}, or add --overwrite"
     elif error.errno == errno.ENAMETOOLONG:
         return LongNameError(path, f"cannot be written ({error.strerror}); shorten the name")
     return WriteError(f"{printable(path)}: cannot be written ({error.strerror or error}); {advice}")

@@ -45,6 +45,7 @@ class CodeNetwork:
         side = self._resolution
         if pictures.shape[1:3] != (side, side):
             raise ValueError(
-                f"{pictures.shape[2]} x {pictures.shape[1]} pixels, {self.name} expects {side} x {side}; resize them"
+                f"{pictures.shape[2]} x {pictures.shape[1]} pixels, {self.name} expects {side} x {side}; "
+                f"add --resize {side}"
             )
         return self._indices(tf.constant(pictures)).numpy().reshape(len(pictures), -1).astype(np.float32)
