@@ -13,9 +13,21 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rethink_fr"
 
 # Each may import those before it in the line, and itself; a tuple is one tier of siblings.
-BASE = {"files", "types", "images", "cache", "known_weights", "torch_files", "settings", "restorers", "config"}
+BASE = {
+    "files",
+    "failures",
+    "types",
+    "images",
+    "cache",
+    "known_weights",
+    "torch_files",
+    "settings",
+    "restorers",
+    "config",
+}
 ALLOWED = {
     "files": set(),
+    "failures": {"files"},
     "types": set(),
     "images": set(),
     "cache": {"files"},
@@ -31,9 +43,9 @@ ALLOWED = {
     "vqfr": {"files", "types", "images", "known_weights", "torch_files", "settings", "ops", "layers", "losses"},
     "metrics": {"files", "types", "images", "ops", "layers"},
     "features": {"files", "types", "images", "ops", "layers", "metrics"},
-    "data": {"files", "types", "images", "ops", "layers"},
+    "data": {"files", "failures", "types", "images", "ops", "layers"},
     "export": {"files", "types", "images", "ops", "layers"},
-    "training": {"files", "types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
+    "training": {"files", "failures", "types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
     "workflows": BASE | {"ops", "layers", "models", "losses", "metrics", "features", "data", "training", "export"},
     "cli_evaluate": BASE | {"workflows"},
     "cli": BASE | {"workflows", "cli_evaluate"},

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import Dict, NamedTuple
 
 import tensorflow as tf
 from PIL import Image
@@ -27,8 +27,10 @@ from rethink_fr.training.callbacks import (
 )
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import Observer
-from rethink_fr.workflows.build import build_trainer, fixed_faces, open_sources
+from rethink_fr.workflows.build import build_trainer, fixed_faces
 from rethink_fr.workflows.initialise import initialise
+from rethink_fr.workflows.run_failures import told_plainly
+from rethink_fr.workflows.run_pictures import keep_list, open_run_pictures, write_unreadable
 
 
 class TrainingReport(NamedTuple):
@@ -41,6 +43,7 @@ class TrainingReport(NamedTuple):
     unreadable: int  # training files that were skipped; listed in unreadable.txt
 
 
+@told_plainly
 def train(config: Experiment, strategy_name: str, output: Path) -> TrainingReport:
     """Train, or continue the run in `output`, until `training.steps`.
 
@@ -53,6 +56,7 @@ def train(config: Experiment, strategy_name: str, output: Path) -> TrainingRepor
     Raises:
         ConfigError: if the configuration does not fit the run in `output`, the data or the devices.
         NonFiniteError: if a loss is no longer finite.
+        RunFailure: if the disk is full, or too many pictures cannot be read.
     """
     strategy = make_strategy(strategy_name, config.training.logical_cpus)
     chief = _is_chief(strategy)
@@ -61,12 +65,16 @@ def train(config: Experiment, strategy_name: str, output: Path) -> TrainingRepor
         raise ConfigError(
             f"training.global_batch: expected a multiple of the {replicas} replicas, got {config.training.global_batch}"
         )
-    train_source, validation_source = open_sources(config.data, config.model.resolution)
+    pictures = open_run_pictures(config.data, config.model.resolution, output)
+    train_source, validation_source = pictures.train, pictures.validation
     with strategy.scope():
         trainer = build_trainer(config)
 
     if chief:
-        _prepare_directory(config, output, train_source.unreadable)
+        _prepare_directory(config, output)
+        if train_source.unreadable:
+            write_unreadable(output, train_source)
+    keep_list(pictures, output, strategy, chief)
     checkpoints = Checkpoints(output / "checkpoints", trainer, config.training.keep_checkpoints, chief)
     first_step, last_step = checkpoints.restore(), config.training.steps
     if config.training.init and checkpoints.saved_step < 0:
@@ -155,12 +163,9 @@ def _is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
 
 
-def _prepare_directory(config: Experiment, output: Path, unreadable: Sequence[Tuple[str, str]]) -> None:
+def _prepare_directory(config: Experiment, output: Path) -> None:
     (output / "samples").mkdir(parents=True, exist_ok=True)
     save_config(config, output / "config.yaml")
-    if unreadable:
-        lines = [f"{name}: {reason}" for name, reason in unreadable]
-        (output / "unreadable.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _forget_after(path: Path, step: int) -> None:

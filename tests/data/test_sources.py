@@ -9,7 +9,8 @@ from PIL import Image
 
 from rethink_fr.data import records
 from rethink_fr.data.image_files import UnreadableImage, encode_png, square_resize, write_image
-from rethink_fr.data.records import DamagedRecordsError, scan_offsets
+from rethink_fr.data.manifest import DamagedRecordsError
+from rethink_fr.data.records import scan_offsets
 from rethink_fr.data.sources import (
     DrawnSource,
     FolderSource,
@@ -117,7 +118,7 @@ def test_a_flipped_bit_is_noticed_when_the_record_is_read(tmp_path):
     path.write_bytes(data)
     source = RecordSource(tmp_path, 16)
     source.read(0)
-    with pytest.raises(DamagedRecordsError, match="record 1 is damaged"):
+    with pytest.raises(UnreadableImage, match=r"a\.tfrecord record 1: damaged .wrong CRC"):
         source.read(1)
 
 
@@ -137,10 +138,10 @@ def test_files_that_are_no_records_are_refused_at_once(tmp_path, write, message)
 
 def test_records_without_images_say_which_feature_is_missing(tmp_path):
     write_records(tmp_path / "a.tfrecord", pictures(1), key="image")
-    with pytest.raises(DamagedRecordsError, match="'image/encoded' with one image .features found: image"):
+    with pytest.raises(UnreadableImage, match="'image/encoded' with one image .features found: image"):
         RecordSource(tmp_path, 16).read(0)
     (tmp_path / "a.tfrecord").write_bytes(records.frame_record(b"\xff\xff no example"))
-    with pytest.raises(DamagedRecordsError, match="features found: none"):
+    with pytest.raises(UnreadableImage, match="features found: none"):
         RecordSource(tmp_path, 16).read(0)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -126,8 +127,11 @@ def test_an_interruption_leaves_nothing_and_can_be_repeated(originals, tmp_path,
             prepare(originals, tmp_path / "out", size=16, progress=False)
     assert os.listdir(tmp_path) == ["in"]
     # A killed process cannot tidy up.
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial" / "images-00000.tfrecord").write_bytes(b"half")
+    process = subprocess.Popen(["true"])
+    process.wait()
+    left = tmp_path / f".rfr-{process.pid}-00112233.tmp"
+    left.mkdir()
+    (left / "images-00000.tfrecord").write_bytes(b"half")
     assert prepare(originals, tmp_path / "out", size=16, progress=False).written == 7
     assert sorted(os.listdir(tmp_path)) == ["in", "out"]
 
