@@ -34,8 +34,17 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         if described is None or os.environ.get("RETHINK_FR_DEBUG"):
             raise
         message, code = described
-        print(f"rethink-fr: error: {message}", file=sys.stderr)
+        _tell(f"rethink-fr: error: {message}")
         return code
+
+
+def _tell(line: str) -> None:
+    """Print on stderr, on a line of its own also where a progress bar stands."""
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is None:
+        print(line, file=sys.stderr)
+    else:
+        tqdm.tqdm.write(line, file=sys.stderr)
 
 
 def _train(arguments: argparse.Namespace) -> int:
