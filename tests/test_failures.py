@@ -36,7 +36,7 @@ def not_written(name):
         (OSError(errno.EIO, "Input/output error", "a.png"), "a.png: Input/output error", 1),
         (no_space("run/metrics.jsonl"), "run/metrics.jsonl: no space is left on the disk; make room there", 1),
         (
-            write_error("run/a.json", no_space()),
+            not_written("run/a.json"),
             "run/a.json: cannot be written (No space left on device); make room",
             1,
         ),
