@@ -12,9 +12,9 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Callable, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Mapping, Optional, Sequence, Tuple
 
-from rethink_fr import __version__, cli_evaluate
+from rethink_fr import __version__, cli_evaluate, failures
 from rethink_fr.config import load_degradation
 from rethink_fr.files.names import printable
 from rethink_fr.settings import ConfigError, Experiment
@@ -32,14 +32,22 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except KeyboardInterrupt:
         print("rethink-fr: interrupted", file=sys.stderr)
         return _SOME_FAILED
-    except ArithmeticError as error:  # NonFiniteError
-        print(f"rethink-fr: {error}", file=sys.stderr)
-        return _SOME_FAILED
-    except (ValueError, OSError) as error:
-        if os.environ.get("RETHINK_FR_DEBUG"):
+    except Exception as error:
+        described = failures.describe(error)
+        if described is None or os.environ.get("RETHINK_FR_DEBUG"):
             raise
-        print(f"rethink-fr: error: {_one_line(error)}", file=sys.stderr)
-        return _USAGE
+        message, code = described
+        _tell(f"rethink-fr: error: {message}")
+        return code
+
+
+def _tell(line: str) -> None:
+    """Print on stderr, on a line of its own also where a progress bar stands."""
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is None:
+        print(line, file=sys.stderr)
+    else:
+        tqdm.tqdm.write(line, file=sys.stderr)
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -55,13 +63,9 @@ def _train(arguments: argparse.Namespace) -> int:
     with run_lock(output) if is_chief(arguments.strategy) else contextlib.nullcontext():
         config = resolve()  # another process may have trained here meanwhile
 
-        from rethink_fr.workflows.train import RunStopped, train
+        from rethink_fr.workflows.train import train
 
-        try:
-            report = train(config, arguments.strategy, output, arguments.resume_from)
-        except RunStopped as error:
-            print(f"rethink-fr: error: {_one_line(error)}", file=sys.stderr)
-            return _SOME_FAILED
+        report = train(config, arguments.strategy, output, arguments.resume_from)
     if report.unreadable:
         print(f"{report.unreadable} unreadable files were skipped; they are listed in {output}/unreadable.txt")
     if not report.finished:
@@ -149,6 +153,16 @@ def _degrade(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
+    if arguments.verify:
+        from rethink_fr.workflows.verify_prepared import verify_prepared
+
+        verified = verify_prepared(arguments.input)
+        whole = "" if verified.wrong else ", all of them whole"
+        print(f"{verified.records} images in {verified.shards} shards{whole}: {arguments.input}")
+        return _listed(verified.wrong)
+    if arguments.output is None:
+        raise ConfigError("prepare: --output DIR is missing; it is needed unless --verify is given")
+
     from rethink_fr.workflows.prepare import prepare
 
     report = prepare(arguments.input, arguments.output, arguments.size)
@@ -342,8 +356,11 @@ def _parser() -> argparse.ArgumentParser:
         "rethink-fr prepare photos/ --output records --size 512",
     )
     prepare.add_argument("input", type=Path, metavar="INPUT_DIR")
-    prepare.add_argument("--output", required=True, type=Path, metavar="DIR")
+    prepare.add_argument("--output", type=Path, metavar="DIR", help="needed, unless --verify is given")
     prepare.add_argument("--size", type=int, default=512, metavar="PIXELS")
+    prepare.add_argument(
+        "--verify", action="store_true", help="INPUT_DIR is a prepared folder: check its files and every image in them"
+    )
 
     export = command(
         "export",
@@ -398,13 +415,6 @@ def _listed(failed: Sequence[Tuple[str, str]]) -> int:
     for name, reason in failed:
         print(f"rethink-fr: {printable(name)}: {printable(reason)}", file=sys.stderr)
     return _SOME_FAILED if failed else _OK
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{printable(str(error.filename))}: {error.strerror}"
-    lines: List[str] = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _print_any_name() -> None:

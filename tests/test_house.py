@@ -16,6 +16,7 @@ PACKAGE = ROOT / "rethink_fr"
 BASE = {
     "extras",
     "files",
+    "failures",
     "types",
     "images",
     "cache",
@@ -28,6 +29,7 @@ BASE = {
 ALLOWED = {
     "extras": set(),
     "files": set(),
+    "failures": {"files"},
     "types": set(),
     "images": set(),
     "cache": {"files"},
@@ -43,9 +45,9 @@ ALLOWED = {
     "vqfr": {"files", "types", "images", "known_weights", "torch_files", "settings", "ops", "layers", "losses"},
     "metrics": {"files", "types", "images", "ops", "layers"},
     "features": {"extras", "files", "types", "images", "ops", "layers", "metrics"},
-    "data": {"files", "types", "images", "ops", "layers"},
+    "data": {"files", "failures", "types", "images", "ops", "layers"},
     "export": {"files", "types", "images", "ops", "layers"},
-    "training": {"files", "types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
+    "training": {"files", "failures", "types", "images", "ops", "layers", "models", "losses", "metrics", "data"},
     "workflows": BASE | {"ops", "layers", "models", "losses", "metrics", "features", "data", "training", "export"},
     "cli_evaluate": BASE | {"workflows"},
     "cli": BASE | {"workflows", "cli_evaluate"},

@@ -7,6 +7,8 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
+from rethink_fr.data.picture_list import PictureList
+
 DEFAULT_CACHE_BYTES = 2_000_000_000
 
 
@@ -25,6 +27,8 @@ class ImageSource(ABC):
             raise ValueError(f"{type(self).__name__}: expected a resolution of at least 1 pixel, got {resolution}")
         self.resolution = resolution
         self.unreadable: List[Tuple[str, str]] = []  # (name, reason) of what was left out
+        self.pictures: Optional[PictureList] = None  # for what lies in files, when their contents are known
+        self.changes: List[str] = []  # what is not as in the list that the source was opened by; sentences
         self._count = count
         # Pages of an empty array cost nothing until they are written.
         fits = count * resolution * resolution * 3 <= cache_bytes
@@ -89,7 +93,7 @@ class SubsetSource(ImageSource):
 
     def __init__(self, source: ImageSource, indices: np.ndarray) -> None:
         super().__init__(len(indices), source.resolution, cache_bytes=0)
-        self.unreadable = source.unreadable
+        self.unreadable, self.pictures, self.changes = source.unreadable, source.pictures, source.changes
         self._source = source
         self._indices = indices
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from rethink_fr import images
 from rethink_fr.data.augmentation import augment
 from rethink_fr.data.degradation import Task, degrade_for_task
+from rethink_fr.data.image_files import UnreadableImage
 from rethink_fr.data.image_source import ImageSource
 from rethink_fr.data.python_reads import read_in_graph
 from rethink_fr.types import DegradationRanges
@@ -113,13 +114,24 @@ def fixed_batch(
     """`{"degraded", "clean"}`, uint8 `[count, R, R, 3]`: the same pictures each time, for samples and validation.
 
     They are spread evenly over the source; fewer than `count` if it holds fewer. Picture number k is degraded with
-    index k.
+    index k. Those that cannot be read are left out, and the others stay as they would be.
+
+    Raises:
+        ValueError: if there is none.
     """
     count = min(count, len(source))
     if count < 1:
         raise ValueError("fixed_batch: expected a source that holds images and a count of at least 1")
-    clean = np.stack([source.read(place * len(source) // count) for place in range(count)])
-    dataset = tf.data.Dataset.from_tensor_slices((clean, np.arange(count, dtype=np.int64)))
+    readable = {}
+    for number in range(count):
+        try:
+            readable[number] = source.read(number * len(source) // count)
+        except UnreadableImage as error:
+            unreadable = error
+    if not readable:
+        raise ValueError(f"none of the pictures to validate with can be read; the first is {unreadable}")
+    clean = np.stack(list(readable.values()))
+    dataset = tf.data.Dataset.from_tensor_slices((clean, np.array(list(readable), np.int64)))
     dataset = dataset.map(
         lambda image, index: degrade_for_task(image, seed, index, ranges, task), num_parallel_calls=tf.data.AUTOTUNE
     )

@@ -12,7 +12,7 @@ import atexit
 import functools
 import threading
 import time
-from typing import Callable
+from typing import Callable, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -32,6 +32,7 @@ class _Gate:
         self._lock = threading.Lock()
         self._under_way = 0
         self._last = time.monotonic()
+        self.failure: Optional[Exception] = None
         atexit.register(self._close)
 
     def is_closed(self) -> tf.Tensor:
@@ -41,6 +42,9 @@ class _Gate:
         self._count(1)
         try:
             return read(index)
+        except Exception as error:
+            self.failure = error
+            raise
         finally:
             self._count(-1)
 
@@ -65,10 +69,17 @@ def _gate() -> _Gate:
     return _Gate()
 
 
+def failure_of_reads() -> Optional[Exception]:
+    """What a read raised last; TensorFlow passes on its text alone. None if no read failed since it was asked last."""
+    failure, _gate().failure = _gate().failure, None
+    return failure
+
+
 def read_in_graph(read: Callable[[int], np.ndarray], index: tf.Tensor, resolution: int) -> tf.Tensor:
     """`read(index)` as an op: uint8 `[resolution, resolution, 3]`. Zeros once the process is ending.
 
-    `read` is called from many threads; what it raises becomes a `tf.errors` exception of the dataset.
+    `read` is called from many threads; what it raises becomes a `tf.errors` exception of the dataset, see
+    `failure_of_reads`.
     """
     gate = _gate()
     shape = [resolution, resolution, 3]

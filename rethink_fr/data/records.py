@@ -1,4 +1,4 @@
-"""Prepared images: TFRecord shards with a manifest, read at any position.
+"""TFRecord files: written, walked over, and read at any position.
 
 A TFRecord file is a row of `length (8 bytes), masked CRC of the length (4), data, masked CRC of the data (4)`, all
 little-endian; TensorFlow reads it from its beginning only. Training wants any image at any time, so the place of every
@@ -7,30 +7,29 @@ record is taken from the manifest that `rethink-fr prepare` wrote, or found by w
 
 from __future__ import annotations
 
-import json
+import hashlib
+import os
 import struct
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, List, Optional, Tuple, Union
+from typing import IO, List, Optional, Sequence, Tuple, Union
 
-import numpy as np
+from tqdm import tqdm
 
 from rethink_fr.data.crc32c import masked_crc32c
-from rethink_fr.data.image_files import UnreadableImage, decode_image, square_resize
-from rethink_fr.data.image_source import DEFAULT_CACHE_BYTES, ImageSource
+from rethink_fr.data.image_files import UnreadableImage
+from rethink_fr.data.manifest import DamagedRecordsError
+from rethink_fr.files.names import printable
+from rethink_fr.files.reading import UnreadableFile, open_regular
 
-MANIFEST_NAME = "manifest.json"
-MANIFEST_VERSION = 1
 IMAGE_KEY = "image/encoded"
 NAME_KEY = "image/name"
 
 HEADER_BYTES = 12  # length and its CRC
 FOOTER_BYTES = 4  # CRC of the data
-_MAX_RECORD_BYTES = 1 << 30
-
-
-class DamagedRecordsError(ValueError):
-    """A shard that is not the file it should be; the message names it and what to do."""
+_MAX_RECORD_BYTES = 128 << 20  # a picture of 6,000 pixels square without compression
+_MAX_SHARD_BYTES = 1 << 50
+_BLOCK = 1 << 20  # bytes hashed at a time
 
 
 def frame_record(data: bytes) -> bytes:
@@ -39,93 +38,18 @@ def frame_record(data: bytes) -> bytes:
     return length + struct.pack("<I", masked_crc32c(length)) + data + struct.pack("<I", masked_crc32c(data))
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One TFRecord file of a prepared folder: its name there, its size and the byte at which each record begins."""
-
-    name: str
-    bytes: int
-    sha256: str
-    offsets: Tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a prepared folder holds."""
-
-    resolution: int
-    source_sha256: str  # of the names and contents of the images it was made from
-    enlarged: int  # images that were smaller than the resolution
-    shards: Tuple[Shard, ...]
-    unreadable: Tuple[Tuple[str, str], ...]  # (name, reason) of the files that were left out
-
-    @property
-    def records(self) -> int:
-        """Images in all shards."""
-        return sum(len(shard.offsets) for shard in self.shards)
-
-    def to_json(self) -> str:
-        """The text of `manifest.json`."""
-        shards = [
-            {
-                "name": shard.name,
-                "records": len(shard.offsets),
-                "bytes": shard.bytes,
-                "sha256": shard.sha256,
-                "offsets": list(shard.offsets),
-            }
-            for shard in self.shards
-        ]
-        content = {
-            "version": MANIFEST_VERSION,
-            "resolution": self.resolution,
-            "source_sha256": self.source_sha256,
-            "enlarged": self.enlarged,
-            "records": self.records,
-            "shards": shards,
-            "unreadable": [{"name": name, "reason": reason} for name, reason in self.unreadable],
-        }
-        return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-
-
-def read_manifest(folder: Union[str, Path]) -> Optional[Manifest]:
-    """The manifest of a prepared folder, or None where there is none.
-
-    Raises:
-        DamagedRecordsError: if there is one that this version cannot read.
-    """
-    path = Path(folder) / MANIFEST_NAME
-    if not path.exists():
-        return None
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-        if content["version"] != MANIFEST_VERSION:
-            raise DamagedRecordsError(
-                f"{path}: version {content['version']} of the manifest, expected {MANIFEST_VERSION}; run prepare again"
-            )
-        shards = []
-        for entry in content["shards"]:
-            offsets = tuple(int(offset) for offset in entry["offsets"])
-            if len(offsets) != entry["records"]:
-                raise ValueError(f"{entry['name']} has {len(offsets)} offsets for {entry['records']} records")
-            shards.append(Shard(str(entry["name"]), int(entry["bytes"]), str(entry["sha256"]), offsets))
-        unreadable = tuple((str(entry["name"]), str(entry["reason"])) for entry in content["unreadable"])
-        return Manifest(
-            int(content["resolution"]),
-            str(content["source_sha256"]),
-            int(content["enlarged"]),
-            tuple(shards),
-            unreadable,
-        )
-    except DamagedRecordsError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedRecordsError(f"{path}: not a manifest of prepared images ({error}); run prepare again") from error
-
-
 def list_shards(folder: Union[str, Path]) -> List[Path]:
     """The `*.tfrecord` files directly in `folder`, sorted; hidden ones are work in progress and skipped."""
     return sorted(path for path in Path(folder).glob("*.tfrecord") if not path.name.startswith("."))
+
+
+def open_shard(path: Path) -> IO[bytes]:
+    """A shard for reading.
+
+    Raises:
+        UnreadableFile: if it is not there or no regular file.
+    """
+    return open_regular(path, _MAX_SHARD_BYTES)
 
 
 def scan_offsets(path: Path) -> Tuple[int, ...]:
@@ -133,101 +57,61 @@ def scan_offsets(path: Path) -> Tuple[int, ...]:
 
     Raises:
         DamagedRecordsError: if a length's CRC is wrong (no TFRecord file, or a compressed one) or the file ends early.
+        UnreadableFile: if it cannot be read.
     """
-    size = path.stat().st_size
     offsets: List[int] = []
     offset = 0
-    with path.open("rb") as file:
+    with open_shard(path) as file:
+        size = os.fstat(file.fileno()).st_size
         while offset < size:
             file.seek(offset)
-            length = _record_length(file.read(HEADER_BYTES), path, len(offsets))
+            length = _record_length(file.read(HEADER_BYTES))
+            if length is None:
+                raise DamagedRecordsError(
+                    f"{printable(path)}: no TFRecord header where record {len(offsets)} should begin; "
+                    "the file is damaged, compressed or not TFRecord: copy it again or run prepare again"
+                )
             following = offset + HEADER_BYTES + length + FOOTER_BYTES
             if following > size:
                 raise DamagedRecordsError(
-                    f"{path}: ends inside record {len(offsets)} (expected {following} bytes or more, has {size}); "
-                    "copy the file again or run prepare again"
+                    f"{printable(path)}: ends inside record {len(offsets)} (expected {following} bytes or more, has "
+                    f"{size}); copy the file again or run prepare again"
                 )
             offsets.append(offset)
             offset = following
     return tuple(offsets)
 
 
-class RecordSource(ImageSource):
-    """The images of a folder of TFRecord shards, in the order of the shards; feature `image/encoded` holds the file.
+def read_record(path: Path, offset: int, number: int) -> bytes:
+    """The data of the record that begins at `offset`.
 
     Raises:
-        DamagedRecordsError: if a shard is missing, truncated or not uncompressed TFRecord.
-        ValueError: if there is no record, or the images were prepared smaller than `resolution`.
+        UnreadableImage: for a record that is damaged or cannot be read, named by `path` and `number`.
     """
-
-    def __init__(self, path: Union[str, Path], resolution: int, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
-        folder = Path(path)
-        manifest = read_manifest(folder)
-        if manifest is None:
-            shards = [(file, scan_offsets(file)) for file in list_shards(folder)]
-        else:
-            if manifest.resolution < resolution:
-                raise ValueError(
-                    f"{folder}: prepared at {manifest.resolution} px, but {resolution} px are wanted; "
-                    f"run `rethink-fr prepare --size {resolution}` on the original images"
-                )
-            shards = [(_checked_shard(folder, shard), shard.offsets) for shard in manifest.shards]
-        self._shards = [shard for shard, _ in shards]
-        counts = [len(offsets) for _, offsets in shards]
-        self._shard_of = np.repeat(np.arange(len(shards)), counts)
-        self._number_in_shard = np.concatenate([np.arange(count) for count in counts] or [np.arange(0)])
-        self._offsets = np.array([offset for _, offsets in shards for offset in offsets], np.int64)
-        if not len(self._offsets):
-            raise ValueError(f"{folder}: its TFRecord files hold no record; run prepare on a folder of images")
-        super().__init__(len(self._offsets), resolution, cache_bytes)
-        self.unreadable = list(manifest.unreadable) if manifest else []
-
-    def _load(self, slot: int) -> np.ndarray:
-        path = self._shards[int(self._shard_of[slot])]
-        number = int(self._number_in_shard[slot])
-        encoded = _encoded_image(_read_record(path, int(self._offsets[slot]), number), path, number)
-        return square_resize(decode_image(encoded, f"{path} record {number}"), self.resolution)
-
-
-def _checked_shard(folder: Path, shard: Shard) -> Path:
-    path = folder / shard.name
-    size = path.stat().st_size if path.is_file() else 0
-    if size != shard.bytes:
-        raise DamagedRecordsError(
-            f"{path}: expected {shard.bytes} bytes by the manifest, found {size}; "
-            "copy the folder again or run prepare again"
-        )
-    return path
-
-
-def _read_record(path: Path, offset: int, number: int) -> bytes:
+    name = record_name(path, number)
     try:
-        with path.open("rb") as file:
+        with open_shard(path) as file:
             file.seek(offset)
-            length = _record_length(file.read(HEADER_BYTES), path, number)
+            length = _record_length(file.read(HEADER_BYTES))
+            if length is None:
+                raise UnreadableImage(name, "damaged (no TFRecord header)")
             data = file.read(length)
             footer = file.read(FOOTER_BYTES)
+    except UnreadableFile as error:
+        raise UnreadableImage(name, error.reason) from error
     except OSError as error:
-        raise UnreadableImage(f"{path} record {number}", error.strerror or type(error).__name__) from error
-    if len(footer) != FOOTER_BYTES:
-        raise DamagedRecordsError(f"{path}: ends inside record {number}; copy the file again or run prepare again")
-    if struct.pack("<I", masked_crc32c(data)) != footer:
-        raise DamagedRecordsError(f"{path}: record {number} is damaged (wrong CRC); copy the file again")
+        raise UnreadableImage(name, error.strerror or type(error).__name__) from error
+    if len(footer) != FOOTER_BYTES or struct.pack("<I", masked_crc32c(data)) != footer:
+        raise UnreadableImage(name, "damaged (wrong CRC)")
     return data
 
 
-def _record_length(header: bytes, path: Path, number: int) -> int:
-    if len(header) == HEADER_BYTES:
-        length, checksum = struct.unpack("<QI", header)
-        if masked_crc32c(header[:8]) == checksum and length <= _MAX_RECORD_BYTES:
-            return length
-    raise DamagedRecordsError(
-        f"{path}: no TFRecord header where record {number} should begin; "
-        "the file is damaged, compressed or not TFRecord: copy it again or run prepare again"
-    )
+def encoded_image(data: bytes, name: str) -> bytes:
+    """The image file that a record holds.
 
-
-def _encoded_image(data: bytes, path: Path, number: int) -> bytes:
+    Raises:
+        UnreadableImage: for data that is not a `tf.train.Example` with one image.
+    """
     import tensorflow as tf  # only here: the container's format needs none
     from google.protobuf.message import DecodeError
 
@@ -237,9 +121,46 @@ def _encoded_image(data: bytes, path: Path, number: int) -> bytes:
         features = {}
     values = features[IMAGE_KEY].bytes_list.value if IMAGE_KEY in features else []
     if len(values) != 1:
-        found = ", ".join(sorted(features)) or "none"
-        raise DamagedRecordsError(
-            f"{path}: record {number} has no bytes feature {IMAGE_KEY!r} with one image (features found: {found}); "
-            "run prepare on the original images"
-        )
+        found = printable(", ".join(sorted(features)) or "none")
+        raise UnreadableImage(name, f"no bytes feature {IMAGE_KEY!r} with one image (features found: {found[:200]})")
     return bytes(values[0])
+
+
+def record_name(path: Path, number: int) -> str:
+    """What a record goes by in messages."""
+    return f"{path} record {number}"
+
+
+def file_sha256s(files: Sequence[Path], progress: bool, what: str) -> List[Optional[str]]:
+    """SHA-256 of each file, several at a time; None for one that cannot be read.
+
+    Args:
+        files: to be read whole.
+        progress: show a bar on stderr if it takes longer than two seconds.
+        what: is done, for the bar.
+    """
+    total = sum(path.stat().st_size for path in files if path.is_file())
+    bar = tqdm(total=total, desc=what, unit="B", unit_scale=True, delay=2, disable=not progress)
+    with bar, ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+
+        def one(path: Path) -> Optional[str]:
+            digest = hashlib.sha256()
+            try:
+                with open_shard(path) as file:
+                    for block in iter(lambda: file.read(_BLOCK), b""):
+                        digest.update(block)
+                        bar.update(len(block))
+            except (UnreadableFile, OSError):
+                return None
+            return digest.hexdigest()
+
+        return list(pool.map(one, files))
+
+
+def _record_length(header: bytes) -> Optional[int]:
+    """The length that a record's header gives, None if it is no header."""
+    if len(header) == HEADER_BYTES:
+        length, checksum = struct.unpack("<QI", header)
+        if masked_crc32c(header[:8]) == checksum and length <= _MAX_RECORD_BYTES:
+            return int(length)
+    return None

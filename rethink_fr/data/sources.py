@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
+from typing import Optional, Tuple, Union
 
 import numpy as np
-from tqdm import tqdm
 
-from rethink_fr.data.image_files import UnreadableImage, list_images, read_image, square_resize
+from rethink_fr.data.folder_source import FolderSource
 from rethink_fr.data.image_source import DEFAULT_CACHE_BYTES, ImageSource, MemorySource, SubsetSource
-from rethink_fr.data.records import RecordSource, list_shards
+from rethink_fr.data.picture_list import PictureList
+from rethink_fr.data.record_source import RecordSource
+from rethink_fr.data.records import list_shards
+from rethink_fr.files.names import printable
 
 __all__ = [
     "DrawnSource",
@@ -57,72 +57,6 @@ class DrawnSource(ImageSource):
         return draw_face(self._first_identity + identity, picture, self.resolution).image
 
 
-class FolderSource(ImageSource):
-    """The images below a folder, in the order of their relative paths, squared and resized by Lanczos.
-
-    Every file is decoded once when the source is opened: a damaged one is left out and listed in `unreadable`, not met
-    in the middle of a training run. The decoded images are kept if they fit in `cache_bytes`. A set that does not fit
-    is decoded again at each reading; `rethink-fr prepare` makes both cheaper.
-
-    Raises:
-        ValueError: naming the folder, if it holds no image that can be read.
-    """
-
-    def __init__(
-        self,
-        path: Union[str, Path],
-        resolution: int,
-        cache_bytes: int = DEFAULT_CACHE_BYTES,
-        progress: bool = True,
-    ) -> None:
-        self._files = list_images(path)
-        super().__init__(len(self._files), resolution, cache_bytes)
-        if not self._files:
-            raise ValueError(f"{path}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth")
-        with ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
-            reasons = list(
-                tqdm(
-                    pool.map(self._try, range(len(self._files))),
-                    total=len(self._files),
-                    desc=f"reading {Path(path).name}",
-                    unit="image",
-                    delay=2,  # a bar only for what takes longer than two seconds
-                    disable=not progress,
-                )
-            )
-        self.unreadable = [(str(self._files[slot]), reason) for slot, reason in enumerate(reasons) if reason]
-        self._slots = [slot for slot, reason in enumerate(reasons) if not reason]
-        if not self._slots:
-            name, reason = self.unreadable[0]
-            raise ValueError(
-                f"{path}: none of its {len(self._files)} image files can be read; the first is {name} ({reason})"
-            )
-
-    def __len__(self) -> int:
-        return len(self._slots)
-
-    @property
-    def names(self) -> List[str]:
-        """The files behind images 0, 1, 2, ..."""
-        return [str(self._files[slot]) for slot in self._slots]
-
-    def _slot(self, index: int) -> int:
-        return self._slots[index]
-
-    def _load(self, slot: int) -> np.ndarray:
-        return square_resize(read_image(self._files[slot]), self.resolution)
-
-    def _try(self, slot: int) -> Optional[str]:
-        try:
-            if self._pixels is None:
-                read_image(self._files[slot])
-            else:
-                self._keep(slot, self._load(slot))
-        except UnreadableImage as error:
-            return error.reason
-        return None
-
-
 def open_source(
     where: Union[str, Path],
     resolution: int,
@@ -131,13 +65,20 @@ def open_source(
     identities: int = 500,
     pictures: int = 6,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
+    check: bool = False,
+    listed: Optional[PictureList] = None,
 ) -> ImageSource:
     """The source that `where` names: `builtin`, a folder holding `*.tfrecord`, or a folder of images.
 
     `first_identity`, `identities` and `pictures` choose the built-in faces and mean nothing otherwise.
 
+    Args:
+        check: whether the shards of a prepared folder are compared with their SHA-256.
+        listed: the pictures that the run has which is continued; see `FolderSource` and `RecordSource`.
+
     Raises:
         ValueError: if `where` is none of these, or holds nothing usable.
+        RunFailure: if too much of it is damaged or gone.
     """
     if str(where) == "builtin":
         return DrawnSource(first_identity, identities, pictures, resolution, cache_bytes)
@@ -145,11 +86,12 @@ def open_source(
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
         raise ValueError(
-            f"{where}: {what}; expected 'builtin', a folder of images, or a folder made by `rethink-fr prepare`"
+            f"{printable(where)}: {what}; expected 'builtin', a folder of images, or a folder made by "
+            "`rethink-fr prepare`"
         )
-    if list_shards(folder):
-        return RecordSource(folder, resolution, cache_bytes)
-    return FolderSource(folder, resolution, cache_bytes)
+    if listed.kind == "shards" if listed is not None else list_shards(folder):
+        return RecordSource(folder, resolution, cache_bytes, check, listed=listed)
+    return FolderSource(folder, resolution, cache_bytes, listed=listed)
 
 
 def holdout_size(total: int, wanted: int) -> int:

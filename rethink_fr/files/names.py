@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Union
+from typing import Sequence, Union
 
 
 def printable(name: Union[str, Path]) -> str:
@@ -25,3 +25,14 @@ def printable(name: Union[str, Path]) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def listed_names(names: Sequence[Union[str, Path]], shown: int = 3) -> str:
+    """The first few of some names for a message, and how many more there are.
+
+    Example:
+        >>> listed_names(["a.png", "b.png", "c.png", "d.png", "e.png"])
+        'a.png, b.png, c.png and 2 more'
+    """
+    first = ", ".join(printable(name) for name in names[:shown])
+    return first if len(names) <= shown else f"{first} and {len(names) - shown:,} more"

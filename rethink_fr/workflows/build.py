@@ -11,6 +11,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from rethink_fr.data.image_source import ImageSource
+from rethink_fr.data.picture_list import RunLists
 from rethink_fr.data.pipeline import fixed_batch
 from rethink_fr.data.sources import holdout_size, open_source, split_holdout
 from rethink_fr.files.names import printable
@@ -135,10 +136,20 @@ def load_vgg19(weights: str) -> Optional[keras.Model]:
     return vgg
 
 
-def open_sources(data: DataConfig, resolution: int) -> Tuple[ImageSource, ImageSource]:
-    """The clean images of a configuration: `(train, validation)`, nobody drawn being in both."""
-    identities = data.builtin_identities
-    train = open_source(data.train, resolution, identities=identities, pictures=data.builtin_pictures)
+def open_sources(
+    data: DataConfig,
+    resolution: int,
+    lists: Optional[RunLists] = None,
+    check: bool = False,
+) -> Tuple[ImageSource, ImageSource]:
+    """The clean images of a configuration: `(train, validation)`, nobody drawn being in both.
+
+    `lists` are those of the run, if it has some; `check`: see `open_source`.
+    """
+    identities, lists = data.builtin_identities, lists or RunLists()
+    train = open_source(
+        data.train, resolution, identities=identities, pictures=data.builtin_pictures, check=check, listed=lists.train
+    )
     if data.validation == "holdout":
         held_out = holdout_size(len(train), data.validation_images)
         if held_out > len(train) // 2 or held_out != data.validation_images:
@@ -150,7 +161,13 @@ def open_sources(data: DataConfig, resolution: int) -> Tuple[ImageSource, ImageS
         return split_holdout(train, held_out)
     # Identities past the last of the training set, one picture each.
     validation = open_source(
-        data.validation, resolution, first_identity=identities, identities=data.validation_images, pictures=1
+        data.validation,
+        resolution,
+        first_identity=identities,
+        identities=data.validation_images,
+        pictures=1,
+        check=check,
+        listed=lists.validation,
     )
     return train, validation
 

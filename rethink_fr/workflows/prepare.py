@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import re
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import IO, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from tqdm import tqdm
 
+from rethink_fr.data.folder_source import read_picture
 from rethink_fr.data.image_files import UnreadableImage, decode_image, encode_png, list_images, square_resize
-from rethink_fr.data.records import (
-    IMAGE_KEY,
-    MANIFEST_NAME,
-    NAME_KEY,
-    Manifest,
-    Shard,
-    frame_record,
-    list_shards,
-    read_manifest,
-)
+from rethink_fr.data.manifest import MANIFEST_NAME, DamagedRecordsError, Manifest, Shard, read_manifest
+from rethink_fr.data.record_source import check_size
+from rethink_fr.data.records import IMAGE_KEY, NAME_KEY, file_sha256s, frame_record
+from rethink_fr.files.names import printable
+from rethink_fr.files.writing import new_folder, write_error, write_json
 
 _FILES_AT_A_TIME = 64  # decoded ahead of the writer; bounds the memory
+_NOTHING = hashlib.sha256(b"").hexdigest()  # stands for a file that cannot be read
+_OUR_SHARD = re.compile(r"images-\d{5,}\.tfrecord")
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ def prepare(
 ) -> PrepareReport:
     """Write the images below `input_dir` to `output_dir` as TFRecord shards of PNG images, `size` pixels square.
 
-    The work is done in a hidden folder beside `output_dir`, which appears only when complete: after an interruption,
-    run it again. A folder that holds exactly the result already is verified and left alone; if its shards are damaged
-    they are made again; a folder that holds anything else is never touched.
+    The work is done in a hidden folder beside `output_dir`, which takes its place in one step when it is complete:
+    after an interruption, run it again. A folder that holds exactly the result already is verified and left alone; if
+    its shards are damaged they are made again; a folder that holds anything else is never touched.
 
     Args:
         input_dir: searched at any depth.
@@ -75,28 +74,23 @@ def prepare(
     input_dir, output_dir = Path(input_dir), Path(output_dir)
     files = list_images(input_dir)
     if not files:
-        raise ValueError(f"{input_dir}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth")
-    partial = output_dir.absolute().parent / f".{output_dir.absolute().name}.partial"
+        raise ValueError(
+            f"{printable(input_dir)}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
+        )
+    target = Path(os.path.realpath(output_dir))  # where a link leads is written to, the link itself is not replaced
     try:
-        earlier = _earlier_manifest(output_dir)
+        earlier = _earlier_manifest(target)
         if earlier is not None:
             _refuse_other_content(earlier, output_dir, _source_sha256(files, input_dir, size, shard_size, progress))
-            if _is_intact(earlier, output_dir):
+            if _is_intact(earlier, target, progress):
                 return _report(output_dir, earlier, unchanged=True)
-        shutil.rmtree(partial, ignore_errors=True)  # left by an interrupted run
-        partial.mkdir(parents=True)
-        try:
+        with new_folder(target, replace=earlier is not None) as partial:
             manifest = _write_shards(files, input_dir, partial, size, shard_size, progress)
-            (partial / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+            write_json(partial / MANIFEST_NAME, manifest.content())
             if earlier is not None:
-                shutil.rmtree(output_dir)  # the damaged shards of this very content
-            elif output_dir.exists():
-                output_dir.rmdir()  # empty
-            os.replace(partial, output_dir)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+                _earlier_manifest(target)  # refuses if something else was put there meanwhile: it would be removed
     except OSError as error:
-        raise ValueError(f"{output_dir}: cannot be written ({error.strerror}); choose another --output") from error
+        raise write_error(output_dir, error) from error
     return _report(output_dir, manifest, unchanged=False)
 
 
@@ -106,13 +100,33 @@ def _report(output: Path, manifest: Manifest, unchanged: bool) -> PrepareReport:
     )
 
 
+class _ShardWriter:
+    """One shard, written record by record."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self._name = f"images-{number:05d}.tfrecord"
+        self._file: IO[bytes] = (folder / self._name).open("xb")
+        self._digest = hashlib.sha256()
+        self._bytes = 0
+        self.offsets: List[int] = []
+
+    def add(self, record: bytes) -> None:
+        self.offsets.append(self._bytes)
+        self._bytes += self._file.write(record)
+        self._digest.update(record)
+
+    def close(self) -> Shard:
+        self._file.close()
+        return Shard(self._name, self._bytes, self._digest.hexdigest(), tuple(self.offsets))
+
+
 def _write_shards(
     files: Sequence[Path], input_dir: Path, folder: Path, size: int, shard_size: int, progress: bool
 ) -> Manifest:
     shards: List[Shard] = []
     unreadable: List[Tuple[str, str]] = []
     digests: List[Tuple[str, str]] = []
-    records: List[bytes] = []
+    writer: Optional[_ShardWriter] = None
     enlarged = 0
     for item in _prepared(files, input_dir, size, progress):
         digests.append((item.name, item.digest))
@@ -120,33 +134,20 @@ def _write_shards(
             unreadable.append((item.name, item.reason))
             continue
         enlarged += item.enlarged
-        records.append(item.record)
-        if len(records) == shard_size:
-            shards.append(_write_shard(folder, len(shards), records))
-            records = []
-    if records:
-        shards.append(_write_shard(folder, len(shards), records))
+        writer = writer or _ShardWriter(folder, len(shards))
+        writer.add(item.record)
+        if len(writer.offsets) == shard_size:
+            shards.append(writer.close())
+            writer = None
+    if writer is not None:
+        shards.append(writer.close())
     if not shards:
         name, reason = unreadable[0]
         raise ValueError(
-            f"{input_dir}: none of its {len(files)} image files can be read; the first is {name} ({reason})"
+            f"{printable(input_dir)}: none of its {len(files)} image files can be read; the first is "
+            f"{printable(name)} ({reason})"
         )
     return Manifest(size, _fingerprint(digests, size, shard_size), enlarged, tuple(shards), tuple(unreadable))
-
-
-def _write_shard(folder: Path, number: int, records: Sequence[bytes]) -> Shard:
-    name = f"images-{number:05d}.tfrecord"
-    digest = hashlib.sha256()
-    offsets = []
-    offset = 0
-    with (folder / name).open("wb") as file:
-        for record in records:
-            offsets.append(offset)
-            offset += file.write(record)
-            digest.update(record)
-        file.flush()
-        os.fsync(file.fileno())  # the rename at the end must not outlive the contents
-    return Shard(name, offset, digest.hexdigest(), tuple(offsets))
 
 
 def _prepared(files: Sequence[Path], input_dir: Path, size: int, progress: bool) -> Iterator[_Prepared]:
@@ -163,15 +164,14 @@ def _prepared(files: Sequence[Path], input_dir: Path, size: int, progress: bool)
 
 def _prepare_one(path: Path, input_dir: Path, size: int) -> _Prepared:
     name = path.relative_to(input_dir).as_posix()
-    data = b""
+    digest = _NOTHING
     try:
-        data = path.read_bytes()
+        data, digest = read_picture(path)
         image = decode_image(data, name)
-    except (UnreadableImage, OSError) as error:
-        reason = error.reason if isinstance(error, UnreadableImage) else str(error.strerror)
-        return _Prepared(name, hashlib.sha256(data).hexdigest(), None, False, reason)
+    except UnreadableImage as error:
+        return _Prepared(name, digest, None, False, error.reason)
     record = frame_record(_example(name, encode_png(square_resize(image, size))))
-    return _Prepared(name, hashlib.sha256(data).hexdigest(), record, min(image.shape[:2]) < size, "")
+    return _Prepared(name, digest, record, min(image.shape[:2]) < size, "")
 
 
 def _example(name: str, encoded: bytes) -> bytes:
@@ -196,10 +196,10 @@ def _source_sha256(files: Sequence[Path], input_dir: Path, size: int, shard_size
     digests = []
     for path in tqdm(files, desc="comparing", unit="image", delay=2, disable=not progress):
         try:
-            data = path.read_bytes()
-        except OSError:
-            data = b""
-        digests.append((path.relative_to(input_dir).as_posix(), hashlib.sha256(data).hexdigest()))
+            _, digest = read_picture(path)
+        except UnreadableImage:
+            digest = _NOTHING
+        digests.append((path.relative_to(input_dir).as_posix(), digest))
     return _fingerprint(digests, size, shard_size)
 
 
@@ -209,16 +209,23 @@ def _earlier_manifest(output_dir: Path) -> Optional[Manifest]:
     Raises:
         ValueError: if it holds something that `prepare` did not make.
     """
-    if not output_dir.exists():
+    if not os.path.lexists(output_dir):
         return None
+    shown = printable(output_dir)
     if not output_dir.is_dir():
-        raise ValueError(f"{output_dir}: is a file; expected a folder to write to: choose another --output")
+        raise ValueError(f"{shown}: is a file; expected a folder to write to: choose another --output")
     manifest = read_manifest(output_dir)
-    ours = {MANIFEST_NAME, *(path.name for path in list_shards(output_dir))} if manifest else set()
-    foreign = sorted(entry.name for entry in output_dir.iterdir() if entry.name not in ours)
+    ours = {MANIFEST_NAME, *(shard.name for shard in manifest.shards)} if manifest else set()
+    foreign = sorted(
+        entry.name
+        for entry in os.scandir(output_dir)
+        if entry.name not in ours
+        or not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
+        or not (entry.name == MANIFEST_NAME or _OUR_SHARD.fullmatch(entry.name))
+    )
     if foreign:
         raise ValueError(
-            f"{output_dir}: holds other files ({foreign[0]}{', ...' if len(foreign) > 1 else ''}); "
+            f"{shown}: holds other files ({printable(foreign[0])}{', ...' if len(foreign) > 1 else ''}); "
             "expected a new or empty folder: choose another --output"
         )
     return manifest
@@ -227,20 +234,14 @@ def _earlier_manifest(output_dir: Path) -> Optional[Manifest]:
 def _refuse_other_content(earlier: Manifest, output_dir: Path, source_sha256: str) -> None:
     if earlier.source_sha256 != source_sha256:
         raise ValueError(
-            f"{output_dir}: holds images prepared from other files or with another size; "
+            f"{printable(output_dir)}: holds images prepared from other files or with another size; "
             "choose another --output, or remove that folder first"
         )
 
 
-def _is_intact(manifest: Manifest, folder: Path) -> bool:
-    for shard in manifest.shards:
-        path = folder / shard.name
-        if not path.is_file() or path.stat().st_size != shard.bytes:
-            return False
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-        if digest.hexdigest() != shard.sha256:
-            return False
-    return True
+def _is_intact(manifest: Manifest, folder: Path, progress: bool) -> bool:
+    try:
+        files = [check_size(folder, shard) for shard in manifest.shards]
+    except DamagedRecordsError:
+        return False
+    return file_sha256s(files, progress, "checking") == [shard.sha256 for shard in manifest.shards]

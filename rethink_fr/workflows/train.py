@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -14,9 +14,10 @@ from tqdm import tqdm
 from rethink_fr.config import learning_rates, save_config
 from rethink_fr.data.image_files import encode_png
 from rethink_fr.data.pipeline import training_batches
+from rethink_fr.failures import RunFailure
 from rethink_fr.files.names import printable
 from rethink_fr.files.step_records import forget_records
-from rethink_fr.files.writing import WriteError, clear_temporary, write_bytes, write_text
+from rethink_fr.files.writing import WriteError, clear_temporary, write_bytes
 from rethink_fr.restorers import restorer_kind
 from rethink_fr.settings import ConfigError, Experiment
 from rethink_fr.training.callbacks import (
@@ -32,9 +33,10 @@ from rethink_fr.training.callbacks import (
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.event_files import forget_events
 from rethink_fr.training.observation import Observer
-from rethink_fr.workflows.build import build_trainer, fixed_faces, open_sources
+from rethink_fr.workflows.build import build_trainer, fixed_faces
 from rethink_fr.workflows.divergence import forget_divergence, record_divergence
 from rethink_fr.workflows.initialise import initialise
+from rethink_fr.workflows.run_failures import told_plainly
 from rethink_fr.workflows.run_folder import (
     CHECKPOINTS,
     CONFIG,
@@ -45,10 +47,7 @@ from rethink_fr.workflows.run_folder import (
     run_lock,
     started_config,
 )
-
-
-class RunStopped(RuntimeError):  # noqa: N818 (reads as what happened)
-    """Something outside the run ended it, a full disk for example; its last checkpoint is whole."""
+from rethink_fr.workflows.run_pictures import keep_list, open_run_pictures, write_unreadable
 
 
 class TrainingReport(NamedTuple):
@@ -76,16 +75,17 @@ def train(config: Experiment, strategy_name: str, output: Path, resume_from: Opt
         CheckpointError: if the run in `output` has no checkpoint that is whole and fits.
         LockedError: if another process trains in `output`.
         NonFiniteError: if a loss is no longer finite.
-        RunStopped: if a file cannot be written, or something of the system failed.
+        RunFailure: if a file cannot be written, the disk is full, or too many pictures cannot be read.
     """
     chief = is_chief(strategy_name)
     with run_lock(output) if chief else contextlib.nullcontext():
         try:
             return _train(config, strategy_name, output, resume_from, chief)
         except (OSError, WriteError) as error:
-            raise RunStopped(f"{error}; what was saved is whole: run the same command again to continue") from error
+            raise RunFailure(f"{error}; what was saved is whole: run the same command again to continue") from error
 
 
+@told_plainly
 def _train(
     config: Experiment, strategy_name: str, output: Path, resume_from: Optional[int], chief: bool
 ) -> TrainingReport:
@@ -95,7 +95,8 @@ def _train(
         raise ConfigError(
             f"training.global_batch: expected a multiple of the {replicas} replicas, got {config.training.global_batch}"
         )
-    train_source, validation_source = open_sources(config.data, config.model.resolution)
+    pictures = open_run_pictures(config.data, config.model.resolution, output)
+    train_source, validation_source = pictures.train, pictures.validation
     with strategy.scope():
         trainer = build_trainer(config)
 
@@ -104,7 +105,10 @@ def _train(
     checkpoints = Checkpoints(output / CHECKPOINTS, trainer, config.training.keep_checkpoints, chief)
     first_step, last_step = checkpoints.restore(resume_from), config.training.steps
     if chief:
-        _prepare_directory(config, output, train_source.unreadable)
+        _prepare_directory(config, output)
+        if train_source.unreadable:
+            write_unreadable(output, train_source)
+    keep_list(pictures, output, strategy, chief)
     if config.training.init and checkpoints.saved_step < 0:
         with strategy.scope():
             loaded = initialise(trainer, config)
@@ -193,7 +197,7 @@ def make_strategy(name: str, logical_cpus: int = 0) -> tf.distribute.Strategy:
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def _prepare_directory(config: Experiment, output: Path, unreadable: Sequence[Tuple[str, str]]) -> None:
+def _prepare_directory(config: Experiment, output: Path) -> None:
     """What the run's folder holds from the start, the configuration first: without it, the rest is not continued."""
     samples = output / "samples"
     for folder in (output, samples, output / LOGS):
@@ -202,9 +206,6 @@ def _prepare_directory(config: Experiment, output: Path, unreadable: Sequence[Tu
     if started_config(output) != config:
         save_config(config, output / CONFIG)
     samples.mkdir(parents=True, exist_ok=True)
-    if unreadable:
-        lines = [f"{name}: {reason}" for name, reason in unreadable]
-        write_text(output / "unreadable.txt", "\n".join(lines) + "\n")
 
 
 def _forget_after(output: Path, step: int) -> None:

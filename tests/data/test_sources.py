@@ -1,6 +1,8 @@
 """Sources of clean images: drawn, from a folder, from records, from memory."""
 
 import importlib.util
+import json
+import os
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from PIL import Image
 
 from rethink_fr.data import records
 from rethink_fr.data.image_files import UnreadableImage, encode_png, square_resize, write_image
-from rethink_fr.data.records import DamagedRecordsError, scan_offsets
+from rethink_fr.data.manifest import DamagedRecordsError
+from rethink_fr.data.records import scan_offsets
 from rethink_fr.data.sources import (
     DrawnSource,
     FolderSource,
@@ -118,7 +121,7 @@ def test_a_flipped_bit_is_noticed_when_the_record_is_read(tmp_path):
     path.write_bytes(data)
     source = RecordSource(tmp_path, 16)
     source.read(0)
-    with pytest.raises(DamagedRecordsError, match="record 1 is damaged"):
+    with pytest.raises(UnreadableImage, match=r"a\.tfrecord record 1: damaged .wrong CRC"):
         source.read(1)
 
 
@@ -138,20 +141,69 @@ def test_files_that_are_no_records_are_refused_at_once(tmp_path, write, message)
 
 def test_records_without_images_say_which_feature_is_missing(tmp_path):
     write_records(tmp_path / "a.tfrecord", pictures(1), key="image")
-    with pytest.raises(DamagedRecordsError, match="'image/encoded' with one image .features found: image"):
+    with pytest.raises(UnreadableImage, match="'image/encoded' with one image .features found: image"):
         RecordSource(tmp_path, 16).read(0)
     (tmp_path / "a.tfrecord").write_bytes(records.frame_record(b"\xff\xff no example"))
-    with pytest.raises(DamagedRecordsError, match="features found: none"):
+    with pytest.raises(UnreadableImage, match="features found: none"):
         RecordSource(tmp_path, 16).read(0)
+
+
+SHARD = {"name": "a.tfrecord", "records": 1, "bytes": 99, "sha256": 64 * "0", "offsets": [0]}
+MANIFEST = {"version": 1, "resolution": 16, "source_sha256": "", "enlarged": 0, "shards": [SHARD], "unreadable": []}
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"version": 99}', '{"version": 1, "shards": [{"name": "a"}], "unreadable": []}']
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        "9" * 5000,
+        {"version": 99},
+        {**MANIFEST, "shards": [{"name": "a"}]},
+        {**MANIFEST, "shards": [SHARD, SHARD]},
+        {**MANIFEST, "shards": 7},
+        {**MANIFEST, "resolution": 1 << 40},
+        {**MANIFEST, "unreadable": [7]},
+        *(
+            {**MANIFEST, "shards": [{**SHARD, "name": name}]}
+            for name in ("../a.tfrecord", "/etc/passwd", "..", "", "a\0")
+        ),
+        *({**MANIFEST, "shards": [{**SHARD, "offsets": [place]}]} for place in (-1, 84, 1 << 80, 0.5, "0", None, True)),
+        {**MANIFEST, "shards": [{**SHARD, "records": 2, "offsets": [50, 0]}]},
+        {**MANIFEST, "shards": [{**SHARD, "records": 2}]},
+        {**MANIFEST, "shards": [{**SHARD, "bytes": -1}]},
+        {**MANIFEST, "shards": [{**SHARD, "bytes": 10**30}]},
+        {**MANIFEST, "shards": [{**SHARD, "sha256": "0"}]},
+    ],
 )
-def test_a_manifest_that_cannot_be_used_is_named(tmp_path, text):
+def test_a_manifest_that_cannot_be_true_is_refused_in_one_line(tmp_path, content):
     write_records(tmp_path / "a.tfrecord", pictures(1))
-    (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(DamagedRecordsError, match=r"manifest\.json: .*run prepare again"):
+    (tmp_path / "manifest.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(
+        DamagedRecordsError, match=r"manifest\.json: .*remove the folder and run prepare again"
+    ) as caught:
+        open_source(tmp_path, 16)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_a_manifest_of_a_larger_file_is_refused(tmp_path):
+    write_records(tmp_path / "a.tfrecord", pictures(1))
+    size = (tmp_path / "a.tfrecord").stat().st_size
+    shard = {**SHARD, "bytes": size + 100, "offsets": [size + 10]}
+    (tmp_path / "manifest.json").write_text(json.dumps({**MANIFEST, "shards": [shard]}))
+    with pytest.raises(DamagedRecordsError, match=f"expected {size + 100} bytes by the manifest, found {size}"):
+        open_source(tmp_path, 16)
+
+
+def test_pipes_in_place_of_shards_and_manifests_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tfrecord")
+    with pytest.raises(ValueError, match="is a named pipe, expected a regular file"):
+        open_source(tmp_path, 16)
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(DamagedRecordsError, match="is a named pipe"):
         open_source(tmp_path, 16)
 
 

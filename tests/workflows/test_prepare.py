@@ -3,15 +3,19 @@
 import hashlib
 import json
 import os
+import subprocess
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from rethink_fr.cli import main
 from rethink_fr.data.image_files import square_resize, write_image
+from rethink_fr.data.manifest import read_manifest
 from rethink_fr.data.sources import open_source
 from rethink_fr.workflows import prepare as prepare_module
 from rethink_fr.workflows.prepare import prepare
+from rethink_fr.workflows.verify_prepared import verify_prepared
 
 
 def pictures(count, side=24):
@@ -116,6 +120,116 @@ def test_a_folder_of_something_else_is_never_touched(originals, tmp_path):
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_file_beside_the_shards_is_not_taken_for_one_of_them(originals, tmp_path):
+    """Damaged shards are made again by replacing the folder: nothing else may be in it."""
+    prepare(originals, tmp_path / "out", size=16, progress=False)
+    (tmp_path / "out" / "images-00000.tfrecord").write_bytes(b"damaged")
+    mine = tmp_path / "out" / "mine.tfrecord"
+    mine.write_bytes(b"years of work")
+    with pytest.raises(ValueError, match=r"holds other files .mine\.tfrecord"):
+        prepare(originals, tmp_path / "out", size=16, progress=False)
+    # Nor one that a manifest claims.
+    path = tmp_path / "out" / "manifest.json"
+    content = json.loads(path.read_text())
+    content["shards"][0]["name"] = mine.name
+    path.write_text(json.dumps(content))
+    (tmp_path / "out" / "images-00000.tfrecord").unlink()
+    with pytest.raises(ValueError, match=r"holds other files .mine\.tfrecord"):
+        prepare(originals, tmp_path / "out", size=16, progress=False)
+    assert mine.read_bytes() == b"years of work"
+
+
+def test_what_comes_into_the_folder_meanwhile_is_not_removed(originals, tmp_path, monkeypatch):
+    prepare(originals, tmp_path / "out", size=16, progress=False)
+    (tmp_path / "out" / "images-00000.tfrecord").write_bytes(b"damaged")
+    decode = prepare_module.decode_image
+
+    def decode_while_another_writes(data, name):
+        (tmp_path / "out" / "thesis.txt").write_text("years of work")
+        return decode(data, name)
+
+    monkeypatch.setattr(prepare_module, "decode_image", decode_while_another_writes)
+    with pytest.raises(ValueError, match="holds other files"):
+        prepare(originals, tmp_path / "out", size=16, progress=False)
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+    assert sorted(os.listdir(tmp_path)) == ["in", "out"]
+
+
+def test_an_output_that_is_a_link_stays_one(originals, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "records")
+    prepare(originals, tmp_path / "out", size=16, progress=False)
+    (tmp_path / "disk" / "records" / "images-00000.tfrecord").write_bytes(b"damaged")
+    assert not prepare(originals, tmp_path / "out", size=16, progress=False).unchanged
+    assert (tmp_path / "out").is_symlink() and sorted(os.listdir(tmp_path)) == ["disk", "in", "out"]
+    assert os.listdir(tmp_path / "disk") == ["records"]
+    assert not verify_prepared(tmp_path / "out", progress=False).wrong
+
+
+def test_names_that_are_not_unicode_and_pipes_are_told_in_the_manifest(originals, tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    (originals / name).write_bytes(b"nothing")
+    os.mkfifo(originals / "pipe.png")
+    report = prepare(originals, tmp_path / "out", size=16, progress=False)
+    assert dict(report.unreadable)["pipe.png"] == "is a named pipe, expected a regular file"
+    assert read_manifest(tmp_path / "out").unreadable == report.unreadable
+    assert name in dict(report.unreadable)
+
+
+def test_verify_finds_each_kind_of_damage_and_says_where(originals, tmp_path):
+    folder = tmp_path / "out"
+    prepare(originals, folder, size=16, shard_size=2, progress=False)
+    assert verify_prepared(folder, progress=False) == (7, 4, ())
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    shard = folder / "images-00000.tfrecord"
+    data = bytearray(shard.read_bytes())
+    data[content["shards"][0]["offsets"][1] + 40] ^= 1
+    shard.write_bytes(data)
+    shard = folder / "images-00001.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    (folder / "images-00002.tfrecord").unlink()
+    (folder / "more.tfrecord").write_bytes(b"")
+    content["resolution"] = 8
+    path.write_text(json.dumps(content))
+    wrong = [(name.rsplit("/")[-1], reason) for name, reason in verify_prepared(folder, progress=False).wrong]
+    side = "has 16 x 16 pixels, expected 8 x 8"
+    assert [(name, reason) for name, reason in wrong if reason != side] == [
+        ("images-00000.tfrecord", "is damaged (wrong SHA-256)"),
+        ("images-00001.tfrecord", wrong[1][1]),
+        ("images-00002.tfrecord", wrong[2][1]),
+        ("images-00000.tfrecord record 1", "damaged (wrong CRC)"),
+        ("images-00001.tfrecord record 1", "damaged (wrong CRC)"),
+        ("more.tfrecord", "is not in the manifest, and not used"),
+    ]
+    for _, reason in wrong[1:3]:
+        assert reason.startswith("expected ") and "bytes by the manifest, found" in reason
+    assert [name for name, reason in wrong if reason == side] == [
+        "images-00000.tfrecord record 0", "images-00001.tfrecord record 0", "images-00003.tfrecord record 0",
+    ]  # fmt: skip
+
+
+def test_verify_takes_records_without_a_manifest_and_refuses_other_folders(originals, tmp_path):
+    prepare(originals, tmp_path / "out", size=16, shard_size=4, progress=False)
+    (tmp_path / "out" / "manifest.json").unlink()
+    assert verify_prepared(tmp_path / "out", progress=False) == (7, 2, ())
+    for folder, message in ((originals, "holds no prepared images"), (tmp_path / "none", "no such folder")):
+        with pytest.raises(ValueError, match=message):
+            verify_prepared(folder, progress=False)
+
+
+def test_verify_on_the_command_line(originals, tmp_path, capsys):
+    assert main(["prepare", str(originals)]) == 2
+    assert "--output DIR is missing" in capsys.readouterr().err
+    folder = str(tmp_path / "out")
+    assert main(["prepare", str(originals), "--output", folder, "--size", "16"]) == 1  # broken.jpg
+    assert main(["prepare", folder, "--verify"]) == 0
+    assert "7 images in 1 shards, all of them whole" in capsys.readouterr().out
+    (tmp_path / "out" / "images-00000.tfrecord").write_bytes(b"")
+    assert main(["prepare", folder, "--verify"]) == 1
+    assert "images-00000.tfrecord: expected" in capsys.readouterr().err
+
+
 def test_an_interruption_leaves_nothing_and_can_be_repeated(originals, tmp_path, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
@@ -126,8 +240,11 @@ def test_an_interruption_leaves_nothing_and_can_be_repeated(originals, tmp_path,
             prepare(originals, tmp_path / "out", size=16, progress=False)
     assert os.listdir(tmp_path) == ["in"]
     # A killed process cannot tidy up.
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial" / "images-00000.tfrecord").write_bytes(b"half")
+    process = subprocess.Popen(["true"])
+    process.wait()
+    left = tmp_path / f".rfr-{process.pid}-00112233.tmp"
+    left.mkdir()
+    (left / "images-00000.tfrecord").write_bytes(b"half")
     assert prepare(originals, tmp_path / "out", size=16, progress=False).written == 7
     assert sorted(os.listdir(tmp_path)) == ["in", "out"]
 
