@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence
 
 from tests.command_line import ROOT
 
@@ -96,6 +96,38 @@ class Trials:
         ended = Ended(**found, output=said, changes=log.read_text(errors="replace").splitlines())
         assert ended.signal in (None, signal.SIGKILL), f"ended by {ended.signal} (14: it hung) {said}"
         return ended
+
+    def each(
+        self,
+        prepare: Callable[[], None],
+        scenario: str,
+        folder: Path,
+        *arguments: Any,
+        mode: str,
+        most: Optional[int] = None,
+        leave_out: str = "/logs/",
+    ) -> Iterator[Ended]:
+        """A trial for each change of a scenario, prepared anew each time; yields how it ended.
+
+        Args:
+            prepare: makes what is there before.
+            scenario, folder, arguments, mode: see `run`. Without faults it has to succeed.
+            most: of the changes, spread evenly; None: all of them.
+            leave_out: changes of paths with this in them: TensorBoard's, of which there are hundreds.
+        """
+        prepare()
+        whole = self.run(scenario, folder, *arguments)
+        assert whole.code == 0, whole.output
+        numbers = [number for number, line in enumerate(whole.changes, start=1) if leave_out not in line]
+        assert len(numbers) > 2
+        for place in points(len(numbers), most):
+            prepare()
+            ended = self.run(scenario, folder, *arguments, mode=mode, at=numbers[place - 1])
+            assert "Traceback" not in ended.output, ended.output
+            assert ended.peak < 2 << 30
+            if mode in STOPPING:
+                assert ended.killed, ended
+            yield ended
 
     def close(self) -> None:
         """End the process that trials are forked from."""

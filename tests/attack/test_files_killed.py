@@ -3,26 +3,10 @@
 import pytest
 
 from tests.attack.file_scenarios import SIZE
-from tests.attack.layer import FAILING, STOPPING, contents, hidden, points
+from tests.attack.layer import FAILING, STOPPING, contents, hidden
 
 HERE = "tests.attack.file_scenarios"
 OLD, NEW = b"old" * SIZE, b"new" * SIZE
-
-
-def at_every_change(trials, folder, prepare, name, *arguments, mode):
-    """Prepare, run, for every change: yields the trials that went wrong."""
-    prepare()
-    ended = trials.run(f"{HERE}:{name}", folder, *arguments)
-    assert ended.code == 0, ended.output
-    count = len(ended.changes)
-    assert count > 3
-    for at in points(count):
-        prepare()
-        ended = trials.run(f"{HERE}:{name}", folder, *arguments, mode=mode, at=at)
-        assert "Traceback" not in ended.output
-        if mode in STOPPING:
-            assert ended.killed
-        yield ended
 
 
 @pytest.mark.parametrize("mode", STOPPING + FAILING)
@@ -36,7 +20,7 @@ def test_a_file_is_the_old_or_the_new_one(trials, tmp_path, mode, there):
             target.write_bytes(OLD)
 
     seen = set()
-    for ended in at_every_change(trials, tmp_path, prepare, "write", target, "new", there, mode=mode):
+    for ended in trials.each(prepare, f"{HERE}:write", tmp_path, target, "new", there, mode=mode):
         found = target.read_bytes() if target.exists() else None
         assert found in ({OLD, NEW} if there else {None, NEW})
         seen.add(found)
@@ -69,7 +53,7 @@ def test_a_folder_is_the_old_or_the_new_one(trials, tmp_path, mode, there):
 
     old = {**empty, **dict.fromkeys(names, OLD)} if there else None
     new = {**empty, **dict.fromkeys(names, NEW)}
-    for ended in at_every_change(trials, tmp_path, prepare, "fill_folder", target, "new", there, mode=mode):
+    for ended in trials.each(prepare, f"{HERE}:fill_folder", tmp_path, target, "new", there, mode=mode):
         found = contents(target) if target.exists() else None
         assert found in (old, new)
         if mode in FAILING:
@@ -89,7 +73,7 @@ def test_no_output_of_a_command_is_half_a_file(trials, tmp_path, mode, overwrite
         if overwrite:
             assert trials.run(f"{HERE}:report", tmp_path, tmp_path, 1, True).code == 0
 
-    for _ in at_every_change(trials, tmp_path, prepare, "report", tmp_path, 2, overwrite, mode=mode):
+    for _ in trials.each(prepare, f"{HERE}:report", tmp_path, tmp_path, 2, overwrite, mode=mode):
         for name in ("1.png", "2.png"):
             found = (tmp_path / name).read_bytes() if (tmp_path / name).exists() else None
             assert found in (bytes([1]) * SIZE if overwrite else None, bytes([2]) * SIZE)
