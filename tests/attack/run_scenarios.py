@@ -6,6 +6,7 @@ Nothing may be computed when this is imported: TensorFlow's threads do not live 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -26,3 +27,28 @@ restorers.RESTORERS["toy"] = "tests.training.toy"
 def command(*arguments: str) -> int:
     """`rethink-fr ARGUMENTS`."""
     return main(arguments)
+
+
+def build_library(sources: str, cache: str) -> int:
+    """Build the native library of a folder of sources, and use it."""
+    from rethink_fr.ops.compiler import NativeOpsError
+    from rethink_fr.ops.native import NativeLibrary
+
+    try:
+        NativeLibrary(Path(sources), Path(sources), Path(cache)).build()
+    except NativeOpsError as error:
+        print(error)
+        return 1
+    return 0
+
+
+def fetch(url: str, path: str, sha256: str) -> int:
+    """Download a file."""
+    from rethink_fr.workflows.download import DownloadError, download
+
+    try:
+        download(url, Path(path), sha256, progress=False)
+    except DownloadError as error:
+        print(error)
+        return 1
+    return 0

@@ -11,12 +11,14 @@ import ctypes
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
 from typing import Any, Dict
 
 EXCEPTION = 70  # exit code of a trial that an exception ended
+ADDRESSES = 6 << 30  # bytes that a trial may map beyond what there is: a file without end must not take the machine
 
 
 def main() -> None:
@@ -51,6 +53,9 @@ def _run(trial: Dict[str, Any]) -> None:
         os.dup2(said, 2)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(trial["seconds"])
+        pages = int(open("/proc/self/statm").read().split()[0])
+        limit = pages * resource.getpagesize() + ADDRESSES
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         module, _, name = trial["scenario"].partition(":")
         scenario = getattr(importlib.import_module(module), name)
         folder, log = trial["folder"].encode(), trial["log"].encode()
