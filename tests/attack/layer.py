@@ -153,5 +153,11 @@ def hidden(folder: Path) -> List[str]:
 
 
 def contents(folder: Path) -> dict[str, Optional[bytes]]:
-    """What is below a folder: bytes of files by name, None of folders."""
-    return {str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes() for path in folder.rglob("*")}
+    """What is below a folder but for work in progress: bytes of files by name, None of folders."""
+    left_out = hidden(folder)
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    return {
+        name: None if path.is_dir() else path.read_bytes()
+        for name, path in found.items()
+        if not any(name == one or name.startswith(f"{one}/") for one in left_out)
+    }

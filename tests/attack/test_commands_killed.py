@@ -107,7 +107,7 @@ def attack(trials, place: Path, name: str, mode: str, there: bool, most=None) ->
         if mode in FAILING:
             assert not hidden(parent)
             assert ended.code in (0, 1, 2) and (ended.code or set(found) == set(new)), ended
-        again = [] if there or command.whole or not found else ["--overwrite"]
+        again = [] if there or name == "prepare" or not found else ["--overwrite"]
         again = trials.run(COMMAND, parent, *arguments, *again)
         assert again.code == 0, f"{again.output} after {ended}"
         found = contents(out)
