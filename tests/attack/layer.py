@@ -28,6 +28,11 @@ class Ended(NamedTuple):
     output: str  # stdout and stderr
     changes: List[str]  # a line for each change of a file
 
+    def __repr__(self) -> str:
+        """What a failed test should show: the end of it."""
+        last = self.changes[-1] if self.changes else "no change"
+        return f"<code {self.code}, signal {self.signal}, after {last}: {self.output[-1500:]!r}>"
+
     @property
     def killed(self) -> bool:
         """Whether the layer ended it."""
