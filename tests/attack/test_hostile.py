@@ -112,6 +112,23 @@ def test_links_onto_the_inputs(tensorflow_trials, model, tmp_path):
                 assert contents(photos) == before
 
 
+def test_no_two_outputs_share_a_name(tensorflow_trials, model, tmp_path):
+    """Nor does a picture that cannot be read take the name of one that can."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "b.png", "b.webp"):
+        Image.fromarray(np.zeros([32, 32, 3], np.uint8)).save(photos / name)
+    (photos / "a.jpg").write_bytes(b"not a picture")
+    run(tensorflow_trials, "restore", photos, "--aligned", "--model", model, "--output", tmp_path / "out", code=1)
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    failed = {Path(file["input"]).name for file in report["files"] if file["error"]}
+    assert failed == {"a.jpg", "b.webp"} or failed == {"a.jpg", "b.png", "b.webp"}
+    same = ("--output", tmp_path / "same.json", "--html", tmp_path / "same.json")
+    evaluate = ("evaluate", "--restored", photos, "--reference", photos, "--metrics", "psnr")
+    ended = run(tensorflow_trials, *evaluate, *same, code=2)
+    assert len(ended.output.splitlines()) == 1 and not (tmp_path / "same.json").exists()
+
+
 def test_odd_pictures(tensorflow_trials, model, shared, tmp_path):
     """Groups, scans, grey, transparency, EXIF, one that is cut off."""
     pictures = shared / "faces/degraded"
