@@ -60,10 +60,9 @@ class BuildWithLibrary(build_py):
 
             folder = package / "ops"
             sources = folder / "cc"
-            log = Path(tempfile.gettempdir()) / "rethink-fr-build.log"
             with tempfile.TemporaryDirectory(dir=folder) as work:
                 try:
-                    build_library(compiler(), sources, Path(work), folder, carried_name(sources), log)
+                    build_library(compiler(), sources, Path(work), folder, carried_name(sources))
                 except NativeOpsError as error:
                     sys.exit(f"rethink-fr: {error}; RETHINK_FR_OPS=reference makes a wheel without native operators")
 

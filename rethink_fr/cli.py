@@ -6,6 +6,8 @@ TensorFlow is imported by the workflows only: help and mistakes in arguments or 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 import warnings
@@ -14,13 +16,15 @@ from typing import Callable, List, Mapping, Optional, Sequence, Tuple
 
 from rethink_fr import __version__, cli_evaluate
 from rethink_fr.config import load_degradation
-from rethink_fr.settings import ConfigError
+from rethink_fr.files.names import printable
+from rethink_fr.settings import ConfigError, Experiment
 
 _OK, _SOME_FAILED, _USAGE = 0, 1, 2
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command; returns the exit code: 0 all done, 1 some inputs failed, 2 usage or configuration error."""
+    _print_any_name()
     parsed = _parser().parse_args(arguments)
     _quiet()
     try:
@@ -40,17 +44,29 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     from rethink_fr.workflows.resolve import resolve_config
+    from rethink_fr.workflows.run_folder import is_chief, run_lock
 
     output = arguments.output or Path("runs") / Path(arguments.config or "quickstart").stem
-    config = resolve_config(arguments.config, arguments.set, output, arguments.init)
 
-    from rethink_fr.workflows.train import train
+    def resolve() -> Experiment:
+        return resolve_config(arguments.config, arguments.set, output, arguments.init, arguments.resume_from)
 
-    report = train(config, arguments.strategy, output)
+    resolve()  # mistakes are told before anything is made
+    with run_lock(output) if is_chief(arguments.strategy) else contextlib.nullcontext():
+        config = resolve()  # another process may have trained here meanwhile
+
+        from rethink_fr.workflows.train import RunStopped, train
+
+        try:
+            report = train(config, arguments.strategy, output, arguments.resume_from)
+        except RunStopped as error:
+            print(f"rethink-fr: error: {_one_line(error)}", file=sys.stderr)
+            return _SOME_FAILED
     if report.unreadable:
         print(f"{report.unreadable} unreadable files were skipped; they are listed in {output}/unreadable.txt")
     if not report.finished:
-        print(f"stopped at step {report.step}; run the same command again to continue", file=sys.stderr)
+        again = "run the same command again" + (", without --resume-from," if arguments.resume_from is not None else "")
+        print(f"stopped at step {report.step}; {again} to continue", file=sys.stderr)
         return _SOME_FAILED
     if report.figures:
         print(f"step {report.step}, faces it was not trained on: {_compared(report.figures)}")
@@ -82,8 +98,14 @@ def _restore(arguments: argparse.Namespace) -> int:
     if arguments.fidelity is not None and not 0.0 <= arguments.fidelity <= 1.0:
         raise ConfigError(f"--fidelity: expected 0 to 1, got {arguments.fidelity}")
     for path in arguments.input:
-        if not path.exists():
-            raise ConfigError(f"{path}: no such file or folder")
+        if not os.path.lexists(path):
+            raise ConfigError(f"{printable(path)}: no such file or folder")
+
+    from rethink_fr.workflows.restore_plan import plan_restoration
+
+    plan = plan_restoration(
+        arguments.input, arguments.output, arguments.model, arguments.samples, arguments.texture, arguments.overwrite
+    )
 
     from rethink_fr.workflows.loading import load_restorer
     from rethink_fr.workflows.restore import restore
@@ -91,16 +113,13 @@ def _restore(arguments: argparse.Namespace) -> int:
     report = restore(
         load_restorer(arguments.model, arguments.precision),
         str(arguments.model),
-        arguments.input,
-        arguments.output,
-        arguments.samples,
+        plan,
         arguments.noise_scale,
         arguments.seed,
         arguments.fidelity,
-        arguments.texture,
     )
     restored = len(report.files) - len(report.failed)
-    print(f"{restored} of {len(report.files)} pictures restored; see {arguments.output}/report.json")
+    print(f"{restored} of {len(report.files)} pictures restored; see {printable(arguments.output)}/report.json")
     return _listed([(file.input, file.error or "") for file in report.failed])
 
 
@@ -117,8 +136,15 @@ def _degrade(arguments: argparse.Namespace) -> int:
 
     from rethink_fr.workflows.degrade import degrade_folder
 
-    report = degrade_folder(arguments.input, arguments.output, arguments.seed, degradation, degradation.task)
-    print(f"{report.written} pictures written to {report.output}")
+    report = degrade_folder(
+        arguments.input,
+        arguments.output,
+        arguments.seed,
+        degradation,
+        degradation.task,
+        overwrite=arguments.overwrite,
+    )
+    print(f"{report.written} pictures written to {printable(report.output)}")
     return _listed(report.failed)
 
 
@@ -135,9 +161,9 @@ def _prepare(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from rethink_fr.workflows.export import export
 
-    report = export(arguments.model, arguments.output)
+    report = export(arguments.model, arguments.output, arguments.overwrite)
     print(
-        f"{report.output}: SavedModel of step {report.step}; largest difference to the Keras model "
+        f"{printable(report.output)}: SavedModel of step {report.step}; largest difference to the Keras model "
         f"{report.difference:.3g} of 255 levels"
     )
     return _OK
@@ -163,12 +189,12 @@ def _build_ops(arguments: argparse.Namespace) -> int:
 
 def _convert_vqfr(arguments: argparse.Namespace) -> int:
     if not arguments.checkpoint.is_file():
-        raise ConfigError(f"{arguments.checkpoint}: no such file")
+        raise ConfigError(f"{printable(arguments.checkpoint)}: no such file")
 
     from rethink_fr.workflows.convert import convert
 
-    report = convert(arguments.checkpoint, arguments.output)
-    print(f"{report.output}: {report.network}, {report.parameters:,} parameters")
+    report = convert(arguments.checkpoint, arguments.output, arguments.overwrite)
+    print(f"{printable(report.output)}: {report.network}, {report.parameters:,} parameters")
     return _OK
 
 
@@ -213,6 +239,9 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
+    def overwrite(added: argparse.ArgumentParser, what: str) -> None:
+        added.add_argument("--overwrite", action="store_true", help=f"replace {what}; never what is read")
+
     def settings(added: argparse.ArgumentParser) -> None:
         added.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; may be repeated"
@@ -234,6 +263,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, metavar="DIR", help="the run's directory; default: runs/CONFIG")
     train.add_argument(
         "--init", type=Path, metavar="RUN_DIR", help="start from the weights of this run or converted network"
+    )
+    train.add_argument(
+        "--resume-from",
+        type=int,
+        metavar="STEP",
+        help="continue from the checkpoint of this step; later ones are put aside. Default: the newest that is whole",
     )
     settings(train)
 
@@ -269,6 +304,8 @@ def _parser() -> argparse.ArgumentParser:
         help="of products; bfloat16 is faster where the processor has it (VQFR); default: %(default)s",
     )
 
+    overwrite(restore, "files that are in --output already")
+
     evaluate = command(
         "evaluate",
         _evaluate,
@@ -295,6 +332,7 @@ def _parser() -> argparse.ArgumentParser:
     degrade.add_argument("--output", required=True, type=Path, metavar="DIR")
     degrade.add_argument("--seed", type=int, default=0, metavar="K")
     degrade.add_argument("--scale", type=int, choices=(8, 16), help="bicubic reduction only, by this factor")
+    overwrite(degrade, "files that are in --output already")
     settings(degrade)
 
     prepare = command(
@@ -316,6 +354,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--model", required=True, type=Path, metavar="RUN_DIR")
     export.add_argument("--format", required=True, choices=("saved_model",))
     export.add_argument("--output", required=True, type=Path, metavar="PATH")
+    overwrite(export, "a SavedModel that is there already")
 
     build_ops = command(
         "build-ops",
@@ -333,6 +372,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT.pth")
     convert.add_argument("--output", required=True, type=Path, metavar="RUN_DIR")
+    overwrite(convert, "a converted network that is there already")
 
     weights = command(
         "weights",
@@ -356,18 +396,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def _listed(failed: Sequence[Tuple[str, str]]) -> int:
     for name, reason in failed:
-        print(f"rethink-fr: {name}: {reason}", file=sys.stderr)
+        print(f"rethink-fr: {printable(name)}: {printable(reason)}", file=sys.stderr)
     return _SOME_FAILED if failed else _OK
 
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return f"{printable(str(error.filename))}: {error.strerror}"
     lines: List[str] = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
+def _print_any_name() -> None:
+    """Have what the terminal's encoding lacks, in the name of a file say, printed as escapes instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _quiet() -> None:
-    """Keep TensorFlow's start-up messages and tensorflow-addons' end-of-life notice off the terminal."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Keep tensorflow-addons' end-of-life notice, and what Pillow finds odd in pictures, off the terminal."""
     warnings.filterwarnings("ignore", module="tensorflow_addons")
+    warnings.filterwarnings("ignore", module="PIL")

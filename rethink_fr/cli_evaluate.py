@@ -6,10 +6,19 @@ As in `cli`, the workflows are imported when a command runs: help costs no time.
 from __future__ import annotations
 
 import argparse
+import functools
+from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Mapping, Sequence, Tuple, Union
 
 from rethink_fr.config import ConfigError
+from rethink_fr.files.names import printable
+from rethink_fr.files.outputs import Outputs
+from rethink_fr.files.writing import WriteError
+
+if TYPE_CHECKING:
+    from rethink_fr.workflows.evaluation_needs import Sources
+    from rethink_fr.workflows.evaluation_report import EvaluationReport
 
 Failures = List[Tuple[str, str]]  # (what, reason)
 
@@ -77,6 +86,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         files.add_argument(f"--{name}", type=Path, metavar="FILE", help="its weights")
     files.add_argument("--codes", type=Path, metavar="RUN_DIR", help="run of VQFR whose codebook's usage is measured")
 
+    _add_resize(parser)
+
     results = parser.add_argument_group("results")
     results.add_argument("--output", type=Path, metavar="FILE.json", help="write the whole report")
     results.add_argument(
@@ -90,13 +101,14 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--html", type=Path, metavar="FILE.html", help="write a page with curves, rows and the worst pictures"
     )
+    _add_overwrite(results)
 
 
 def run_evaluate(arguments: argparse.Namespace) -> Failures:
-    """Run `evaluate`; returns what could not be read or computed."""
+    """Run `evaluate`; returns what could not be read, computed or written."""
     for path in arguments.table:
         if path.suffix not in (".tex", ".md"):
-            raise ConfigError(f"--table {path}: expected a name ending in .tex or .md")
+            raise ConfigError(f"--table {printable(path)}: expected a name ending in .tex or .md")
     restored = _methods(arguments.restored)
 
     from rethink_fr.workflows.evaluate import Sources, evaluate
@@ -104,6 +116,20 @@ def run_evaluate(arguments: argparse.Namespace) -> Failures:
     networks: Dict[str, Path] = {
         name.replace("-", "_"): vars(arguments)[name.replace("-", "_")] for name in _NETWORK_FILES
     }
+    sources = Sources(
+        niqe_statistics=arguments.niqe_statistics,
+        fid_statistics=arguments.fid_statistics,
+        identity_net=arguments.identity_net,
+        landmark_net=arguments.landmark_net,
+        codes=arguments.codes,
+        features=arguments.features,
+        identity_range=arguments.identity_range,
+        identity_crop=arguments.identity_crop,
+        landmark_range=arguments.landmark_range,
+        landmark_crop=arguments.landmark_crop,
+        **networks,
+    )
+    outputs = _evaluation_outputs(arguments, restored, sources)
     report = evaluate(
         restored,
         arguments.reference,
@@ -111,41 +137,93 @@ def run_evaluate(arguments: argparse.Namespace) -> Failures:
         arguments.identities,
         None if arguments.metrics is None else [name.strip() for name in arguments.metrics.split(",") if name.strip()],
         arguments.protocol,
-        Sources(
-            niqe_statistics=arguments.niqe_statistics,
-            fid_statistics=arguments.fid_statistics,
-            identity_net=arguments.identity_net,
-            landmark_net=arguments.landmark_net,
-            codes=arguments.codes,
-            features=arguments.features,
-            identity_range=arguments.identity_range,
-            identity_crop=arguments.identity_crop,
-            landmark_range=arguments.landmark_range,
-            landmark_crop=arguments.landmark_crop,
-            **networks,
-        ),
+        sources,
         arguments.k,
         arguments.seed,
+        arguments.resize,
     )
     print("\n".join(report.table()))
     if report.left_out:
         left_out = ", ".join(name for name, _ in report.left_out)
         print(f"left out: {left_out}; ask for one with --metrics to see what it needs")
+    return [*report.missing, *report.failed, *_write_evaluation(report, arguments, outputs)]
+
+
+def _evaluation_outputs(arguments: argparse.Namespace, methods: Mapping[str, Path], sources: Sources) -> Outputs:
+    """The outputs of `evaluate`, claimed: none is an input, or there already, or cannot be written."""
+    wanted = [
+        ("--output", arguments.output),
+        ("--html", arguments.html),
+        *(("--table", one) for one in arguments.table),
+    ]
+    claims = [(option, path) for option, path in wanted if path is not None]
+    if not claims:
+        return Outputs(())
+
+    from rethink_fr.workflows.evaluate import input_files
+
+    inputs = input_files(methods, arguments.reference, arguments.degraded, arguments.identities, sources)
+    return _claimed(Outputs(inputs, arguments.overwrite), claims)
+
+
+def _write_evaluation(report: EvaluationReport, arguments: argparse.Namespace, outputs: Outputs) -> Failures:
+    """Write what was asked for. One file that cannot be written does not keep the others from being so."""
+    from rethink_fr.workflows.evaluation_page import evaluation_page
+    from rethink_fr.workflows.evaluation_tables import table_text
+
+    failed: Failures = []
     if arguments.output:
-        report.write(arguments.output)
-        print(f"definitions and a row for each image: {arguments.output}")
-    if arguments.table:
-        from rethink_fr.workflows.evaluation_tables import write_table
-
-        for path in arguments.table:
-            write_table(report, path)
-            print(f"table: {path}")
+        write = functools.partial(outputs.write_json, arguments.output, report.as_json())
+        failed += _written("definitions and a row for each image", arguments.output, write)
+    for path in arguments.table:
+        failed += _written("table", path, functools.partial(outputs.write_text, path, table_text(report, path)))
     if arguments.html:
-        from rethink_fr.workflows.evaluation_page import write_page
+        write = functools.partial(outputs.write_bytes, arguments.html, evaluation_page(report))
+        failed += _written("page", arguments.html, write)
+    return failed
 
-        write_page(report, arguments.html)
-        print(f"page: {arguments.html}")
-    return [*report.missing, *report.failed]
+
+def _claimed(outputs: Outputs, claims: Iterable[Tuple[str, Path]]) -> Outputs:
+    """`outputs` with these files, (option, path), claimed for after the work."""
+    for option, path in claims:
+        outputs.claim_writable(path, option)
+    return outputs
+
+
+def _written(what: str, path: Path, write: Callable[[], None]) -> Failures:
+    """Call `write` and say so; or why it failed, after work that should not be lost for it."""
+    shown = printable(path)
+    try:
+        write()
+    except WriteError as error:
+        return [(shown, str(error).replace(f"{shown}: ", "", 1))]
+    print(f"{what}: {shown}")
+    return []
+
+
+def _add_resize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resize",
+        nargs="?",
+        type=_resize,
+        const="reference",
+        metavar="PIXELS",
+        help="make all pictures squares of PIXELS; without a number, give those of unequal sizes that of their "
+        "reference. By Lanczos, of the central square, as restore and train make theirs",
+    )
+
+
+def _resize(text: str) -> Union[int, str]:
+    if text == "reference":  # what argparse passes for the option without a number
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of pixels, or nothing") from None
+
+
+def _add_overwrite(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
 
 
 def _crop(text: str) -> Tuple[float, float, float, float]:
@@ -174,6 +252,8 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument("--question", metavar="TEXT", help="what the raters are asked")
     make.add_argument("--lossless", action="store_true", help="PNG instead of JPEG of quality 95")
     make.add_argument("--seed", type=int, default=0, metavar="K", help="of choice and orders")
+    _add_resize(make)
+    _add_overwrite(make)
     make.set_defaults(verb=_make_study)
     tally = verbs.add_parser(
         "tally",
@@ -193,6 +273,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     )
     tally.add_argument("--seed", type=int, default=0, metavar="K", help="of the bootstrap")
     tally.add_argument("--output", type=Path, metavar="FILE.json", help="write all figures")
+    _add_overwrite(tally)
     tally.set_defaults(verb=_tally_study)
 
 
@@ -216,21 +297,27 @@ def _make_study(arguments: argparse.Namespace) -> Failures:
         arguments.seed,
         arguments.question or QUESTION,
         arguments.lossless,
+        arguments.resize,
+        arguments.overwrite,
     )
-    print(f"{len(key.trials)} trials of {len(key.methods)} methods: {arguments.output}, for the raters")
-    print(f"which method is where: {arguments.key}; keep it from them")
+    print(f"{len(key.trials)} trials of {len(key.methods)} methods: {printable(arguments.output)}, for the raters")
+    print(f"which method is where: {printable(arguments.key)}; keep it from them")
     return []
 
 
 def _tally_study(arguments: argparse.Namespace) -> Failures:
     from rethink_fr.workflows.study_tally import tally_study
 
+    claims = [("--output", arguments.output)] if arguments.output else []
+    inputs = [arguments.key, *arguments.answers, *arguments.evaluation]
+    outputs = _claimed(Outputs(inputs, arguments.overwrite), claims)
     tally = tally_study(arguments.key, arguments.answers, arguments.evaluation, arguments.seed)
     print("\n".join(tally.table()))
+    failed = list(tally.failed)
     if arguments.output:
-        tally.write(arguments.output)
-        print(f"all figures: {arguments.output}")
-    return list(tally.failed)
+        write = functools.partial(outputs.write_json, arguments.output, asdict(tally))
+        failed += _written("all figures", arguments.output, write)
+    return failed
 
 
 def _methods(folders: Sequence[str]) -> Dict[str, Path]:
@@ -241,8 +328,10 @@ def _methods(folders: Sequence[str]) -> Dict[str, Path]:
     for given in folders:
         name, equals, folder = given.partition("=")
         if not equals or not name.strip() or not folder:
-            raise ConfigError(f"--restored {given}: expected NAME=DIR for each of several methods")
+            raise ConfigError(f"--restored {printable(given)}: expected NAME=DIR for each of several methods")
         if name in methods:
-            raise ConfigError(f"--restored {given}: there is a method of that name before it; choose another name")
+            raise ConfigError(
+                f"--restored {printable(given)}: there is a method of that name before it; choose another name"
+            )
         methods[name] = Path(folder)
     return methods

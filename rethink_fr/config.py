@@ -13,6 +13,10 @@ from typing import Any, Literal, Mapping, Sequence, Tuple
 
 import yaml
 
+from rethink_fr.files import writing
+from rethink_fr.files.names import printable
+from rethink_fr.files.reading import UnreadableFile
+from rethink_fr.files.strict_yaml import YamlTextError, parse_yaml, read_yaml
 from rethink_fr.restorers import RESTORERS, restorer_kind
 from rethink_fr.settings import ConfigError, DegradationConfig, Experiment, ExperimentConfig, check_shared
 from rethink_fr.types import RestorerKind
@@ -23,6 +27,7 @@ CONFIG_DIRECTORY = next(
     (path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()), _PACKAGE / "configs"
 )
 _ARCHITECTURE = "rethink"  # of a file that does not say
+_LAST_SECTION = "training"  # of every experiment: a file that was cut off lacks it
 
 
 def available_configs() -> list[str]:
@@ -73,8 +78,24 @@ def load_degradation(overrides: Sequence[str], task: str) -> DegradationConfig:
 
 
 def save_config(config: Experiment, path: Path) -> None:
-    """Write the resolved configuration so that `load_config` gives the same one back."""
-    path.write_text(yaml.safe_dump(_plain(config), sort_keys=False, default_flow_style=None), encoding="utf-8")
+    """Write the resolved configuration so that `load_config` gives the same one back.
+
+    Raises:
+        WriteError: if it cannot be written.
+    """
+    writing.write_text(path, yaml.safe_dump(_plain(config), sort_keys=False, default_flow_style=None))
+
+
+def load_run_config(path: Path) -> Experiment:
+    """The configuration of a run that has begun, as `save_config` wrote it: an empty file is not one of defaults.
+
+    Raises:
+        ConfigError: as `load_config`, and if it is not whole.
+    """
+    values = _read_yaml(path)
+    if not isinstance(values, dict) or _LAST_SECTION not in values:
+        raise ConfigError(f"{path}: has no section {_LAST_SECTION!r}, expected the whole configuration of a run")
+    return load_config(path)
 
 
 def load_model_section(path: Path) -> Tuple[str, Any]:
@@ -93,9 +114,13 @@ def load_model_section(path: Path) -> Tuple[str, Any]:
 
 
 def save_model_section(architecture: str, settings: Any, path: Path) -> None:
-    """Write the `config.yaml` of a network that was not trained here, for `load_model_section`."""
+    """Write the `config.yaml` of a network that was not trained here, for `load_model_section`.
+
+    Raises:
+        WriteError: if it cannot be written.
+    """
     values = {"architecture": architecture, "model": _plain(settings)}
-    path.write_text(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), encoding="utf-8")
+    writing.write_text(path, yaml.safe_dump(values, sort_keys=False, default_flow_style=None))
 
 
 def changed_keys(old: Experiment, new: Experiment) -> list[str]:
@@ -103,6 +128,14 @@ def changed_keys(old: Experiment, new: Experiment) -> list[str]:
     if old.architecture != new.architecture:
         return ["architecture"]
     return _changed(_plain(old), _plain(new), "")
+
+
+def learning_rates(config: Experiment) -> dict[str, float]:
+    """The learning rates of a configuration by their dotted keys, such as `optimizer.learning_rate`."""
+    plain = _plain(getattr(config, "optimizer", None))
+    sections = {"optimizer": plain} if isinstance(plain, dict) else {}
+    sections.update({f"optimizer.{name}": part for name, part in (plain or {}).items() if isinstance(part, dict)})
+    return {f"{key}.learning_rate": part["learning_rate"] for key, part in sections.items() if "learning_rate" in part}
 
 
 def _changed(old: Any, new: Any, key: str) -> list[str]:
@@ -115,15 +148,15 @@ def _kind(values: Mapping[str, Any], where: str) -> Tuple[str, RestorerKind]:
     """The system that a file is about."""
     architecture = values.get("architecture", _ARCHITECTURE)
     if not isinstance(architecture, str) or architecture not in RESTORERS:
-        raise ConfigError(f"{where}architecture: expected one of {', '.join(RESTORERS)}, got {architecture!r}")
+        raise ConfigError(f"{where}architecture: expected one of {', '.join(RESTORERS)}, got {_shown(architecture)}")
     return architecture, restorer_kind(architecture)
 
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        return read_yaml(path) or {}
+    except UnreadableFile as error:
+        raise ConfigError(str(error)) from None
 
 
 def _plain(value: Any) -> Any:
@@ -135,18 +168,18 @@ def _plain(value: Any) -> Any:
 def _apply_override(values: dict, override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {override!r}: expected key=value, for example model.width=0.5")
+        raise ConfigError(f"--set {_shown(override)}: expected key=value, for example model.width=0.5")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"{key}: cannot read the value {text!r}") from None
+        value = parse_yaml(text)
+    except YamlTextError as error:
+        raise ConfigError(f"{printable(key)}: cannot read the value {_shown(text)} ({error})") from None
     *sections, last = key.strip().split(".")
     for section in sections:
         inner = values.setdefault(section, {})
         if inner is None:
             inner = values[section] = {}
         if not isinstance(inner, dict):
-            raise ConfigError(f"{key}: {section!r} is a value, not a section")
+            raise ConfigError(f"{printable(key)}: {_shown(section)} is a value, not a section")
         values = inner
     values[last] = value
 
@@ -155,7 +188,7 @@ def _parse(kind: Any, value: Any, key: str) -> Any:
     """`value` as the annotated type `kind`, or a ConfigError that names `key`."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{key}: expected a section, got {value!r}")
+            raise ConfigError(f"{key}: expected a section, got {_shown(value)}")
         hints = typing.get_type_hints(kind)
         names = [name.name for name in dataclasses.fields(kind)]
         for name in value:
@@ -165,15 +198,15 @@ def _parse(kind: Any, value: Any, key: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         if value not in arguments:
-            raise ConfigError(f"{key}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
+            raise ConfigError(f"{key}: expected one of {', '.join(map(str, arguments))}, got {_shown(value)}")
         return value
     if origin is tuple:
         if arguments[-1] is Ellipsis:
             if not isinstance(value, (list, tuple)):
-                raise ConfigError(f"{key}: expected a list, got {value!r}")
+                raise ConfigError(f"{key}: expected a list, got {_shown(value)}")
             arguments = arguments[:1] * len(value)
         if not isinstance(value, (list, tuple)) or len(value) != len(arguments):
-            raise ConfigError(f"{key}: expected {len(arguments)} numbers, got {value!r}")
+            raise ConfigError(f"{key}: expected {len(arguments)} numbers, got {_shown(value)}")
         return tuple(_parse(inner, item, key) for inner, item in zip(arguments, value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -181,12 +214,19 @@ def _parse(kind: Any, value: Any, key: str) -> Any:
         hint = ""
         if kind is float and isinstance(value, str) and _is_number(value):
             hint = f" (YAML reads it as text: write {float(value):.1e})"
-        raise ConfigError(f"{key}: expected {kind.__name__}, got {value!r}{hint}")
+        raise ConfigError(f"{key}: expected {kind.__name__}, got {_shown(value)}{hint}")
     return value
 
 
 def _join(key: str, name: Any) -> str:
-    return f"{key}.{name}" if key else str(name)
+    shown = printable(str(name))
+    return f"{key}.{shown}" if key else shown
+
+
+def _shown(value: Any) -> str:
+    """`value` as a message quotes it: on one line, and not all of it if it is long."""
+    text = printable(repr(value))
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _is_number(text: str) -> bool:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Optional, Tuple
 
 from rethink_fr.cache import cache_directory
+from rethink_fr.files.checksums import file_sha256
+from rethink_fr.files.names import printable
+from rethink_fr.files.reading import UnreadableFile, read_text
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+class WeightsFileError(ValueError):
+    """A file in the user's cache that is not the one that was published; one line that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,24 @@ class WeightFile:
         """Where it is kept in the user's cache."""
         return weights_directory() / self.name
 
+    @property
+    def record(self) -> Path:
+        """Where the checksum is noted when the file is fetched, if it is not in the table."""
+        return self.path.with_name(f"{self.name}.sha256")
+
+    @property
+    def expected_sha256(self) -> Optional[str]:
+        """The checksum in the table, else the one noted when the file was fetched; None before that.
+
+        A note that is damaged is given as it is: nothing equals it.
+        """
+        if self.sha256 is not None or not self.record.is_file():
+            return self.sha256
+        try:
+            return printable(read_text(self.record, 1000).strip())[:80] or "nothing"
+        except UnreadableFile as error:
+            return error.reason
+
 
 @dataclass(frozen=True)
 class KnownWeights:
@@ -36,6 +67,60 @@ class KnownWeights:
 def weights_directory() -> Path:
     """Where fetched weights are kept: `weights` in the user's cache."""
     return cache_directory() / "weights"
+
+
+def checked_sha256(name: str, file: WeightFile, given: Optional[Path] = None) -> str:
+    """The SHA-256 of a weight file that is about to be loaded, compared with what it must be.
+
+    In the user's cache it must be the published file. A file that was given is used as it is; if it has the name of the
+    published one and is another, one line on stderr says so. Computed once in a process, unless the file changes; a bar
+    is shown if it takes longer than two seconds.
+
+    Args:
+        name: of the weights, in `KNOWN_WEIGHTS`.
+        file: which of their files.
+        given: path of another file in its place; None: the user's cache.
+
+    Raises:
+        WeightsFileError: if the file in the cache is another one than was published.
+        UnreadableFile: if it cannot be read.
+    """
+    path = file.path if given is None else given
+    expected = file.expected_sha256
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise UnreadableFile(path, error.strerror or "cannot be read") from None
+    identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    found = _sha256_once(path, identity)
+    if expected is None or found == expected:
+        return found
+    if given is None or (file.path.is_file() and os.path.samefile(given, file.path)):
+        raise WeightsFileError(
+            f"{printable(path)}: has the SHA-256 {found}, expected {expected}: it is damaged, or another file; "
+            f"`rethink-fr weights fetch {name}` replaces it"
+        )
+    if given.name == file.name:
+        _say_once(
+            f"rethink-fr: {printable(path)} has the name of the published weights of {name}, but the SHA-256 {found}, "
+            f"expected {expected}; it is used as it was given"
+        )
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256_once(path: Path, identity: Tuple[int, ...]) -> str:
+    return file_sha256(path, progress=True)
+
+
+@functools.lru_cache(maxsize=64)
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def is_sha256(text: Optional[str]) -> bool:
+    """Whether `text` is a SHA-256 in hexadecimal."""
+    return text is not None and _SHA256.fullmatch(text) is not None
 
 
 _TORCHVISION = "https://download.pytorch.org/models"

@@ -20,7 +20,8 @@ class ConfigError(ValueError):
 class DataConfig:
     """Where clean images come from: `builtin` (drawn faces), a folder of images, or a folder of TFRecord files.
 
-    `validation` may also be `holdout`: `validation_images` pictures are then taken out of the training set.
+    `validation` may also be `holdout`: `validation_images` pictures are then taken out of the training set, or a
+    quarter of it if it has no more than that.
     """
 
     train: str = "builtin"

@@ -81,6 +81,56 @@ def test_a_wrong_key_or_value_is_refused_by_name(tmp_path, text, message):
         load_config(write(tmp_path, text))
 
 
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefghij", "bcdefghijk")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAUGHS, r"line 1: anchors and aliases \(&, \*\) are not taken here"),
+        ("model: *other", "anchors and aliases"),
+        ("<<: {model: {}}", r"merge keys \(<<\)"),
+        ("model: !!python/object/apply:os.getcwd []", "line 1: tags"),
+        ("[" * 30_000, "line 1: more than 16 levels of nesting"),
+        ("- " * 30_000, "more than 16 levels of nesting"),
+        ("model: {width: 0.5}\ntraining: {}\nmodel: {}", "line 3: the key model is there twice"),
+        ("training: {seed: 1, seed: 2}", "line 1: the key seed is there twice"),
+        ("training: {seed: 2001-99-99}", "month must be"),
+        ("training: {seed: 0x" + "f" * 20_000 + "}", "a whole number of more than 64 bits"),
+        ("training: {seed: " + "1" * 20_000 + "}", "not valid YAML"),
+        ("? [a]\n: b", "unhashable key"),
+        ("model: {}\n---\nmodel: {}", "another document"),
+        ("#" * 70_000, "has 70,000 bytes, expected at most 65,536"),
+        ("'a\\nb': 1", "no such key"),
+        ("model: {width: '" + "x" * 20_000 + "'}", "model.width: expected float, got 'xxx"),
+    ],
+)
+def test_yaml_that_explodes_or_hides_something_is_refused_in_one_line(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(write(tmp_path, text))
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+    if "valid YAML" in str(caught.value):
+        assert str(caught.value).startswith(str(tmp_path / "config.yaml"))
+
+
+def test_a_configuration_that_explodes_does_so_in_no_process(tmp_path):
+    code = "import sys; from rethink_fr.config import load_config; load_config(sys.argv[1], sys.argv[2:])"
+    for arguments in ([str(write(tmp_path, LAUGHS))], ["smoke_64", f"model={LAUGHS}"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=10
+        )
+        assert "anchors and aliases" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("text", ["&a 1", "!!python/name:os.system x", "{a: 1, a: 2}", "[" * 1000, "{", "2001-99-99"])
+def test_values_of_overrides_are_read_as_strictly(text):
+    with pytest.raises(ConfigError, match="^training.seed: cannot read the value ") as caught:
+        load_config("smoke_64", [f"training.seed={text}"])
+    assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
+
+
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ConfigError, match="quickstart"):
         load_config("no_such_configuration")

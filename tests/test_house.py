@@ -13,14 +13,26 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rethink_fr"
 
 # Each may import those before it in the line, and itself; a tuple is one tier of siblings.
-BASE = {"files", "types", "images", "cache", "known_weights", "torch_files", "settings", "restorers", "config"}
+BASE = {
+    "extras",
+    "files",
+    "types",
+    "images",
+    "cache",
+    "known_weights",
+    "torch_files",
+    "settings",
+    "restorers",
+    "config",
+}
 ALLOWED = {
+    "extras": set(),
     "files": set(),
     "types": set(),
     "images": set(),
     "cache": {"files"},
     "known_weights": {"files", "cache"},
-    "torch_files": {"files"},
+    "torch_files": {"extras", "files"},
     "settings": {"files", "types"},
     "restorers": {"files", "types"},
     "config": {"files", "types", "settings", "restorers"},
@@ -30,7 +42,7 @@ ALLOWED = {
     "losses": {"types", "images", "ops", "layers"},
     "vqfr": {"files", "types", "images", "known_weights", "torch_files", "settings", "ops", "layers", "losses"},
     "metrics": {"files", "types", "images", "ops", "layers"},
-    "features": {"files", "types", "images", "ops", "layers", "metrics"},
+    "features": {"extras", "files", "types", "images", "ops", "layers", "metrics"},
     "data": {"files", "types", "images", "ops", "layers"},
     "export": {"files", "types", "images", "ops", "layers"},
     "training": {"files", "types", "images", "ops", "layers", "models", "losses", "metrics", "data"},

@@ -21,6 +21,7 @@ __all__ = [
     "MemorySource",
     "RecordSource",
     "SubsetSource",
+    "holdout_size",
     "open_source",
     "split_holdout",
 ]
@@ -149,6 +150,14 @@ def open_source(
     if list_shards(folder):
         return RecordSource(folder, resolution, cache_bytes)
     return FolderSource(folder, resolution, cache_bytes)
+
+
+def holdout_size(total: int, wanted: int) -> int:
+    """How many of `total` images are held out: `wanted`, or a quarter of a set that is too small for that.
+
+    Configurations are made for thousands of pictures; a first run on a hundred should work, too.
+    """
+    return wanted if wanted < total else total // 4
 
 
 def split_holdout(source: ImageSource, count: int) -> Tuple[ImageSource, ImageSource]:

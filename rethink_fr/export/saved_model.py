@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Dict, Union
 
@@ -12,8 +10,12 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr import images
+from rethink_fr.files.names import printable
+from rethink_fr.files.outputs import check_folder
+from rethink_fr.files.writing import new_folder
 from rethink_fr.types import Inference
 
+SAVED_MODEL_PARTS = ("assets", "fingerprint.pb", "keras_metadata.pb", "saved_model.pb", "variables")
 _CHECKED_IMAGES = 2
 
 
@@ -50,7 +52,7 @@ def _only(outputs: Dict[str, tf.Tensor]) -> Union[tf.Tensor, Dict[str, tf.Tensor
     return outputs["restored"] if len(outputs) == 1 else outputs
 
 
-def export_saved_model(inference: Inference, output: Path) -> float:
+def export_saved_model(inference: Inference, output: Path, overwrite: bool = False) -> float:
     """Write a SavedModel, load it again, and compare it with the Keras model.
 
     It has one signature, `serving_default`: `images` uint8 `[B, R, R, 3]` -> `restored` uint8 (and `texture`, if there
@@ -61,35 +63,31 @@ def export_saved_model(inference: Inference, output: Path) -> float:
     Args:
         inference: of a network that is built, with its weights loaded. Its operations are switched to their reference
             implementations.
-        output: a new directory.
+        output: a new or empty directory; it appears whole or not at all.
+        overwrite: whether a SavedModel that is there already may be replaced.
 
     Returns:
         The largest difference that was found, in 8-bit levels.
 
     Raises:
-        ExportError: if `output` exists, cannot be written, or differs by more than one level.
+        ExportError: if the model cannot be written, or differs by more than one level.
+        ValueError: if `output` holds anything that may not be replaced, or cannot be written.
     """
     output = Path(output)
-    if output.exists():
-        raise ExportError(f"{output}: exists already; remove it or choose another --output")
-    partial = output.absolute().parent / f".{output.name}.partial"
+    check_folder(output, (), overwrite, SAVED_MODEL_PARTS)
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        output.absolute().parent.mkdir(parents=True, exist_ok=True)
-        _use_reference_operations(inference.network)
-        served = _Served(inference)
-        tf.saved_model.save(served, str(partial), signatures={"serving_default": served.serve})
-        difference = _largest_difference(inference, partial)
-        if not difference <= 1.0:  # one level: rounding of values that float arithmetic puts on either side of a half
-            raise ExportError(
-                f"{output}: the exported model differs from the Keras model by {difference:.2f} of 255 levels; "
-                "nothing was written"
-            )
-        os.replace(partial, output)
-    except (OSError, tf.errors.OpError) as error:
-        raise ExportError(f"{output}: cannot be written ({str(error).splitlines()[0]})") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        with new_folder(output, replace=overwrite) as folder:
+            _use_reference_operations(inference.network)
+            served = _Served(inference)
+            tf.saved_model.save(served, str(folder), signatures={"serving_default": served.serve})
+            difference = _largest_difference(inference, folder)
+            if not difference <= 1.0:  # one level: rounding of values that float arithmetic puts beside a half
+                raise ExportError(
+                    f"{printable(output)}: the exported model differs from the Keras model by {difference:.2f} of 255 "
+                    "levels; nothing was written"
+                )
+    except tf.errors.OpError as error:
+        raise ExportError(f"{printable(output)}: cannot be written ({str(error).splitlines()[0]})") from None
     return difference
 
 

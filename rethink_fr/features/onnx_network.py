@@ -6,11 +6,14 @@ metadata, as `rethink_fr.value_range` (`0..255`) and `rethink_fr.crop` (`left,to
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
 from typing import Any, Dict, Literal, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from rethink_fr.extras import install_advice
+from rethink_fr.features.onnx_files import DamagedOnnx, has_external_data
 from rethink_fr.features.pictures import (
     Box,
     check_box,
@@ -20,10 +23,14 @@ from rethink_fr.features.pictures import (
     resample_area,
     round_levels,
 )
+from rethink_fr.files.names import printable
 
 ValueRange = Literal["-1..1", "0..1", "0..255"]
 LandmarkUnit = Literal["fraction", "pixel"]
 
+MAX_ONNX_BYTES = 1 << 30  # the largest recognition networks have 250 MB
+_MAX_MEMORY = 3 << 29  # bytes for the values of all networks
+_MAX_SIDE = 1024  # pixels
 _METADATA = "rethink_fr."
 # Levels 0..255 times the first plus the second.
 _RANGES: Dict[str, Tuple[float, float]] = {"-1..1": (2.0 / 255.0, -1.0), "0..1": (1.0 / 255.0, 0.0), "0..255": (1, 0)}
@@ -128,13 +135,13 @@ class _OnnxNetwork:
         if value_range is None:
             value_range = metadata.get(f"{_METADATA}value_range", "-1..1")
         if value_range not in _RANGES:
-            raise ValueError(f"{name}: value range {value_range!r}; expected {', '.join(_RANGES)}")
+            raise ValueError(f"{name}: value range {printable(str(value_range))[:80]!r}; expected {', '.join(_RANGES)}")
         self._scale, self._offset = _RANGES[value_range]
         self.crop = check_box(crop or parse_box(metadata.get(f"{_METADATA}crop", "0,0,1,1")))
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
             found = ", ".join(f"{one.name} {one.type}" for one in inputs) or "none"
-            raise OnnxError(f"{name}: inputs: {found}; expected one, float32 pictures")
+            raise OnnxError(f"{name}: inputs: {printable(found)[:120]}; expected one, float32 pictures")
         self._input = inputs[0].name
         self._output = self._session.get_outputs()[0].name
         self.size = _input_size(name, inputs[0].shape)
@@ -167,21 +174,38 @@ class _OnnxNetwork:
 
 def _open(name: str, model: bytes) -> Any:
     runtime = _runtime(name)
+    try:
+        external = has_external_data(model)
+    except DamagedOnnx as error:
+        raise OnnxError(f"{name}: not a usable ONNX file: {error}") from None
+    if external:
+        raise OnnxError(f"{name}: has weights in other files; save it with all of them inside (onnx.save does)")
     options = runtime.SessionOptions()
-    options.log_severity_level = 3  # errors only
+    options.log_severity_level = 4  # what is wrong comes as an exception
+    _limit_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise OnnxError(f"{name}: not a usable ONNX file: {_reason(error)}") from None
 
 
+@functools.lru_cache(maxsize=1)
+def _limit_memory() -> None:
+    """What networks of this process may take for their values: a small file may ask for any amount."""
+    import onnxruntime as runtime
+
+    memory = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
+    # 1: grow by what is needed, not by doubling.
+    limits = runtime.OrtArenaCfg({"max_mem": _MAX_MEMORY, "arena_extend_strategy": 1})
+    runtime.create_and_register_allocator(memory, limits)
+
+
 def _runtime(name: str) -> ModuleType:
     try:
         import onnxruntime
     except ImportError:
-        raise OnnxError(
-            f"{name}: ONNX files need onnxruntime; install the extra with: pip install 'rethink-fr[onnx]'"
-        ) from None
+        raise OnnxError(f"{name}: ONNX files need onnxruntime; {install_advice('onnx')}") from None
     return onnxruntime
 
 
@@ -192,17 +216,17 @@ def _input_size(name: str, shape: list) -> _InputSize:
             if channels == 3 and _is_size(rows) and _is_size(columns) and (shape[0] == 1 or not _is_size(shape[0])):
                 return _InputSize(rows, columns, channels_last, shape[0] == 1)
     raise OnnxError(
-        f"{name}: input of shape {shape}; expected [N, 3, height, width] or [N, height, width, 3] with a fixed size "
-        "and N free or 1"
+        f"{name}: input of shape {printable(str(shape))[:120]}; expected [N, 3, height, width] or "
+        f"[N, height, width, 3] with a fixed size of at most {_MAX_SIDE} pixels and N free or 1"
     )
 
 
 def _is_size(dimension: Any) -> bool:
     """Free dimensions are None or a name."""
-    return isinstance(dimension, int) and dimension > 0
+    return isinstance(dimension, int) and 0 < dimension <= _MAX_SIDE
 
 
 def _reason(error: Exception) -> str:
     """The first line of what onnxruntime said, without the codes and places before it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rpartition(" : ")[2].strip()[:160]
+    return printable(lines[0].rpartition(" : ")[2].strip())[:160]

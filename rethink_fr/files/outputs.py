@@ -3,24 +3,33 @@
 1. No output is the same file as an input of the call, by whatever path, link or mount it is reached.
 2. Two outputs of one call never share a path.
 3. Nothing that this call did not make is written over, unless the user said `--overwrite`.
+
+`Outputs` holds files to it, `check_folder` a folder that becomes the output as a whole.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, Dict, Iterable, Optional, Tuple, Union
+from typing import Any, Collection, Dict, Iterable, Optional, Set, Tuple, Union
 
 from rethink_fr.files import writing
 from rethink_fr.files.names import printable
+from rethink_fr.files.writing import LongNameError
 
 _Identity = Tuple[int, int]  # device and inode
+_LONGEST_NAME = 255  # bytes, in every file system of Linux that matters
 
 
 class OutputError(ValueError):
-    """A path that the rule does not allow to be written; the message says why and what to do."""
+    """A path that the rule does not allow to be written; the message names it, `reason` says why and what to do."""
+
+    def __init__(self, path: Union[str, Path], reason: str) -> None:
+        super().__init__(f"{printable(path)}: {reason}")
+        self.reason = reason
 
 
 class Outputs:
@@ -38,8 +47,10 @@ class Outputs:
 
     def __init__(self, inputs: Iterable[Union[str, Path]], overwrite: bool = False) -> None:
         self._inputs: Dict[_Identity, Path] = {}
-        self._claimed: Dict[str, Path] = {}
+        self._claimed: Dict[str, str] = {}  # real path -> what it is an output of
+        self._folders: Set[str] = set()  # that claimed paths lie in
         self._made: Dict[_Identity, Path] = {}
+        self._cleared: Set[str] = set()  # folders without what killed processes left in them
         self._overwrite = overwrite
         for path in inputs:
             self.add_input(path)
@@ -50,40 +61,74 @@ class Outputs:
         if identity is not None:
             self._inputs.setdefault(identity, Path(path))
 
-    def check(self, path: Union[str, Path]) -> None:
+    def check(self, path: Union[str, Path], option: str = "--output") -> None:
         """Refuse `path` if it may not be written, without claiming it.
+
+        Args:
+            path: of the output.
+            option: that the user gave it by, for the advice.
 
         Raises:
             OutputError: naming `path`, the reason and what to do.
+            LongNameError: if no file can have that name.
         """
         path = Path(path)
-        shown, claimed = printable(path), self._claimed.get(_key(path))
-        if claimed is not None:
-            raise OutputError(f"{shown}: two outputs of this call would have this name; choose different names")
+        length = len(os.fsencode(path.name))
+        if length > _LONGEST_NAME:
+            raise LongNameError(
+                path, f"this output's name has {length} bytes, expected at most {_LONGEST_NAME}; shorten the name"
+            )
+        key = _key(path)
+        if key in self._claimed:
+            owner = printable(self._claimed[key])
+            if not owner:
+                raise OutputError(path, "two outputs of this call would have this name; choose different names")
+            raise OutputError(path, f"{owner} is written as {printable(path.name)} already; rename one of them")
+        if key in self._folders:
+            raise OutputError(path, "other outputs of this call are written below a folder of this name; rename one")
+        self._check_folders(path, key)
         identity = _identity(path)
         if identity is not None and identity in self._inputs:
+            shown = printable(self._inputs[identity])
             raise OutputError(
-                f"{shown}: is the same file as the input {printable(self._inputs[identity])}; choose another --output"
+                path, f"is the same file as the input {shown}, which would be overwritten; choose another {option}"
             )
         if identity is not None and identity in self._made:
-            raise OutputError(
-                f"{shown}: is the same file as the output {printable(self._made[identity])}; choose different names"
-            )
+            shown = printable(self._made[identity])
+            raise OutputError(path, f"is the same file as the output {shown}; choose different names")
         if path.is_dir() and not path.is_symlink():
-            raise OutputError(f"{shown}: is a folder, expected a file's name; choose another --output")
+            raise OutputError(path, f"is a folder, expected a file's name; choose another {option}")
         if os.path.lexists(path) and not self._overwrite:
-            raise OutputError(f"{shown}: is there already; choose another --output, or add --overwrite to replace it")
+            raise OutputError(path, f"is there already; choose another {option}, or add --overwrite to replace it")
 
-    def claim(self, path: Union[str, Path]) -> Path:
+    def claim(self, path: Union[str, Path], of: Union[str, Path] = "", option: str = "--output") -> Path:
         """Reserve `path` for one output of this call; returns it.
+
+        Args:
+            path: of the output.
+            of: the input that it is an output of, for the message to whoever claims the same path.
+            option: that the user gave it by, for the advice.
+
+        Raises:
+            OutputError, LongNameError: as `check`.
+        """
+        path = Path(path)
+        self.check(path, option)
+        key = _key(path)
+        self._claimed[key] = os.fspath(of)
+        self._folders.update(_above(key))
+        return path
+
+    def claim_writable(self, path: Union[str, Path], option: str = "--output") -> Path:
+        """As `claim`, for an output of long work: also tries now whether the file could be written.
 
         Raises:
             OutputError: as `check`.
+            WriteError: if its folder cannot be made or written to.
         """
-        path = Path(path)
-        self.check(path)
-        self._claimed[_key(path)] = path
-        return path
+        claimed = self.claim(path, option=option)
+        writing.check_writable(claimed, option)
+        return claimed
 
     def write_bytes(self, path: Union[str, Path], data: bytes) -> None:
         """Write an output, claimed before or now.
@@ -95,6 +140,10 @@ class Outputs:
         path = Path(path)
         if _key(path) not in self._claimed:
             self.claim(path)
+        if (folder := os.path.realpath(path.parent)) not in self._cleared:
+            self._cleared.add(folder)
+            with contextlib.suppress(OSError):
+                writing.clear_temporary(path.parent)
         writing.write_bytes(path, data, replace=self._overwrite or _identity(path) in self._made)
         identity = _identity(path)
         if identity is not None:
@@ -107,6 +156,59 @@ class Outputs:
     def write_json(self, path: Union[str, Path], value: Any) -> None:
         """As `write_text`, `value` as JSON."""
         self.write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+    def _check_folders(self, path: Path, key: str) -> None:
+        """Refuse a path below something that is, or will be, a file."""
+        for folder in _above(key):
+            if folder in self._claimed:
+                owner = printable(self._claimed[folder]) or "another output of this call"
+                shown = printable(os.path.basename(folder))
+                raise OutputError(path, f"{owner} is written as {shown}, which is a folder here; rename one of them")
+            with contextlib.suppress(OSError):
+                if not stat.S_ISDIR(os.stat(folder).st_mode):
+                    raise OutputError(
+                        folder, "cannot be written to: is a file, expected a folder; choose another --output"
+                    )
+                break
+
+
+def check_folder(
+    path: Union[str, Path], inputs: Iterable[Union[str, Path]], overwrite: bool, parts: Collection[str]
+) -> None:
+    """Refuse a folder that may not become an output of a call as a whole (see `writing.new_folder`).
+
+    Args:
+        path: of the folder. One that is not there, or is empty, may always be written.
+        inputs: files and folders that the call reads.
+        overwrite: whether what is there may be replaced, if it is of the same kind:
+        parts: the names that such a folder consists of. One that holds anything else is not replaced.
+
+    Raises:
+        OutputError: naming `path`, the reason and what to do.
+    """
+    path = Path(path)
+    if path.is_symlink():
+        raise OutputError(path, "is a link, expected a new folder; choose another --output")
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise OutputError(path, "exists already, and is a file; choose another --output")
+    held = sorted(os.listdir(path))
+    if not held:
+        return
+    if not overwrite:
+        raise OutputError(
+            path, "exists already and is not empty; choose another --output, or add --overwrite to replace it"
+        )
+    real = os.path.realpath(path)
+    for given in inputs:
+        if real in (os.path.realpath(given), *_above(os.path.realpath(given))):
+            raise OutputError(path, f"holds the input {printable(given)}; choose another --output")
+    foreign = [name for name in held if name not in parts]
+    if foreign:
+        raise OutputError(
+            path, f"holds {printable(foreign[0])}, which this command does not make; choose another --output"
+        )
 
 
 def _identity(path: Path) -> Optional[_Identity]:
@@ -121,3 +223,10 @@ def _identity(path: Path) -> Optional[_Identity]:
 def _key(path: Path) -> str:
     """The path with links in its folders resolved; a link at its end is itself what would be replaced."""
     return os.path.join(os.path.realpath(path.parent), path.name)
+
+
+def _above(path: str) -> Iterable[str]:
+    """The folders that an absolute path lies in, the nearest first."""
+    while (folder := os.path.dirname(path)) != path:
+        yield folder
+        path = folder

@@ -66,14 +66,17 @@ def read_bytes(path: Union[str, Path], limit: int) -> bytes:
     Raises:
         UnreadableFile: as `open_regular`, or if reading fails.
     """
+    data = bytearray()
     with open_regular(path, limit) as file:
         try:
-            data = file.read(limit + 1)
+            # In blocks: memory is set aside for as much as is asked for, whatever the size of the file.
+            while len(data) <= limit and (block := file.read(1 << 20)):
+                data += block
         except OSError as error:
             raise UnreadableFile(path, error.strerror or type(error).__name__) from error
     if len(data) > limit:  # it grew meanwhile
         raise UnreadableFile(path, f"has more than {limit:,} bytes")
-    return data
+    return bytes(data)
 
 
 def read_text(path: Union[str, Path], limit: int) -> str:

@@ -29,6 +29,14 @@ class WriteError(ValueError):
     """Something that could not be written; the message names it, the system's reason, and what to do."""
 
 
+class LongNameError(WriteError):
+    """A name that is longer than the file system takes: what is wrong is this one output, not the place."""
+
+    def __init__(self, path: Union[str, Path], reason: str) -> None:
+        super().__init__(f"{printable(path)}: {reason}")
+        self.reason = reason
+
+
 def temporary_path(folder: Path) -> Path:
     """A hidden name in `folder` that nothing has; 24 characters at most, so that long names of targets do no harm."""
     return folder / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
@@ -141,11 +149,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def clear_temporary(folder: Path) -> None:
-    """Remove what killed processes of this machine left in `folder` under the hidden names of this module."""
+def clear_temporary(folder: Path, held: bool = False) -> None:
+    """Remove what killed processes of this machine left in `folder` under the hidden names of this module.
+
+    Args:
+        held: whether this process holds a lock on the folder: then nobody else can be writing there. In a container the
+            process that was killed often had the same number as this one.
+    """
     for entry in list(folder.iterdir()) if folder.is_dir() else []:
         found = _TEMPORARY.fullmatch(entry.name)
-        if found is None or _is_alive(int(found[1])):
+        if found is None or not held and _is_alive(int(found[1])):
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
@@ -154,15 +167,37 @@ def clear_temporary(folder: Path) -> None:
                 entry.unlink()
 
 
-def write_error(path: Union[str, Path], error: OSError) -> WriteError:
-    """A `WriteError` for what the system said, with advice that fits it."""
-    advice = "choose another --output"
+def check_writable(path: Union[str, Path], option: str = "--output") -> None:
+    """Find out whether `path` could be written now; nothing is left behind. For what is written after long work.
+
+    A hidden file is made and removed in the folder, or in the nearest one above it that exists.
+
+    Raises:
+        WriteError: naming `path`, the system's reason and `option`.
+    """
+    path = Path(path).absolute()
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(path)  # a name that is too long, or a folder that is a file
+        folder = path.parent
+        while not os.path.lexists(folder):
+            folder = folder.parent
+        temporary = temporary_path(folder)
+        with open(temporary, "xb"):
+            temporary.unlink()
+    except OSError as error:
+        raise write_error(path, error, option) from error
+
+
+def write_error(path: Union[str, Path], error: OSError, option: str = "--output") -> WriteError:
+    """A `WriteError` for what the system said, with advice that fits it; `option` says how the path was given."""
+    advice = f"choose another {option}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        advice = "make room there, or choose another --output"
+        advice = f"make room there, or choose another {option}"
     elif error.errno == errno.EEXIST:
-        advice = "choose another --output, or add --overwrite"
+        advice = f"choose another {option}, or add --overwrite"
     elif error.errno == errno.ENAMETOOLONG:
-        advice = "shorten the name"
+        return LongNameError(path, f"cannot be written ({error.strerror}); shorten the name")
     return WriteError(f"{printable(path)}: cannot be written ({error.strerror or error}); {advice}")
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-from typing import List, Sequence, Union
+from typing import List, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from rethink_fr.files.arrays import read_npz
+from rethink_fr.files.reading import UnreadableFile
+
+MAX_STATISTICS_BYTES = 256 << 20  # a covariance of 5,792 dimensions; those of Inception's features have 2,048
+_LARGEST = 1e100  # whose square and sums of squares are still numbers
 
 
 def feature_matrix(features: ArrayLike, name: str, least: int) -> np.ndarray:
@@ -40,18 +45,63 @@ def feature_matrix(features: ArrayLike, name: str, least: int) -> np.ndarray:
 
 
 def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> List[np.ndarray]:
-    """The arrays of these names in an NPZ file.
+    """The arrays of these names in an NPZ file; nothing in it is executed, and what it announces is limited.
 
     Args:
+        path: of the file.
+        names: of the arrays.
         expected: what to say was expected, if `path` is no such file.
 
     Raises:
         ValueError: naming `path`, if it is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return [np.asarray(stored[name]) for name in names]
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or 'cannot be read'}; {expected}") from error
-    except (KeyError, ValueError, IndexError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not readable as such; {expected}") from error
+        arrays = read_npz(path, names, MAX_STATISTICS_BYTES)
+    except UnreadableFile as error:
+        raise ValueError(f"{error}; {expected}") from None
+    return [arrays[name] for name in names]
+
+
+def gaussian(
+    mean: ArrayLike, covariance: ArrayLike, mean_name: str, covariance_name: str
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Both as float64 if they can be a mean `[D]` and a covariance `[D, D]`; eigenvalues are not looked at.
+
+    Args:
+        mean, covariance: whatever was given.
+        mean_name, covariance_name: what to call them in errors.
+
+    Raises:
+        ValueError: for other shapes or types, values that are not finite, and a matrix that is not symmetric.
+    """
+    mean, covariance = np.asarray(mean), np.asarray(covariance)
+    if mean.dtype.kind not in "iuf" or covariance.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{mean_name}, {covariance_name}: of types {mean.dtype} and {covariance.dtype}; expected reals"
+        )
+    if mean.ndim != 1 or len(mean) == 0 or covariance.shape != (len(mean), len(mean)):
+        raise ValueError(
+            f"{mean_name}, {covariance_name}: shapes {mean.shape} and {covariance.shape}; expected [D] and [D, D]"
+        )
+    with np.errstate(over="ignore"):  # of longer types than float64: infinite is said below
+        mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ValueError(f"{mean_name}, {covariance_name}: hold values that are not finite; compute them again")
+    largest = np.abs(covariance).max()
+    if largest > _LARGEST or np.abs(mean).max() > _LARGEST:
+        raise ValueError(f"{mean_name}, {covariance_name}: hold values above {_LARGEST:.0e}; compute them again")
+    if np.abs(covariance - covariance.T).max() > 1e-6 * largest:
+        raise ValueError(f"{covariance_name}: is not symmetric; expected a covariance matrix")
+    return mean, covariance
+
+
+def check_no_negative(eigenvalues: np.ndarray, covariance_name: str) -> None:
+    """Refuse eigenvalues, in rising order, that no covariance has: clearly below zero, seen from the largest.
+
+    Raises:
+        ValueError: naming the matrix and the eigenvalue.
+    """
+    if eigenvalues[0] < -1e-6 * max(abs(eigenvalues[-1]), abs(eigenvalues[0])):
+        raise ValueError(
+            f"{covariance_name}: has the eigenvalue {eigenvalues[0]:.3g}; expected none below zero, as of a covariance"
+        )

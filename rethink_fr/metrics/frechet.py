@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
-from rethink_fr.metrics.checks import feature_matrix, load_arrays
+from rethink_fr.files.names import printable
+from rethink_fr.metrics.checks import check_no_negative, feature_matrix, gaussian, load_arrays
 
 
 def frechet_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
@@ -118,12 +119,15 @@ def load_fid_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray]
     the network that they are compared with, from images prepared in the same way.
 
     Raises:
-        ValueError: naming `path`, if it is no such file.
+        ValueError: naming `path`, if it is no such file, or `sigma` is no covariance.
     """
     mean, covariance = load_arrays(
         path, ("mu", "sigma"), "expected an NPZ file with mu [D] and sigma [D, D], as pytorch-fid --save-stats writes"
     )
-    return _gaussian(mean, covariance, f"{path}: mu", f"{path}: sigma")
+    names = f"{printable(path)}: mu", f"{printable(path)}: sigma"
+    mean, covariance = gaussian(mean, covariance, *names)
+    check_no_negative(linalg.eigvalsh(covariance), names[1])
+    return mean, covariance
 
 
 def _distance(mean_a: np.ndarray, root_a: np.ndarray, mean_b: np.ndarray, root_b: np.ndarray) -> float:
@@ -141,33 +145,11 @@ def _root_of_samples(centred: np.ndarray) -> np.ndarray:
     return linalg.qr(scaled, mode="r", check_finite=False, overwrite_a=True)[0][: scaled.shape[1]]
 
 
-def _gaussian(
-    mean: ArrayLike, covariance: ArrayLike, mean_name: str, covariance_name: str
-) -> Tuple[np.ndarray, np.ndarray]:
-    """Both as float64 if they can be a mean `[D]` and a covariance `[D, D]`."""
-    mean, covariance = np.asarray(mean), np.asarray(covariance)
-    if mean.dtype.kind not in "iuf" or covariance.dtype.kind not in "iuf":
-        raise ValueError(
-            f"{mean_name}, {covariance_name}: of types {mean.dtype} and {covariance.dtype}; expected reals"
-        )
-    mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)
-    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
-        raise ValueError(
-            f"{mean_name}, {covariance_name}: shapes {mean.shape} and {covariance.shape}; expected [D] and [D, D]"
-        )
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise ValueError(f"{mean_name}, {covariance_name}: hold values that are not finite; compute them again")
-    if np.abs(covariance - covariance.T).max(initial=0.0) > 1e-6 * np.abs(covariance).max(initial=0.0):
-        raise ValueError(f"{covariance_name}: is not symmetric; expected a covariance matrix")
-    return mean, covariance
-
-
 def _moments(mean: ArrayLike, covariance: ArrayLike, name: str) -> Tuple[np.ndarray, np.ndarray]:
     """The mean `[D]`, and `[D, D]` with `root^T root` the covariance."""
-    mean, covariance = _gaussian(mean, covariance, f"mean_{name}", f"covariance_{name}")
+    mean, covariance = gaussian(mean, covariance, f"mean_{name}", f"covariance_{name}")
     values, vectors = linalg.eigh(covariance)
-    if values.min(initial=0.0) < -1e-6 * np.abs(covariance).max(initial=0.0):
-        raise ValueError(f"covariance_{name}: has the eigenvalue {values.min():.3g}; expected none below zero")
+    check_no_negative(values, f"covariance_{name}")
     # Rounding turns eigenvalues of 0 into about 1e-16 of the largest, whose roots would be 1e-8 each.
     values = np.where(values > len(values) * np.finfo(np.float64).eps * values.max(initial=0.0), values, 0.0)
     return mean, np.sqrt(values)[:, None] * vectors.T

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage, special
 
-from rethink_fr.metrics.checks import load_arrays
+from rethink_fr.files.names import printable
+from rethink_fr.metrics.checks import check_no_negative, gaussian, load_arrays
 from rethink_fr.metrics.fidelity import luma
 
 _BLOCK = 96  # pixels at full scale, half as many at half scale
@@ -74,7 +75,7 @@ def load_niqe_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray
     Those are the names that the authors' release has for them.
 
     Raises:
-        ValueError: naming `path`, if it is no such file.
+        ValueError: naming `path`, if it is no such file, or the second is no covariance.
     """
     mean, covariance = load_arrays(
         path,
@@ -83,8 +84,13 @@ def load_niqe_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray
     )
     mean = mean.reshape(-1)
     if mean.shape != (_FEATURES,) or covariance.shape != (_FEATURES, _FEATURES):
-        raise ValueError(f"{path}: parameters of shapes {mean.shape} and {covariance.shape}; expected 36 and 36 x 36")
-    return mean.astype(np.float64), covariance.astype(np.float64)
+        raise ValueError(
+            f"{printable(path)}: parameters of shapes {mean.shape} and {covariance.shape}; expected 36 and 36 x 36"
+        )
+    names = f"{printable(path)}: mu_pris_param", f"{printable(path)}: cov_pris_param"
+    mean, covariance = gaussian(mean, covariance, *names)
+    check_no_negative(np.linalg.eigvalsh(covariance), names[1])
+    return mean, covariance
 
 
 def half_size(plane: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The native library: where it is found, and what takes its place.
 
 In this order: the file that a wheel carries, if it was built from these sources for this TensorFlow; one built earlier
-on this machine; one built now, if there is a compiler; else none, and TensorFlow's own operations do the work.
+on this machine; one built now, if there is a compiler; else none, and TensorFlow's own operations do the work. What
+somebody else could have put there is not loaded.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import tempfile
 import threading
 import warnings
 from pathlib import Path
-from typing import Any, List, Literal, NamedTuple, Optional, Set
+from typing import Any, Callable, List, Literal, NamedTuple, Optional, Set
 
 import tensorflow as tf
 
-from rethink_fr.cache import cache_directory
+from rethink_fr.cache import OTHER_CACHE, CacheError, cache_directory
+from rethink_fr.files.ownership import NotPrivateError, make_private_folder, require_private
 from rethink_fr.ops.compiler import Compiler, NativeOpsError, find_compiler
 from rethink_fr.ops.library import (
     CARRIED_PREFIX,
@@ -105,6 +107,8 @@ class NativeLibrary:
             found = self._find()
             if found is None:
                 self._compiler()
+                if self.cache.exists():
+                    self._private_cache(require_private)
             return found
 
     def build(self, force: bool = False) -> LoadedLibrary:
@@ -115,15 +119,14 @@ class NativeLibrary:
         """
         with self._lock:
             if force:
-                self._unloadable.update(libraries(self.cache, cached_name(self.sources, self._compiler())))
+                self._unloadable.update(libraries(self.cache, cached_name(self.sources, self._compiler())).usable)
             return self._find() or self._build_and_load(keep=True)
 
     def _find(self) -> Optional[LoadedLibrary]:
         if self._loaded is not None:
             return self._loaded
         self._problems = []
-        for path in libraries(self.carried, carried_name(self.sources)):
-            self._try(path, "carried by this installation")
+        self._try_all(self.carried, carried_name(self.sources), "carried by this installation")
         if not self._loaded and any(self.carried.glob(f"{CARRIED_PREFIX}-*.so")) and not self._problems:
             self._problems.append(
                 "the library that this installation carries is damaged, or for another TensorFlow or other sources"
@@ -133,21 +136,31 @@ class NativeLibrary:
                 compiler: Optional[Compiler] = find_compiler()
             except NativeOpsError:
                 compiler = None  # what was built here before the compiler went is still good
-            for path in libraries(self.cache, cached_name(self.sources, compiler)):
-                self._try(path, "built on this machine")
+            self._try_all(self.cache, cached_name(self.sources, compiler), "built on this machine")
         return self._loaded
+
+    def _try_all(self, folder: Path, name: str, origin: str) -> None:
+        if self._loaded is not None:
+            return
+        found = libraries(folder, name)
+        self._problems += found.refused
+        for path in found.usable:
+            self._try(path, origin)
 
     def _try(self, path: Path, origin: str) -> None:
         if self._loaded is not None or path in self._unloadable:
             return
         try:
-            module = tf.load_op_library(str(path))
+            file = str(require_private(path))
+            module = tf.load_op_library(file)
+        except NotPrivateError as error:
+            self._problems.append(str(error))
         except (tf.errors.OpError, OSError, RuntimeError) as error:
             self._unloadable.add(path)
             self._problems.append(f"{path.name} cannot be loaded ({_first_line(error)})")
         else:
             # Loaded already: ctypes gets the same one.
-            self._loaded = LoadedLibrary(module, path, origin, ctypes.CDLL(str(path)))
+            self._loaded = LoadedLibrary(module, path, origin, ctypes.CDLL(file))
 
     def _compiler(self) -> Compiler:
         """The compiler, if there is something to compile."""
@@ -164,21 +177,28 @@ class NativeLibrary:
         raise self._error(problem)
 
     def _error(self, problem: str) -> NativeOpsError:
-        return NativeOpsError("; ".join(["no native operators", *self._problems, problem]))
+        others = [other for other in self._problems if not problem.startswith(other)]
+        return NativeOpsError("; ".join(["no native operators", *others, problem]))
+
+    def _private_cache(self, require: Callable[[Path], Path]) -> Path:
+        try:
+            return require(self.cache)
+        except NotPrivateError as error:
+            raise self._error(f"{error}, or {OTHER_CACHE}") from None
 
     def _build_and_load(self, keep: bool) -> LoadedLibrary:
         compiler = self._compiler()
         name = cached_name(self.sources, compiler)
         try:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            with build_lock(self.cache), workspace(self.cache) as work:
-                self._problems += [f"{path.name} was damaged" for path in remove_damaged(self.cache, name)]
-                for path in libraries(self.cache, name):  # another process was faster
+            cache = self._private_cache(make_private_folder)
+            with build_lock(cache), workspace(cache) as work:
+                self._problems += [f"{path.name} was damaged" for path in remove_damaged(cache, name)]
+                for path in libraries(cache, name).usable:  # another process was faster
                     self._try(path, "built on this machine")
                 if self._loaded is None:
                     self._say(compiler, "once for this machine")
-                    path = self._build(compiler, work, self.cache, name, self.cache / "build.log")
-                    for replaced in self._unloadable.intersection(libraries(self.cache, name)):
+                    path = self._build(compiler, work, cache, name, cache / "build.log")
+                    for replaced in self._unloadable.intersection(libraries(cache, name).usable):
                         replaced.unlink()
                     self._try(path, "built on this machine")
         except OSError as error:
@@ -196,12 +216,14 @@ class NativeLibrary:
         """Better a build at every start than the slow way, and a line that says how to have it once."""
         self._problems.append(problem)
         self._say(compiler, "for this process only")
-        folder = Path(tempfile.gettempdir())
-        with workspace(folder) as work:  # once loaded, the file itself is not needed any more
-            log = folder / f"rethink-fr-build-{os.getpid()}.log"
-            self._try(self._build(compiler, work, work, name, log), "built for this process only")
+        with workspace(Path(tempfile.gettempdir())) as work:  # once loaded, the file itself is not needed any more
+            try:
+                require_private(work)
+            except NotPrivateError as error:
+                raise self._error(f"{error}, or set TMPDIR to a folder of your own") from None
+            self._try(self._build(compiler, work, work, name, None), "built for this process only")
 
-    def _build(self, compiler: Compiler, work: Path, folder: Path, name: str, log: Path) -> Path:
+    def _build(self, compiler: Compiler, work: Path, folder: Path, name: str, log: Optional[Path]) -> Path:
         try:
             path = build_library(compiler, self.sources, work, folder, name, log)
         except NativeOpsError as error:
@@ -246,9 +268,9 @@ def native_ops(required: bool = False) -> Optional[Any]:
         return None
     try:
         return native_library().load().module
-    except NativeOpsError as error:
+    except (NativeOpsError, CacheError) as error:
         if required:
-            raise
+            raise NativeOpsError(str(error)) from None
         with _process_lock:
             first, _warned = not _warned, True
         if first:

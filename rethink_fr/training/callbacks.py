@@ -8,14 +8,15 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 from tensorflow import keras
 from tqdm import tqdm
 
+from rethink_fr.data.image_files import encode_png
+from rethink_fr.files.writing import write_bytes, write_error
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import Observer
 
@@ -23,7 +24,17 @@ _SHOWN_LOSSES = 3  # on the progress bar
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss term or gradient norm became infinite or NaN."""
+    """A loss term or gradient norm became infinite or NaN.
+
+    Attributes:
+        step: at which it did.
+        terms: names of those that did.
+    """
+
+    def __init__(self, message: str, step: int, terms: Sequence[str]) -> None:
+        super().__init__(message)
+        self.step = step
+        self.terms = terms
 
 
 class _StepCallback(keras.callbacks.Callback):
@@ -44,14 +55,15 @@ class NonFiniteGuard(_StepCallback):
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
         bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
         if bad:
-            raise NonFiniteError(
-                f"{', '.join(bad)} became non-finite at step {self.step}; the last good checkpoint "
-                "is kept. Start in another --output with a lower optimizer.learning_rate or weight of that term"
-            )
+            message = f"{', '.join(bad)} became non-finite at step {self.step}; the checkpoints before it are kept"
+            raise NonFiniteError(message, self.step, bad)
 
 
 class RunLog(_StepCallback):
     """Writes scalars, averaged over `every` steps, to TensorBoard and `metrics.jsonl`, and drives the progress bar.
+
+    An interval that the run's end or an interruption cuts is recorded too, and so is the rest of it when the run goes
+    on: `steps_averaged` of each record in `metrics.jsonl` is the number of steps that its means are over.
 
     Args:
         directory: of the run.
@@ -63,11 +75,14 @@ class RunLog(_StepCallback):
     def __init__(self, directory: Path, every: int, first_step: int, last_step: int, global_batch: int) -> None:
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(directory / "logs"))
-        self._file = (directory / "metrics.jsonl").open("a", encoding="utf-8")
+        self._path = directory / "metrics.jsonl"
+        # Unbuffered: nothing is left that could be written, or fail to be, later.
+        self._file = self._path.open("ab", buffering=0)
         self._every = every
         self._first_step = first_step
         self._last_step = last_step
         self._global_batch = global_batch
+        self._bar: Any = None  # until training begins
 
     def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
         self._bar = tqdm(total=self._last_step, initial=self._first_step, unit="step", desc="train", dynamic_ncols=True)
@@ -76,27 +91,36 @@ class RunLog(_StepCallback):
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
         step = self.step
         self._steps_in_interval += 1
+        self._means = logs or {}
         self._bar.update()
         if step % self._every == 0 or step == self._last_step:
-            scalars = {name: float(value) for name, value in (logs or {}).items()}
-            elapsed = time.perf_counter() - self._interval_start
-            scalars["images_per_second"] = self._steps_in_interval * self._global_batch / elapsed
-            self.write(step, scalars)
-            losses = [name for name in scalars if name.startswith("loss/")][:_SHOWN_LOSSES]
-            self._bar.set_postfix({name.removeprefix("loss/"): f"{scalars[name]:.3g}" for name in losses})
-            self._start_interval()
+            self._write_means(step)
 
     def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
+        if self._steps_in_interval:  # a signal ended the run within an interval
+            self._write_means(self.step)
         self.close()
 
-    def write(self, step: int, scalars: Dict[str, float]) -> None:
-        """Record scalars of one step."""
+    def write(self, step: int, scalars: Dict[str, float], steps_averaged: Optional[int] = None) -> None:
+        """Record scalars of one step, or their means over so many steps up to it.
+
+        Raises:
+            WriteError: if the disk does not take it.
+        """
         with self._writer.as_default(step=step):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
         self._writer.flush()
-        self._file.write(json.dumps({"step": step, **{name: float(f"{v:.6g}") for name, v in scalars.items()}}) + "\n")
-        self._file.flush()
+        record: Dict[str, float] = {"step": step}
+        if steps_averaged is not None:
+            record["steps_averaged"] = steps_averaged
+        record.update({name: float(f"{value:.6g}") for name, value in scalars.items()})
+        line = (json.dumps(record) + "\n").encode()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            raise write_error(self._path, error) from error
 
     def write_picture(self, step: int, name: str, picture: np.ndarray) -> None:
         """Record a uint8 `[H, W, 3]` picture of one step in TensorBoard."""
@@ -114,9 +138,19 @@ class RunLog(_StepCallback):
 
     def close(self) -> None:
         """Close the bar and the files; safe to call twice."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
         self._writer.close()
         self._file.close()
+
+    def _write_means(self, step: int) -> None:
+        scalars = {name: float(value) for name, value in self._means.items()}
+        elapsed = time.perf_counter() - self._interval_start
+        scalars["images_per_second"] = self._steps_in_interval * self._global_batch / elapsed
+        self.write(step, scalars, self._steps_in_interval)
+        losses = [name for name in scalars if name.startswith("loss/")][:_SHOWN_LOSSES]
+        self._bar.set_postfix({name.removeprefix("loss/"): f"{scalars[name]:.3g}" for name in losses})
+        self._start_interval()
 
     def _start_interval(self) -> None:
         self._interval_start = time.perf_counter()
@@ -179,7 +213,7 @@ class Observation(_StepCallback):
         paused = self._log.pause()
         if step % self._sample_every == 0:
             sheet = self._observer.sheet()
-            Image.fromarray(sheet).save(self._directory / f"step_{step:07d}.png")
+            write_bytes(self._directory / f"step_{step:07d}.png", encode_png(sheet))
             self._log.write_picture(step, "samples", sheet)
         if step % self._validate_every == 0:
             figures = self._observer.validate()
@@ -201,9 +235,10 @@ class SaveCheckpoints(_StepCallback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Ends training after the current step on SIGINT or SIGTERM, so that the run can save and be continued.
+    """Ends training after the current step on SIGINT, SIGTERM or SIGHUP, so that the run can save and be continued.
 
-    A second signal has the usual effect. `interrupted` tells afterwards.
+    A second SIGINT or SIGTERM has the usual effect. After a SIGHUP, no other one has any: a terminal that goes away
+    sends several. Where it was to be ignored from the start (`nohup`), it is. `interrupted` tells afterwards.
     """
 
     def __init__(self) -> None:
@@ -213,7 +248,10 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+                numbers.append(signal.SIGHUP)
+            for number in numbers:
                 self._previous[number] = signal.signal(number, self._handle)
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
@@ -225,6 +263,8 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def _handle(self, number: int, frame: object) -> None:
         self.interrupted = True
+        if number == signal.SIGHUP:
+            self._previous[number] = signal.SIG_IGN
         self._release()
 
     def _release(self) -> None:

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Sequence, Union
 import numpy as np
 from tensorflow import keras
 
+from rethink_fr.known_weights import KNOWN_WEIGHTS, WeightsFileError, checked_sha256
 from rethink_fr.losses.lpips import PerceptualDistance
 from rethink_fr.settings import ConfigError
 from rethink_fr.torch_files import read_weights
@@ -88,9 +89,14 @@ def load_perceptual(source: str) -> Optional[PerceptualDistance]:
         return None
     arrays: Dict[str, np.ndarray] = {}
     try:
+        if source == "fetched":
+            for file in KNOWN_WEIGHTS["lpips-vgg"].files:
+                checked_sha256("lpips-vgg", file)
         for path in perceptual_files(source):
             arrays.update(read_weights(path))
         return PerceptualDistance(arrays)
+    except WeightsFileError as error:
+        raise ConfigError(f"objective.vgg16: {error}") from None
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         raise ConfigError(

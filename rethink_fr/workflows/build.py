@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
+from tqdm import tqdm
 
 from rethink_fr.data.image_source import ImageSource
 from rethink_fr.data.pipeline import fixed_batch
-from rethink_fr.data.sources import open_source, split_holdout
+from rethink_fr.data.sources import holdout_size, open_source, split_holdout
+from rethink_fr.files.names import printable
 from rethink_fr.models import Discriminator, Restorer
 from rethink_fr.restorers import restorer_kind
 from rethink_fr.settings import (
@@ -137,7 +140,14 @@ def open_sources(data: DataConfig, resolution: int) -> Tuple[ImageSource, ImageS
     identities = data.builtin_identities
     train = open_source(data.train, resolution, identities=identities, pictures=data.builtin_pictures)
     if data.validation == "holdout":
-        return split_holdout(train, data.validation_images)
+        held_out = holdout_size(len(train), data.validation_images)
+        if held_out > len(train) // 2 or held_out != data.validation_images:
+            tqdm.write(
+                f"{printable(data.train)}: {held_out} of its {len(train)} pictures are held out, "
+                f"{len(train) - held_out} are trained on; another share: --set data.validation_images=N",
+                file=sys.stderr,
+            )
+        return split_holdout(train, held_out)
     # Identities past the last of the training set, one picture each.
     validation = open_source(
         data.validation, resolution, first_identity=identities, identities=data.validation_images, pictures=1

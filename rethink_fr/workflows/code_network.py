@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from rethink_fr import images
-from rethink_fr.workflows.download import file_sha256
+from rethink_fr.files.checkpoint_files import checkpoint_path
+from rethink_fr.files.checksums import file_sha256
 from rethink_fr.workflows.loading import load_run
 
 
@@ -29,10 +30,11 @@ class CodeNetwork:
     """
 
     def __init__(self, run: Path) -> None:
-        network = load_run(run).inference.network
+        loaded = load_run(run)
+        network = loaded.inference.network
         if not hasattr(network, "code_indices"):
             raise ValueError(f"{run}: this network has a codebook at every skip; expected a run of VQFR")
-        checkpoint = tf.train.latest_checkpoint(str(run / "checkpoints"))
+        checkpoint = checkpoint_path(run / "checkpoints", loaded.step)
         self.name = f"codes of {run.name}"
         self.sha256 = file_sha256(Path(f"{checkpoint}.data-00000-of-00001"))
         self.codebook_size: int = network.architecture.codebook_size
@@ -43,6 +45,7 @@ class CodeNetwork:
         side = self._resolution
         if pictures.shape[1:3] != (side, side):
             raise ValueError(
-                f"{pictures.shape[2]} x {pictures.shape[1]} pixels, {self.name} expects {side} x {side}; resize them"
+                f"{pictures.shape[2]} x {pictures.shape[1]} pixels, {self.name} expects {side} x {side}; "
+                f"add --resize {side}"
             )
         return self._indices(tf.constant(pictures)).numpy().reshape(len(pictures), -1).astype(np.float32)

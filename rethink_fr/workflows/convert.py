@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import tensorflow as tf
+
 from rethink_fr.config import save_model_section
+from rethink_fr.files.names import printable
+from rethink_fr.files.outputs import check_folder
+from rethink_fr.files.writing import new_folder
 from rethink_fr.restorers import restorer_kinds
 from rethink_fr.torch_files import TorchFileError, read_torch_file
 from rethink_fr.training.checkpoints import save_average
 
 _ARCHITECTURE = "vqfr"
+_RUN_PARTS = ("checkpoints", "config.yaml")  # of what is written here; training adds others
 _SECTIONS = ("params_ema", "params")  # of a published file; the first that is there counts
 
 
@@ -28,7 +32,7 @@ class ConvertReport(NamedTuple):
     parameters: int
 
 
-def convert(checkpoint: Path, output: Path) -> ConvertReport:
+def convert(checkpoint: Path, output: Path, overwrite: bool = False) -> ConvertReport:
     """Turn a published checkpoint into a run directory that `restore` and `export` take.
 
     Version and stage are recognised by the names in it. The directory appears complete or not at all.
@@ -36,16 +40,16 @@ def convert(checkpoint: Path, output: Path) -> ConvertReport:
     Args:
         checkpoint: a `.pth` file, a dictionary with the weights under `params_ema` or `params`.
         output: a new or empty directory.
+        overwrite: whether a converted network that is there already, and was not trained since, may be replaced.
 
     Raises:
-        ConvertError: if it is not such a file, PyTorch is not installed, or `output` is taken.
-        ValueError: if the weights are not exactly those of a network.
+        ConvertError: if it is not such a file, or PyTorch is not installed.
+        ValueError: if the weights are not exactly those of a network, or `output` is taken or cannot be written.
     """
+    check_folder(output, [checkpoint], overwrite, _RUN_PARTS)
     kind = restorer_kinds().get(_ARCHITECTURE)
     if kind is None or kind.from_torch is None:
         raise ConvertError("convert-vqfr: this installation has no VQFR")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ConvertError(f"{output}: exists and is not empty; remove it or choose another --output")
     try:
         state = read_torch_file(checkpoint, _SECTIONS)
     except TorchFileError as error:
@@ -53,14 +57,11 @@ def convert(checkpoint: Path, output: Path) -> ConvertReport:
     try:
         settings, network = kind.from_torch(state)
     except ValueError as error:
-        raise ConvertError(f"{checkpoint}: {error}") from None
-    partial = output.absolute().parent / f".{output.name}.partial"
+        raise ConvertError(f"{printable(checkpoint)}: {error}") from None
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_average(partial / "checkpoints", network)
-        save_model_section(_ARCHITECTURE, settings, partial / "config.yaml")
-        os.replace(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        with new_folder(output, replace=overwrite) as folder:
+            save_average(folder / "checkpoints", network)
+            save_model_section(_ARCHITECTURE, settings, folder / "config.yaml")
+    except tf.errors.OpError as error:
+        raise ConvertError(f"{printable(output)}: cannot be written ({str(error).splitlines()[0]})") from None
     return ConvertReport(output, f"{settings.network} version {settings.version}", network.count_params())

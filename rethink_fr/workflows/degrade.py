@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Literal, Tuple, Union
+from typing import Dict, Literal, Tuple, Union
 
 from tqdm import tqdm
 
-from rethink_fr.data.image_files import UnreadableImage, list_images, read_image, write_image
+from rethink_fr.data.image_decoding import max_pixels
+from rethink_fr.data.image_files import UnreadableImage, encode_png, list_images, read_image
+from rethink_fr.files.names import printable
+from rethink_fr.files.outputs import OutputError, Outputs
+from rethink_fr.files.writing import LongNameError
 from rethink_fr.types import DegradationRanges
 
 
@@ -28,6 +32,7 @@ def degrade_folder(
     ranges: DegradationRanges = DegradationRanges(),  # noqa: B008 (immutable)
     task: Literal["blind", "x8", "x16", "vqfr"] = "blind",
     progress: bool = True,
+    overwrite: bool = False,
 ) -> DegradeReport:
     """Degrade every image below `input_dir` at its own size and write it as PNG, under the same relative name.
 
@@ -36,42 +41,52 @@ def degrade_folder(
 
     Args:
         input_dir: searched at any depth.
-        output_dir: made if need be; files of the same name are replaced.
+        output_dir: made if need be.
         seed: integer.
         ranges, task: see `rethink_fr.data.degrade_for_task`.
         progress: show a bar on stderr if it takes longer than two seconds.
+        overwrite: whether files that are there already may be replaced; never one of the clean images.
 
     Raises:
-        ValueError: if there is no image, or the output is the input or inside it, or cannot be written.
+        ValueError: if there is no image, the output is the input or inside it, an output is a clean image or is there
+            already, or cannot be written.
     """
+    max_pixels()  # a wrong setting is said now
     input_dir, output_dir = Path(input_dir), Path(output_dir)
     files = list_images(input_dir)
     if not files:
-        raise ValueError(f"{input_dir}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth")
+        raise ValueError(
+            f"{printable(input_dir)}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
+        )
     if input_dir.resolve() in (output_dir.resolve(), *output_dir.resolve().parents):
         raise ValueError(
-            f"{output_dir}: lies in the folder of the clean images, where it would be degraded next time; "
+            f"{printable(output_dir)}: lies in the folder of the clean images, where it would be degraded next time; "
             "choose another --output"
         )
+    outputs = Outputs(files, overwrite)
+    failures: Dict[int, str] = {}
+    targets = [output_dir / path.relative_to(input_dir).with_suffix(".png") for path in files]
+    for index, target in enumerate(targets):
+        try:
+            outputs.check(target)
+        except LongNameError as error:
+            failures[index] = error.reason
     from rethink_fr.data.degradation import SMALLEST_INPUT, degrade_for_task
 
-    failed: List[Tuple[str, str]] = []
-    taken: Dict[Path, str] = {}
     for index, path in enumerate(tqdm(files, desc="degrading", unit="image", delay=2, disable=not progress)):
-        relative = path.relative_to(input_dir)
-        name, target = relative.as_posix(), relative.with_suffix(".png")
-        if target in taken:
-            failed.append((name, f"{taken[target]} is written as {target.as_posix()} already; rename one of them"))
+        if index in failures:
             continue
         try:
             clean = read_image(path)
-        except UnreadableImage as error:
-            failed.append((name, error.reason))
-            continue
-        if min(clean.shape[:2]) < SMALLEST_INPUT:
-            size = f"{clean.shape[1]} x {clean.shape[0]}"
-            failed.append((name, f"{size} pixels, expected {SMALLEST_INPUT} x {SMALLEST_INPUT} or more"))
-            continue
-        write_image(output_dir / target, degrade_for_task(clean, seed, index, ranges, task).numpy())
-        taken[target] = name
-    return DegradeReport(output_dir, len(taken), tuple(failed))
+            if min(clean.shape[:2]) < SMALLEST_INPUT:
+                size = f"{clean.shape[1]} x {clean.shape[0]}"
+                expected = f"{SMALLEST_INPUT} x {SMALLEST_INPUT}"
+                raise UnreadableImage(str(path), f"{size} pixels, expected {expected} or more")
+            # Only now: a picture that cannot be used takes no name.
+            outputs.claim(targets[index], of=path.relative_to(input_dir))
+            degraded = degrade_for_task(clean, seed, index, ranges, task).numpy()
+            outputs.write_bytes(targets[index], encode_png(degraded))
+        except (UnreadableImage, OutputError, LongNameError) as error:
+            failures[index] = error.reason
+    failed = tuple((files[index].relative_to(input_dir).as_posix(), failures[index]) for index in sorted(failures))
+    return DegradeReport(output_dir, len(files) - len(failed), failed)

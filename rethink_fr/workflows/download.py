@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import os
 import re
@@ -14,6 +13,10 @@ from typing import BinaryIO, Iterator, Optional
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
+
+from rethink_fr.files.checksums import file_sha256
+from rethink_fr.files.names import printable
+from rethink_fr.files.writing import sync_folder
 
 _CHUNK = 1 << 20
 _TIMEOUT = 30.0  # seconds without an answer
@@ -42,14 +45,13 @@ def download(url: str, path: Path, sha256: Optional[str] = None, progress: bool 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    with open(part, "ab") as file:
+    with _opened(part) as file:
         with _locked(file, path):
             try:
                 _receive(url, file, progress)
             except (http.client.HTTPException, OSError, EOFError) as error:
                 raise DownloadError(_explained(url, path, file, error)) from None
             finally:
-                file.flush()
                 if not file.tell():
                     part.unlink()  # nothing to continue from
             found = file_sha256(part)
@@ -59,17 +61,20 @@ def download(url: str, path: Path, sha256: Optional[str] = None, progress: bool 
                     f"{url}: what came has the SHA-256 {found}, expected {sha256}; it was removed, "
                     "try again, or get the file elsewhere"
                 )
+            os.fsync(file.fileno())
             os.replace(part, path)
+            sync_folder(path.parent)
     return found
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for chunk in iter(lambda: file.read(_CHUNK), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _opened(part: Path) -> BinaryIO:
+    """The file to append to. A link or a pipe of its name is refused: somebody else put it there."""
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(part, flags, 0o644)
+    except OSError as error:
+        raise DownloadError(f"{printable(part)}: cannot be written ({error.strerror}); remove it") from None
+    return os.fdopen(descriptor, "ab", buffering=0)  # so that a full disk is told here, not when it is closed
 
 
 def _receive(url: str, file: BinaryIO, progress: bool) -> None:
@@ -103,10 +108,16 @@ def _receive(url: str, file: BinaryIO, progress: bool) -> None:
             disable=not progress,
         ) as bar:
             for chunk in iter(lambda: response.read(_CHUNK), b""):
-                file.write(chunk)
+                _write(file, chunk)
                 bar.update(len(chunk))
     if total is not None and file.tell() < total:
         raise EOFError(f"{file.tell():,} of {total:,} bytes came")
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _start_over(file: BinaryIO) -> None:

@@ -6,10 +6,11 @@ is named with its reason in the report and never replaced by another.
 
 from __future__ import annotations
 
+import collections
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Counter, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import PIL
@@ -17,8 +18,8 @@ import scipy
 from tqdm import tqdm
 
 from rethink_fr import __version__
-from rethink_fr.data.image_files import UnreadableImage, read_image
-from rethink_fr.data.pairs import image_name, pair_by_name, read_identities
+from rethink_fr.data.image_files import UnreadableImage, list_images
+from rethink_fr.data.pairs import Resize, check_resize, image_name, pair_by_name, read_identities, read_together
 from rethink_fr.metrics.bootstrap import DRAWS
 from rethink_fr.workflows.evaluation_figures import FeatureStore, make_figures
 from rethink_fr.workflows.evaluation_metrics import METRICS, NEIGHBOUR_METRICS, Face, Metric, Protocol, named_metrics
@@ -46,6 +47,7 @@ def evaluate(
     sources: Sources = Sources(),  # noqa: B008 (frozen)
     k: int = 4,
     seed: int = 0,
+    resize: Resize = None,
     progress: bool = True,
     loaders: Optional[Loaders] = None,
 ) -> EvaluationReport:
@@ -53,7 +55,7 @@ def evaluate(
 
     Args:
         restored: folder of restored images, or folders of several methods by the methods' names.
-        reference: folder with images of the same names and sizes; endings may differ.
+        reference: folder with images of the same names, and sizes unless `resize` is given; endings may differ.
         degraded: another such folder, measured in the same way for comparison.
         identities: CSV file with the columns `name` and `identity`; goes into the rows, and into iPrecision.
         metrics: names in `METRICS[protocol]` or `GROUPS`; by default all that can be computed.
@@ -61,6 +63,8 @@ def evaluate(
         sources: files of networks and statistics.
         k: neighbours of precision and recall; all of 1..k are computed.
         seed: of the confidence intervals' resampling.
+        resize: `"reference"` or a number of pixels: the size at which images are measured; see
+            `rethink_fr.data.pairs.read_together`. None: images of unequal sizes are listed in `failed`.
         progress: show a bar on stderr if it takes longer than two seconds.
         loaders: what loads each need, instead of `sources.loaders()`.
 
@@ -76,6 +80,7 @@ def evaluate(
     wrong = [name for name in methods if name in _RESERVED or not name.strip()]
     if wrong or not methods:
         raise ValueError(f"--restored: a method may not be called {wrong or 'nothing'!r}; choose another name")
+    check_resize(resize)
     names = named_metrics(metrics, protocol)
     folders = {**methods, "reference": reference, **({"degraded": degraded} if degraded else {})}
     pairs = pair_by_name(folders)
@@ -93,9 +98,10 @@ def evaluate(
         lacking += [(name, reason) for name in neighbours]
         chosen = {name: metric for name, metric in chosen.items() if name not in neighbours}
 
-    rows, failed, store = _measure(pairs, rows_of, people or {}, chosen, tools, progress)
+    measured = _measure(pairs, rows_of, people or {}, chosen, tools, resize, progress)
+    rows = measured.rows
     columns = [what for what in folders if what != "reference"]
-    found, impossible = make_figures(chosen, columns, rows, store, tools, k, seed)
+    found, impossible = make_figures(chosen, columns, rows, measured.store, tools, k, seed)
     lacking += impossible
     networks = {need: tools[need] for need in (*FEATURE_NETWORKS, *PERCEPTUAL_NETWORKS) if need in tools}
     return EvaluationReport(
@@ -106,14 +112,33 @@ def evaluate(
         networks={need: {"name": network.name, "sha256": network.sha256} for need, network in networks.items()},
         figures=tuple(found),
         rows=tuple(rows),
+        resize=resize,
+        resized={what: measured.resized[what] for what in folders},
         missing=tuple(lacking if metrics is not None else ()),
         left_out=tuple(lacking if metrics is None else ()),
-        failed=tuple(failed),
+        failed=tuple(measured.failed),
         k=k,
         seed=seed,
         resamples=DRAWS,
         versions=_versions(with_networks=bool(networks)),
     )
+
+
+def input_files(
+    restored: Mapping[str, _Folder],
+    reference: _Folder,
+    degraded: Optional[_Folder],
+    identities: Optional[_Folder],
+    sources: Sources,
+) -> List[Path]:
+    """Every file that `evaluate` may read when it is called with these: what may not be written over.
+
+    Raises:
+        ValueError: for folders that are not there.
+    """
+    folders = [folder for folder in (*restored.values(), reference, degraded) if folder is not None]
+    pictures = [path for folder in folders for path in list_images(folder)]
+    return [*pictures, *([Path(identities)] if identities is not None else []), *sources.files()]
 
 
 def _choose(
@@ -139,55 +164,58 @@ def _choose(
     return chosen, tools, lacking
 
 
+class _Measured(NamedTuple):
+    """What became of the images, one name after the other."""
+
+    rows: List[Row]
+    failed: List[Tuple[str, str]]  # (file, reason)
+    store: FeatureStore
+    resized: Counter[str]  # by folder
+
+
 def _measure(
     pairs: Sequence[Dict[str, Path]],
     names: Sequence[str],
     people: Mapping[str, str],
     chosen: Mapping[str, Metric],
     tools: Mapping[str, Any],
+    resize: Resize,
     progress: bool,
-) -> Tuple[List[Row], List[Tuple[str, str]], FeatureStore]:
+) -> _Measured:
     """A row for each name, the files that cannot be used, and the features of the others."""
     needed = {need for metric in chosen.values() for need in metric.needs}
     networks = {need: tools[need] for need in FEATURE_NETWORKS if need in needed}
     kept = [need for need in networks for metric in chosen.values() if need in metric.needs and not metric.of_image]
     of_image = {name: metric for name, metric in chosen.items() if metric.of_image}
-    rows: List[Row] = []
-    failed: List[Tuple[str, str]] = []
-    store = FeatureStore()
+    measured = _Measured([], [], FeatureStore(), collections.Counter())
     for name, pair in tqdm(list(zip(names, pairs)), desc="evaluating", unit="image", delay=2, disable=not progress):
         try:
-            faces = _faces(pair, networks)
+            together = read_together(pair, resize)
+            faces = _faces(pair, together.pictures, networks)
             values = {
                 what: _values(face, faces["reference"], of_image, tools, pair[what])
                 for what, face in faces.items()
                 if what != "reference"
             }
         except UnreadableImage as error:
-            failed.append((error.name, error.reason))
+            measured.failed.append((error.name, error.reason))
             continue
-        rows.append(Row(name, people.get(name), values, {what: str(path) for what, path in pair.items()}))
+        measured.resized.update(together.resized)
+        measured.rows.append(Row(name, people.get(name), values, {what: str(path) for what, path in pair.items()}))
         for what, face in faces.items():
             for need in dict.fromkeys(kept):
-                store.add(need, what, face.features[need])
-    return rows, failed, store
+                measured.store.add(need, what, face.features[need])
+    return measured
 
 
-def _faces(pair: Mapping[str, Path], networks: Mapping[str, Any]) -> Dict[str, Face]:
+def _faces(
+    pair: Mapping[str, Path], pictures: Mapping[str, np.ndarray], networks: Mapping[str, Any]
+) -> Dict[str, Face]:
     """The images of one name, by folder; each network sees them together.
 
     Raises:
-        UnreadableImage: naming the file that cannot be used.
+        UnreadableImage: naming the file of which a network makes nothing finite.
     """
-    pictures = {what: read_image(path) for what, path in pair.items()}
-    rows, columns, _ = pictures["reference"].shape
-    for what, picture in pictures.items():
-        if picture.shape[:2] != (rows, columns):
-            raise UnreadableImage(
-                str(pair[what]),
-                f"{picture.shape[1]} x {picture.shape[0]} pixels, expected {columns} x {rows} "
-                f"as {pair['reference']} has; resize one of them",
-            )
     together = np.stack(list(pictures.values()))
     seen: Dict[int, np.ndarray] = {}  # one network may serve several needs
     for network in networks.values():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import List, Sequence
 
 from rethink_fr.workflows.evaluation_report import Figure
+from rethink_fr.workflows.web_page import escape
 
 # Okabe and Ito's colours: told apart by colour-blind readers too, and in print. The marks differ as well.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")

@@ -58,7 +58,9 @@ def make_figures(
             except ValueError as error:
                 impossible[name] = f"{what}: {error}"
             else:
-                figures[name, what] = Figure(name, metric.definition, metric.unit, metric.better, what, *measured)
+                figures[name, what] = Figure(
+                    name, metric.title, metric.definition, metric.unit, metric.better, what, *measured
+                )
     order = [(name, what) for name in chosen for what in columns if (name, what) in figures]
     return [figures[key] for key in order], list(impossible.items())
 

@@ -28,9 +28,11 @@ class Face(NamedTuple):
 class Metric:
     """One number: of each image if it has `of_image`, which takes image, reference and tools; otherwise of a set.
 
-    `needs` are names of tools, see `evaluation_needs`. `counted` leaves values out of the mean.
+    `title` is its name in tables and on pages. `needs` are names of tools, see `evaluation_needs`. `counted` leaves
+    values out of the mean.
     """
 
+    title: str
     definition: str
     unit: str
     better: Literal["higher", "lower"]
@@ -44,8 +46,9 @@ def _corrected(metric: Callable, channels: Callable = np.asarray) -> Callable[[F
     return lambda a, b, _: metric(channels(match_mean_and_std(a.picture, b.picture)), channels(b.picture))[0]
 
 
-def _lpips(backbone: str, name: str) -> Metric:
+def _lpips(title: str, backbone: str, name: str) -> Metric:
     return Metric(
+        title,
         f"LPIPS v0.1 (Zhang et al. 2018) with {name}, RGB in [-1, 1] at full size",
         "",
         "lower",
@@ -60,8 +63,8 @@ def _unit_range(picture: np.ndarray) -> np.ndarray:
     return images.to_model(picture).numpy()
 
 
-def _share(definition: str, *needs: str) -> Metric:
-    return Metric(f"share of {definition}; spheres reach to the k-th nearest other", "", "higher", needs=needs)
+def _share(title: str, definition: str, *needs: str) -> Metric:
+    return Metric(title, f"share of {definition}; spheres reach to the k-th nearest other", "", "higher", needs=needs)
 
 
 _PSNR = "10 log10(255^2 / MSE) over all pixels of 8-bit RGB; infinite for equal images"
@@ -73,6 +76,7 @@ _CORRECTED = "each channel's mean and deviation first matched to the reference's
 _FRECHET = "Frechet distance (Heusel et al. 2017) of Inception features, unbiased covariances, exact for singular ones"
 
 _DEG = Metric(
+    "Deg.",
     "Deg.: angle between the identity embeddings of image and reference, arccos of the cosine",
     "deg",
     "lower",
@@ -80,9 +84,10 @@ _DEG = Metric(
     needs=("recognition",),
 )
 _SHARED = {
-    "lpips_vgg": _lpips("lpips_vgg", "VGG-16"),
-    "lpips_alex": _lpips("lpips_alex", "AlexNet"),
+    "lpips_vgg": _lpips("LPIPS (VGG)", "lpips_vgg", "VGG-16"),
+    "lpips_alex": _lpips("LPIPS (Alex)", "lpips_alex", "AlexNet"),
     "niqe": Metric(
+        "NIQE",
         "NIQE (Mittal et al. 2013) of rounded BT.601 luma, 96 x 96 blocks at two scales, against the given statistics",
         "",
         "lower",
@@ -92,12 +97,14 @@ _SHARED = {
 }
 _CODES = {
     "code_usage": Metric(
+        "Codes used",
         "share of a VQFR codebook's codes that its network chooses for some position of the images",
         "",
         "higher",
         needs=("codes",),
     ),
     "code_perplexity": Metric(
+        "Perplexity of codes",
         "exp of the entropy of the codes that a VQFR network chooses for the images; at most the codebook's size",
         "",
         "higher",
@@ -105,6 +112,7 @@ _CODES = {
     ),
 }
 _LMD = Metric(
+    "LMD",
     "LMD: mean Euclidean distance between the landmarks of image and reference, pixels of the images given",
     "px",
     "lower",
@@ -112,28 +120,42 @@ _LMD = Metric(
     needs=("landmarks",),
 )
 _FID_STATISTICS = Metric(
-    f"{_FRECHET}, between the images and the given statistics", "", "lower", needs=("inception", "fid_statistics")
+    "FID (statistics)",
+    f"{_FRECHET}, between the images and the given statistics",
+    "",
+    "lower",
+    needs=("inception", "fid_statistics"),
 )
 
 METRICS: Dict[str, Dict[str, Metric]] = {
     "ours": {
-        "psnr": Metric(_PSNR, "dB", "higher", lambda a, b, _: psnr(a.picture, b.picture)[0]),
-        "ssim": Metric(_SSIM, "", "higher", lambda a, b, _: ssim(a.picture, b.picture)[0]),
-        "psnr_y": Metric(f"PSNR {_LUMA}", "dB", "higher", lambda a, b, _: psnr(luma(a.picture), luma(b.picture))[0]),
-        "ssim_y": Metric(f"SSIM {_LUMA}", "", "higher", lambda a, b, _: ssim(luma(a.picture), luma(b.picture))[0]),
+        "psnr": Metric("PSNR", _PSNR, "dB", "higher", lambda a, b, _: psnr(a.picture, b.picture)[0]),
+        "ssim": Metric("SSIM", _SSIM, "", "higher", lambda a, b, _: ssim(a.picture, b.picture)[0]),
+        "psnr_y": Metric(
+            "PSNR-Y", f"PSNR {_LUMA}", "dB", "higher", lambda a, b, _: psnr(luma(a.picture), luma(b.picture))[0]
+        ),
+        "ssim_y": Metric(
+            "SSIM-Y", f"SSIM {_LUMA}", "", "higher", lambda a, b, _: ssim(luma(a.picture), luma(b.picture))[0]
+        ),
         **_SHARED,
         "deg": _DEG,
         "lmd": _LMD,
-        "fid_paired": Metric(f"{_FRECHET}, between the images and their references", "", "lower", needs=("inception",)),
+        "fid_paired": Metric(
+            "FID (paired)", f"{_FRECHET}, between the images and their references", "", "lower", needs=("inception",)
+        ),
         "fid_statistics": _FID_STATISTICS,
-        "precision": _share("images in the sphere of some reference (Kynkaanniemi et al. 2019)", "neighbours"),
-        "recall": _share("references in the sphere of some image (Kynkaanniemi et al. 2019)", "neighbours"),
+        "precision": _share(
+            "Precision", "images in the sphere of some reference (Kynkaanniemi et al. 2019)", "neighbours"
+        ),
+        "recall": _share("Recall", "references in the sphere of some image (Kynkaanniemi et al. 2019)", "neighbours"),
         "iprecision": _share(
+            "iPrecision",
             'images in the sphere of some reference of their identity ("Rethinking Deep Face Restoration", eq. 11)',
             "neighbours",
             "identities",
         ),
         "irecall": _share(
+            "iRecall",
             'references in the sphere of some image of their identity ("Rethinking Deep Face Restoration", eq. 12)',
             "neighbours",
             "identities",
@@ -141,12 +163,13 @@ METRICS: Dict[str, Dict[str, Metric]] = {
         **_CODES,
     },
     "vqfr": {
-        "psnr": Metric(f"{_PSNR}; {_CORRECTED}", "dB", "higher", _corrected(psnr)),
-        "ssim": Metric(f"{_SSIM}; {_CORRECTED}", "", "higher", _corrected(ssim)),
-        "psnr_y": Metric(f"PSNR {_LUMA}; {_CORRECTED}", "dB", "higher", _corrected(psnr, luma)),
-        "ssim_y": Metric(f"SSIM {_LUMA}; {_CORRECTED}", "", "higher", _corrected(ssim, luma)),
+        "psnr": Metric("PSNR", f"{_PSNR}; {_CORRECTED}", "dB", "higher", _corrected(psnr)),
+        "ssim": Metric("SSIM", f"{_SSIM}; {_CORRECTED}", "", "higher", _corrected(ssim)),
+        "psnr_y": Metric("PSNR-Y", f"PSNR {_LUMA}; {_CORRECTED}", "dB", "higher", _corrected(psnr, luma)),
+        "ssim_y": Metric("SSIM-Y", f"SSIM {_LUMA}; {_CORRECTED}", "", "higher", _corrected(ssim, luma)),
         **_SHARED,
         "deg": Metric(
+            _DEG.title,
             f"{_DEG.definition}; pairs below one degree are left out of the mean, as VQFR's script does",
             _DEG.unit,
             _DEG.better,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Literal, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, Union
 
 from rethink_fr.features.onnx_network import ValueRange
 from rethink_fr.features.pictures import Box
+from rethink_fr.files.checksums import file_sha256
 from rethink_fr.known_weights import KNOWN_WEIGHTS
 from rethink_fr.metrics import load_fid_statistics, load_niqe_statistics
-from rethink_fr.workflows.download import file_sha256
 
 # Networks that see each image once, before the metrics. The others are called by their metric.
 FEATURE_NETWORKS = ("inception", "recognition", "landmarks", "neighbours", "codes")
@@ -106,6 +106,12 @@ class Sources:
         from rethink_fr.workflows.code_network import CodeNetwork
 
         return CodeNetwork(self.codes)
+
+    def files(self) -> List[Path]:
+        """Every file that may be read: those given, the files of the run, and the weights in the user's cache."""
+        given = [path for path in vars(self).values() if isinstance(path, Path)]
+        cached = [file.path for known in KNOWN_WEIGHTS.values() for file in known.files]
+        return [*given, *(self.codes.rglob("*") if self.codes else ()), *cached]
 
     def statistics(self) -> Dict[str, Dict[str, str]]:
         """File and SHA-256 of the statistics that were given, for a report."""

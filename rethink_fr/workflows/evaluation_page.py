@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from html import escape
-from pathlib import Path
 from typing import Dict, List, Sequence, Set, Union
 
 import numpy as np
 
-from rethink_fr.data.image_files import UnreadableImage, read_image, write_atomically
+from rethink_fr.data.image_files import UnreadableImage, read_image
 from rethink_fr.workflows.evaluation_curves import COLOURS, curve_chart
 from rethink_fr.workflows.evaluation_metrics import METRICS
 from rethink_fr.workflows.evaluation_report import EvaluationReport, Figure, Row
-from rethink_fr.workflows.evaluation_tables import TITLES, best
-from rethink_fr.workflows.web_page import as_data_uri, page
+from rethink_fr.workflows.evaluation_tables import best
+from rethink_fr.workflows.web_page import as_data_uri, escape, page
 
 _WORST = 3  # rows with pictures for each metric of each method
 _SIDE = 160  # pixels of those pictures
@@ -47,13 +45,10 @@ for (const head of table.tHead.rows[0].cells) {
 """
 
 
-def write_page(report: EvaluationReport, path: Union[str, Path]) -> None:
-    """Write the page; it loads nothing from elsewhere, and appears whole.
+def evaluation_page(report: EvaluationReport) -> bytes:
+    """The page as HTML in UTF-8; it loads nothing from elsewhere.
 
     For each metric of each method the worst three images are shown: degraded if given, each method, reference.
-
-    Raises:
-        ValueError: naming `path` if it cannot be written.
     """
     parts = [
         "<h1>Evaluation</h1>",
@@ -65,7 +60,7 @@ def write_page(report: EvaluationReport, path: Union[str, Path]) -> None:
         *_problems(report),
         *_rows(report),
     ]
-    write_atomically(path, page("Evaluation", "\n".join(parts), _STYLE, _SCRIPT if report.rows else ""))
+    return page("Evaluation", "\n".join(parts), _STYLE, _SCRIPT if report.rows else "")
 
 
 def _summary(report: EvaluationReport) -> List[str]:
@@ -78,7 +73,7 @@ def _summary(report: EvaluationReport) -> List[str]:
         cells = "".join(
             _summary_cell(figure, figure is not None and _is_best(report, figure, top)) for figure in figures
         )
-        title = f"{TITLES[name]} {'↑' if one.better == 'higher' else '↓'}"
+        title = f"{one.title} {'↑' if one.better == 'higher' else '↓'}"
         lines.append(f'<tr><td>{escape(title)}</td>{cells}<td class="note">{escape(one.definition)}</td></tr>')
     return [*lines, "</table></div>"]
 
@@ -109,7 +104,7 @@ def _curves(report: EvaluationReport) -> List[str]:
     for name in ("iprecision", "irecall", "precision", "recall"):
         figures = [figure for figure in report.figures if figure.metric == name and figure.by_k]
         if figures:
-            charts.append(curve_chart(TITLES[name], figures))
+            charts.append(curve_chart(figures[0].title, figures))
     if not charts:
         return []
     key = "".join(
@@ -137,7 +132,8 @@ def _rows(report: EvaluationReport) -> List[str]:
     heads = ["<th tabindex=0>Image</th>"]
     for name, what in columns:
         worst = "low" if offered[name].better == "higher" else "high"
-        label = f"{TITLES[name]}, {what}" if len(report.columns) > 1 else TITLES[name]
+        title = offered[name].title
+        label = f"{title}, {what}" if len(report.columns) > 1 else title
         first = f' aria-sort="{"ascending" if worst == "low" else "descending"}"' if len(heads) == 1 else ""
         heads.append(f'<th tabindex=0 class="number" data-worst="{worst}"{first}>{escape(label)}</th>')
     if not columns:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
-from rethink_fr.data.image_files import write_atomically
+from rethink_fr.data.pairs import Resize
+from rethink_fr.files.names import printable
 
 Interval = Tuple[float, float]
 
@@ -29,6 +28,7 @@ class Figure:
     """
 
     metric: str
+    title: str  # the metric's name in tables and on pages
     definition: str
     unit: str
     better: str  # "higher" or "lower"
@@ -74,6 +74,8 @@ class EvaluationReport:
     networks: Dict[str, Dict[str, str]]  # {"recognition": {"name": ..., "sha256": ...}}
     figures: Tuple[Figure, ...]
     rows: Tuple[Row, ...]
+    resize: Resize  # what was asked for; see `data.pairs.read_together`
+    resized: Dict[str, int]  # by folder, the reference's included: pictures that were measured at another size
     missing: Tuple[Tuple[str, str], ...]
     left_out: Tuple[Tuple[str, str], ...]
     failed: Tuple[Tuple[str, str], ...]
@@ -96,13 +98,20 @@ class EvaluationReport:
     def basis(self) -> str:
         """What all figures have in common, in a few words."""
         with_k = f", k = {self.k}" if any(figure.by_k for figure in self.figures) else ""
-        return f"{len(self.rows)} images, protocol {self.protocol}{with_k}"
+        return f"{len(self.rows)} images, protocol {self.protocol}{with_k}{self._resizing}"
+
+    @property
+    def _resizing(self) -> str:
+        if self.resize is None:
+            return ""
+        size = "their reference's size" if self.resize == "reference" else f"{self.resize} x {self.resize} px"
+        return f", {sum(self.resized.values())} pictures resized to {size}"
 
     def table(self) -> List[str]:
         """Lines for the terminal: a metric a line, a folder a column."""
         cells = self.cells
         better = {figure.metric: figure.better for figure in self.figures}
-        lines = [["metric", "better", *self.columns]]
+        lines = [["metric", "better", *map(printable, self.columns)]]
         lines += [
             [name, way, *(_cell(cells[name, column]) if (name, column) in cells else "-" for column in self.columns)]
             for name, way in better.items()
@@ -125,6 +134,9 @@ class EvaluationReport:
             "fid_statistics": self.statistics.get("fid_statistics"),
             "networks": self.networks,
             "images": len(self.rows),
+            "resize": None
+            if self.resize is None
+            else {"to": self.resize, "method": "central square, Lanczos", "pictures": self.resized},
             "k": self.k,
             "metrics": metrics,
             "interval": {
@@ -147,15 +159,6 @@ class EvaluationReport:
             ],
             "versions": self.versions,
         }
-
-    def write(self, path: Union[str, Path]) -> None:
-        """Write the JSON report; the file appears whole.
-
-        Raises:
-            ValueError: naming `path` if it cannot be written.
-        """
-        text = json.dumps(self.as_json(), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(path, (text + "\n").encode("utf-8"))
 
 
 def _figure_json(figure: Figure) -> Dict[str, Any]:

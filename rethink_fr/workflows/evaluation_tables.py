@@ -5,26 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable, Dict, List, Union
 
-from rethink_fr.data.image_files import write_atomically
+from rethink_fr.files.names import printable
 from rethink_fr.workflows.evaluation_report import EvaluationReport, Figure
 
-TITLES = {
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "psnr_y": "PSNR-Y",
-    "ssim_y": "SSIM-Y",
-    "lpips_vgg": "LPIPS (VGG)",
-    "lpips_alex": "LPIPS (Alex)",
-    "niqe": "NIQE",
-    "deg": "Deg.",
-    "lmd": "LMD",
-    "fid_paired": "FID (paired)",
-    "fid_statistics": "FID (statistics)",
-    "precision": "Precision",
-    "recall": "Recall",
-    "iprecision": "iPrecision",
-    "irecall": "iRecall",
-}
 _ESCAPES = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "~": r"\textasciitilde{}",
@@ -35,20 +18,20 @@ _ESCAPES = {
 }
 
 
-def write_table(report: EvaluationReport, path: Union[str, Path]) -> None:
-    """Write the table as LaTeX (`.tex`) or Markdown (`.md`); the file appears whole.
+def table_text(report: EvaluationReport, path: Union[str, Path]) -> str:
+    """The table in the language that the ending of `path` names: LaTeX (`.tex`) or Markdown (`.md`).
 
     The best method of each metric is bold, every method that shows the same digits with it; the degraded images, for
     comparison only, are not. Definitions follow below.
 
     Raises:
-        ValueError: for another ending, or naming `path` if it cannot be written.
+        ValueError: for another ending.
     """
     writers: Dict[str, Callable[[EvaluationReport], str]] = {".tex": as_latex, ".md": as_markdown}
     suffix = Path(path).suffix
     if suffix not in writers:
-        raise ValueError(f"{path}: expected a name ending in .tex or .md")
-    write_atomically(path, writers[suffix](report).encode("utf-8"))
+        raise ValueError(f"{printable(path)}: expected a name ending in .tex or .md")
+    return writers[suffix](report)
 
 
 def as_latex(report: EvaluationReport) -> str:
@@ -119,12 +102,12 @@ def _metrics(report: EvaluationReport) -> Dict[str, Figure]:
 
 
 def _title(figure: Figure) -> str:
-    return TITLES[figure.metric] + (f" ({figure.unit})" if figure.unit else "")
+    return figure.title + (f" ({figure.unit})" if figure.unit else "")
 
 
 def _latex(text: str) -> str:
-    return "".join(_ESCAPES.get(character, character) for character in text)
+    return "".join(_ESCAPES.get(character, character) for character in printable(text))
 
 
 def _markdown(text: str) -> str:
-    return "".join(f"\\{character}" if character in "\\|*_`<[" else character for character in text)
+    return "".join(f"\\{character}" if character in "\\|*_`<[~" else character for character in printable(text))

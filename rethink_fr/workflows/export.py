@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from rethink_fr.export.saved_model import export_saved_model
+from rethink_fr.export.saved_model import SAVED_MODEL_PARTS, export_saved_model
+from rethink_fr.files.names import printable
+from rethink_fr.files.outputs import check_folder
 from rethink_fr.workflows.loading import load_run
 
 
@@ -17,13 +19,19 @@ class ExportReport(NamedTuple):
     difference: float  # largest, to the Keras model, in 8-bit levels
 
 
-def export(run: Path, output: Path) -> ExportReport:
+def export(run: Path, output: Path, overwrite: bool = False) -> ExportReport:
     """Export the averaged restorer of a run directory as a SavedModel.
 
+    Args:
+        run: directory.
+        output: a new or empty directory; it appears whole or not at all.
+        overwrite: whether a SavedModel that is there already may be replaced.
+
     Raises:
-        ValueError: if there is no run, `output` exists, or the exported model is not the same.
+        ValueError: if there is no run, `output` holds something, or the exported model is not the same.
     """
     if not (run / "config.yaml").is_file():
-        raise ValueError(f"{run}: no run here; expected a directory made by `rethink-fr train`")
+        raise ValueError(f"{printable(run)}: no run here; expected a directory made by `rethink-fr train`")
+    check_folder(output, [run], overwrite, SAVED_MODEL_PARTS)
     loaded = load_run(run)
-    return ExportReport(output, loaded.step, export_saved_model(loaded.inference, output))
+    return ExportReport(output, loaded.step, export_saved_model(loaded.inference, output, overwrite))

@@ -14,12 +14,13 @@ from rethink_fr.features.facenet import FaceNet
 from rethink_fr.features.inception import InceptionV3
 from rethink_fr.features.interface import Embedder, LandmarkNetwork, NamedPerceptualNetwork
 from rethink_fr.features.lpips_backbones import Backbone, LpipsNetwork
-from rethink_fr.features.onnx_network import LandmarkUnit, OnnxEmbedder, OnnxLandmarks, ValueRange
+from rethink_fr.features.onnx_network import MAX_ONNX_BYTES, LandmarkUnit, OnnxEmbedder, OnnxLandmarks, ValueRange
 from rethink_fr.features.pictures import Box
 from rethink_fr.features.torch_network import WeightsError
-from rethink_fr.known_weights import KNOWN_WEIGHTS, WeightFile
+from rethink_fr.files.names import printable
+from rethink_fr.files.reading import read_bytes
+from rethink_fr.known_weights import KNOWN_WEIGHTS, WeightFile, checked_sha256
 from rethink_fr.torch_files import read_weights
-from rethink_fr.workflows.download import file_sha256
 
 PathLike = Union[str, Path]
 Network = TypeVar("Network")
@@ -80,7 +81,7 @@ def load_lpips(
     own, known_heads = KNOWN_WEIGHTS[name].files
     if heads is None and path is not None and (Path(path).parent / known_heads.name).is_file():
         heads = Path(path).parent / known_heads.name
-    files = [_read(_present(name, file, given)) for file, given in ((own, path), (known_heads, heads))]
+    files = [_read(name, file, given) for file, given in ((own, path), (known_heads, heads))]
     both = hashlib.sha256("".join(file.sha256 for file in files).encode("ascii")).hexdigest()
     return _fitted(files, lambda: LpipsNetwork(backbone, files[0].state, files[1].state, both))
 
@@ -115,29 +116,20 @@ class _ReadFile(NamedTuple):
 
 def _loaded(name: str, path: Optional[PathLike], network: Callable[[Dict[str, np.ndarray], str], Network]) -> Network:
     (file,) = KNOWN_WEIGHTS[name].files
-    read = _read(_present(name, file, path))
+    read = _read(name, file, path)
     return _fitted([read], lambda: network(read.state, read.sha256))
 
 
-def _present(name: str, file: WeightFile, given: Optional[PathLike]) -> Tuple[Path, Optional[str]]:
-    """A file that is there, and the checksum that it must have."""
-    if given is not None:
-        if not Path(given).is_file():
-            raise MissingWeights(f"{given}: no such file; expected the weights of {name}")
-        return Path(given), None
-    if not file.path.is_file():
+def _read(name: str, file: WeightFile, given: Optional[PathLike]) -> _ReadFile:
+    path = file.path if given is None else Path(given)
+    if not path.is_file():
+        if given is not None:
+            raise MissingWeights(f"{printable(path)}: no such file; expected the weights of {name}")
         raise MissingWeights(
             f"{name}: its weights are not there; run `rethink-fr weights fetch {name}`, or give their file: "
             f"--{name} FILE"
         )
-    return file.path, file.sha256
-
-
-def _read(present: Tuple[Path, Optional[str]]) -> _ReadFile:
-    path, expected = present
-    sha256 = file_sha256(path)
-    if expected is not None and sha256 != expected:
-        raise ValueError(f"{path}: damaged, its SHA-256 is {sha256}, not {expected}; remove it and fetch it again")
+    sha256 = checked_sha256(name, file, None if given is None else path)
     return _ReadFile(path, sha256, read_weights(path, _SECTIONS))
 
 
@@ -151,6 +143,6 @@ def _fitted(files: Sequence[_ReadFile], build: Callable[[], Network]) -> Network
 def _onnx(path: PathLike) -> Tuple[str, bytes, str]:
     """Name, bytes and checksum of a file."""
     if not Path(path).is_file():
-        raise MissingWeights(f"{path}: no such file; expected an ONNX network")
-    model = Path(path).read_bytes()
+        raise MissingWeights(f"{printable(path)}: no such file; expected an ONNX network")
+    model = read_bytes(path, MAX_ONNX_BYTES)
     return Path(path).name, model, hashlib.sha256(model).hexdigest()

@@ -8,11 +8,14 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Union
 import tensorflow as tf
 
 from rethink_fr.config import load_model_section
+from rethink_fr.files.names import printable
 from rethink_fr.restorers import restorer_kind
 from rethink_fr.training.checkpoints import load_average
 from rethink_fr.types import Inference, Precision
 
 _FIDELITY = 1.0  # the value VQFR is trained with
+_TOLERANCE = 1e-3  # of the range of images: an eighth of a level
+_FROM_UINT8 = "uint8 pictures (0 to 255) become such by images / 127.5 - 1"
 
 
 class LoadedRestorer:
@@ -45,7 +48,8 @@ class LoadedRestorer:
         """Restore images.
 
         Args:
-            images: float32 `[B, R, R, 3]` RGB in [-1, 1]; VQFR version 1 takes other sizes too.
+            images: float32 `[B, R, R, 3]` RGB in [-1, 1]; VQFR version 1 takes other sizes too. uint8 pictures become
+                such by `images / 127.5 - 1`.
             noise: `[B, *noise_shape]`; drawn from `seed` if None, see `draw_noise`.
             noise_scale: 0 (one deterministic answer) to 1 (the full distribution).
             seed: integer.
@@ -55,7 +59,8 @@ class LoadedRestorer:
             float32, shape of the images, nominally in [-1, 1], not clipped.
 
         Raises:
-            ValueError: if the shape of the images, the noise scale or the fidelity does not fit.
+            ValueError: if the shape or the values of the images, the noise scale or the fidelity do not fit. (Values
+                are not looked at while a graph is built.)
         """
         return self.restore(images, noise, noise_scale, seed, fidelity)["restored"]
 
@@ -68,7 +73,7 @@ class LoadedRestorer:
         fidelity: Optional[float] = None,
     ) -> Dict[str, tf.Tensor]:
         """As a call, but all images by name: `restored`, and `texture` if `has_texture`."""
-        images = tf.convert_to_tensor(images, tf.float32)
+        images = _checked_values(images)
         if self._check_shape is not None:
             # Here, where every size is known: a graph that serves several sizes does not know them.
             self._check_shape(tuple(images.shape))
@@ -107,6 +112,24 @@ class LoadedRestorer:
         return tf.stack(draws) if draws else tf.zeros([0, *self.noise_shape])
 
 
+def _checked_values(images: Any) -> tf.Tensor:
+    """The images as a float32 tensor.
+
+    Raises:
+        ValueError: if they are integers, or any value is outside [-1, 1] or not a number.
+    """
+    images = tf.convert_to_tensor(images)
+    if not images.dtype.is_floating:
+        raise ValueError(f"images are {images.dtype.name}, expected float32 in [-1, 1]; {_FROM_UINT8}")
+    images = tf.cast(images, tf.float32)
+    if tf.is_symbolic_tensor(images) or tf.reduce_all(tf.abs(images) <= 1.0 + _TOLERANCE):
+        return images
+    if tf.reduce_any(tf.math.is_nan(images)):
+        raise ValueError("images hold values that are not numbers (NaN), expected float32 in [-1, 1]")
+    low, high = float(tf.reduce_min(images)), float(tf.reduce_max(images))
+    raise ValueError(f"images have values from {low:g} to {high:g}, expected -1 to 1; {_FROM_UINT8}, or clip them")
+
+
 def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float32") -> LoadedRestorer:
     """The restorer of a run directory (its averaged weights) or of an exported SavedModel.
 
@@ -123,15 +146,15 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
     if (path / "saved_model.pb").is_file():
         if precision != "float32":
             raise ValueError(
-                f"{path}: a SavedModel computes in the precision it was exported in; leave --precision out"
+                f"{printable(path)}: a SavedModel computes in the precision it was exported in; leave --precision out"
             )
         return _from_saved_model(path)
     if (path / "config.yaml").is_file():
         inference = load_run(path, precision).inference
         return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
     raise ValueError(
-        f"{path}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made by "
-        "`rethink-fr export`"
+        f"{printable(path)}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made "
+        "by `rethink-fr export`"
     )
 
 
@@ -164,7 +187,8 @@ def _from_saved_model(path: Path) -> LoadedRestorer:
         outputs = function.concrete_functions[0].structured_outputs
         control = controls[0].name if controls else None
     except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
-        raise ValueError(f"{path}: not a SavedModel of `rethink-fr export` ({str(error).splitlines()[0]})") from None
+        reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        raise ValueError(f"{printable(path)}: not a SavedModel of `rethink-fr export` ({reason})") from None
     shape: Tuple[Optional[int], ...] = tuple(controls[0].shape) if controls else ()
     has_texture = isinstance(outputs, dict) and "texture" in outputs
     return LoadedRestorer(Inference(loaded, _by_name(function), images.shape[1], None, control, shape, has_texture))

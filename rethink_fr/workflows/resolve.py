@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 from rethink_fr.config import changed_keys, load_config, load_model_section
+from rethink_fr.files.checkpoint_files import checkpoint_steps
+from rethink_fr.files.names import printable
 from rethink_fr.restorers import restorer_kind
 from rethink_fr.settings import ConfigError, Experiment
+from rethink_fr.workflows.divergence import divergence
+from rethink_fr.workflows.run_folder import CHECKPOINTS, CONFIG, started_config
 
 # What may change between the two halves of a run without making it another experiment.
 _CHANGEABLE = {
@@ -21,29 +25,34 @@ _CHANGEABLE = {
     "training.logical_cpus",
     "data.workers",
 }
+_RATES = {"learning_rate", "decay_steps", "milestones", "gamma"}  # of `optimizer`: a run may go on with others
 
 
 def resolve_config(
-    name: Optional[str], overrides: Sequence[str], output: Path, init: Optional[Path] = None
+    name: Optional[str],
+    overrides: Sequence[str],
+    output: Path,
+    init: Optional[Path] = None,
+    resume_from: Optional[int] = None,
 ) -> Experiment:
     """The configuration named, else that of the run in `output`, else `quickstart`; with overrides, checked.
 
     Args:
         init: a run to start from, for `training.init`; None leaves what the configuration, or else the run in `output`
             that is continued, says.
+        resume_from: step of the checkpoint that the run in `output` is to go on from; None for the newest.
 
     Raises:
         ConfigError: if it is invalid, names files that are not there, would turn the run in `output` into another
-            experiment, or start that run from other weights.
+            experiment, start that run from other weights, or try again what became NaN; or if that run is not whole.
     """
-    saved = output / "config.yaml"
+    started = started_config(output)
+    steps = checkpoint_steps(output / CHECKPOINTS)
     if name is None:
-        name = str(saved) if saved.is_file() else "quickstart"
-    started = load_config(saved) if saved.is_file() else None
-    continued = (output / "checkpoints" / "checkpoint").is_file()
+        name = str(output / CONFIG) if started is not None else "quickstart"
     first: List[str] = []
     if init is not None:
-        if continued and (started is None or started.training.init != str(init)):
+        if steps and (started is None or started.training.init != str(init)):
             raise ConfigError(
                 f"--init {init}: {output} holds a run that has started already; leave --init out to continue it, or "
                 "choose another --output"
@@ -53,16 +62,29 @@ def resolve_config(
         first = [_init(started.training.init)]
     config = load_config(name, [*first, *overrides])
     _check_files(config)
-    if config.training.init and not continued:
+    if config.training.init and not steps:
         _check_init(config)
-    if started is not None:
-        changed = [key for key in changed_keys(started, config) if key not in _CHANGEABLE]
-        if changed:
-            raise ConfigError(
-                f"{output} holds a run with other settings ({', '.join(changed)}); leave them as they are to continue "
-                "it, or choose another --output"
-            )
+    changed = changed_keys(started, config) if started is not None else []
+    refused = [key for key in changed if key not in _CHANGEABLE and not _is_rate(key)]
+    if refused:
+        raise ConfigError(
+            f"{output} holds a run with other settings ({', '.join(refused)}); leave them as they are to continue "
+            "it, or choose another --output"
+        )
+    if resume_from is not None and resume_from not in steps:
+        raise ConfigError(
+            f"--resume-from {resume_from}: {printable(output)} has no checkpoint of this step; expected one of "
+            f"{', '.join(map(str, steps[-20:])) or 'none'}"
+        )
+    diverged = divergence(output) if started is not None else None
+    if diverged is not None and resume_from is None and not any(_is_rate(key) for key in changed):
+        raise ConfigError(f"{printable(output)}: the same settings would end the same way: {diverged}")
     return config
+
+
+def _is_rate(key: str) -> bool:
+    """Whether a setting is about the learning rates."""
+    return key.startswith("optimizer.") and key.rsplit(".", 1)[1] in _RATES
 
 
 def _init(path: str) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
 
 from rethink_fr import images
-from rethink_fr.data.image_files import UnreadableImage, list_images, read_image, square_resize, write_image
+from rethink_fr.data.image_files import UnreadableImage, encode_png, read_square
+from rethink_fr.files.writing import LongNameError
 from rethink_fr.training.sheets import contact_sheet
 from rethink_fr.workflows.loading import LoadedRestorer
+from rethink_fr.workflows.restore_plan import REPORT_NAME, PlannedPicture, RestorePlan, claim_names
 
 _BATCH = 4  # samples restored at a time
 
@@ -40,6 +40,7 @@ class RestoreReport:
     noise_scale: float
     seed: int
     fidelity: Optional[float]  # None: the model's own
+    inputs: int  # how many there were; fewer `files` if the user interrupted
     files: Tuple[RestoredFile, ...]
 
     @property
@@ -51,85 +52,82 @@ class RestoreReport:
 def restore(
     restorer: LoadedRestorer,
     model: str,
-    inputs: Iterable[Path],
-    output: Path,
-    samples: int = 1,
+    plan: RestorePlan,
     noise_scale: float = 1.0,
     seed: int = 0,
     fidelity: Optional[float] = None,
-    texture: bool = False,
 ) -> RestoreReport:
     """Restore aligned faces: square pictures of one face each, as FFHQ frames it.
 
     Pictures of another size are resized to the model's resolution (of others than squares the central square is
     taken), and results are PNG files of that resolution. With several samples each input gets a contact sheet too.
     Sample k of every input uses the k-th noise of `seed`: a picture's result does not depend on the others.
-    With `texture`, VQFR's second image is written too, as NAME_texture.png.
+    With `plan.texture`, VQFR's second image is written too, as NAME_texture.png.
+
+    Where two pictures would be written under one name, the first that can be read has it. If the user interrupts, the
+    report tells of what was done until then.
 
     Args:
         restorer: see `load_restorer`.
         model: its name, for the report.
-        inputs: files and folders.
-        output: directory for the results and `report.json`.
+        plan: which pictures are restored, how often, and to where; see `plan_restoration`.
 
     Raises:
-        ValueError: if there is nothing to restore, the output cannot be written, or the restorer does not have what is
-            asked for: several samples, a fidelity, a texture image.
+        ValueError: if the output cannot be written, or the restorer does not have what is asked for: several samples,
+            a fidelity, a texture image.
     """
-    _check_abilities(restorer, model, samples, fidelity, texture)
-    work = list(_work(inputs))
-    output = Path(output)
-    if any(output.resolve() == path.parent.resolve() for path, _ in work):
-        raise ValueError(f"{output}: holds the inputs, which would be overwritten; choose another --output")
-    noise = None if restorer.noise_shape is None else restorer.draw_noise(seed, samples).numpy()
+    _check_abilities(restorer, model, plan.samples, fidelity, plan.texture)
+    noise = None if restorer.noise_shape is None else restorer.draw_noise(seed, plan.samples).numpy()
     files: List[RestoredFile] = []
-    taken: Dict[Path, Path] = {}
-    for path, relative in tqdm(work, desc="restoring", unit="image", delay=2):
-        stem = relative.with_suffix("")
-        if stem in taken:
-            files.append(RestoredFile(str(path), error=f"has the same name as {taken[stem]}; rename one of them"))
-            continue
-        taken[stem] = path
-        try:
-            picture = read_image(path)
-        except UnreadableImage as error:
-            files.append(RestoredFile(str(path), error=error.reason))
-            continue
-        degraded = square_resize(picture, restorer.resolution)
-        restored, textures = _restore_one(restorer, degraded, noise, noise_scale, fidelity)
-        names = [f"{stem}.png"] if samples == 1 else [f"{stem}_{number + 1}.png" for number in range(samples)]
-        for name, result in zip(names, restored):
-            write_image(output / name, result)
-        sheet = None
-        if samples > 1:
-            sheet = f"{stem}_sheet.png"
-            titles = ["input", *(f"sample {number + 1}" for number in range(samples))]
-            write_image(output / sheet, contact_sheet([degraded[None], *(one[None] for one in restored)], titles))
-        texture_name = f"{stem}_texture.png" if texture else None
-        if texture_name is not None:
-            write_image(output / texture_name, textures[0])
-        height, width = picture.shape[:2]
-        files.append(RestoredFile(str(path), tuple(names), sheet, texture_name, (width, height)))
-    report = RestoreReport(model, restorer.resolution, samples, noise_scale, seed, fidelity, tuple(files))
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "report.json").write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False), encoding="utf-8")
-    return report
+
+    def report() -> RestoreReport:
+        made = RestoreReport(
+            model, restorer.resolution, plan.samples, noise_scale, seed, fidelity, len(plan.pictures), tuple(files)
+        )
+        plan.outputs.write_json(plan.output / REPORT_NAME, asdict(made))
+        return made
+
+    try:
+        for picture in tqdm(plan.pictures, desc="restoring", unit="image", delay=2):
+            files.append(_restore_file(restorer, plan, picture, noise, noise_scale, fidelity))
+    except KeyboardInterrupt:
+        report()
+        raise
+    return report()
 
 
-def _work(inputs: Iterable[Path]) -> Iterator[Tuple[Path, Path]]:
-    """Each input file with the name, relative to the output, that it goes by."""
-    for given in inputs:
-        if given.is_dir():
-            files = list_images(given)
-            if not files:
-                raise ValueError(
-                    f"{given}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
-                )
-            yield from ((path, path.relative_to(given)) for path in files)
-        elif given.is_file():
-            yield given, Path(given.name)
-        else:
-            raise ValueError(f"{given}: no such file or folder")
+def _restore_file(
+    restorer: LoadedRestorer,
+    plan: RestorePlan,
+    picture: PlannedPicture,
+    noise: Optional[np.ndarray],
+    noise_scale: float,
+    fidelity: Optional[float],
+) -> RestoredFile:
+    """Restore one picture and write what becomes of it."""
+    shown = str(picture.path)
+    if picture.error is not None:
+        return RestoredFile(shown, error=picture.error)
+    try:
+        degraded, width, height = read_square(picture.path, restorer.resolution)
+    except UnreadableImage as error:
+        return RestoredFile(shown, error=error.reason)
+    conflict = claim_names(picture, plan)  # not before: a picture that cannot be read takes no name
+    if conflict is not None:
+        return RestoredFile(shown, error=conflict)
+    restored, textures = _restore_one(restorer, degraded, noise, noise_scale, fidelity)
+    made = list(zip(picture.restored, restored))
+    if picture.sheet is not None:
+        titles = ["input", *(f"sample {number + 1}" for number in range(len(restored)))]
+        made.append((picture.sheet, contact_sheet([degraded[None], *(one[None] for one in restored)], titles)))
+    if picture.texture is not None:
+        made.append((picture.texture, textures[0]))
+    try:
+        for name, image in made:
+            plan.outputs.write_bytes(plan.output / name, encode_png(image))
+    except LongNameError as error:  # a path too long for the file system; anything else will not go better next time
+        return RestoredFile(shown, error=error.reason)
+    return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height))
 
 
 def _check_abilities(

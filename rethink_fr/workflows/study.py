@@ -7,19 +7,20 @@ restorations in a random order of its own. The order goes into the key, which th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Union
+from typing import List, Mapping, Optional, Union
 
 import numpy as np
 from tqdm import tqdm
 
-from rethink_fr.data.image_files import read_image, write_atomically
-from rethink_fr.data.pairs import image_name, pair_by_name
+from rethink_fr.data.pairs import Resize, check_resize, image_name, pair_by_name, read_together
+from rethink_fr.files.outputs import Outputs
 from rethink_fr.workflows.study_files import LETTERS, StudyKey, Trial
 from rethink_fr.workflows.study_page import PageTrial, study_page
 from rethink_fr.workflows.web_page import as_data_uri
 
 QUESTION = "Which restoration is the best: like the ground truth in identity, and natural?"
-_QUALITY = 95  # of JPEG, the same for every picture
+# Of JPEG. Every picture is encoded anew in the same way: neither metadata nor the kind of file may tell methods apart.
+_QUALITY = 95
 
 _Folder = Union[str, Path]
 
@@ -34,18 +35,23 @@ def make_study(
     seed: int = 0,
     question: str = QUESTION,
     lossless: bool = False,
+    resize: Resize = None,
+    overwrite: bool = False,
     progress: bool = True,
 ) -> StudyKey:
     """Write the page and the key of a study.
 
     Args:
         methods: folders of restored images by the methods' names, two to 26.
-        reference, degraded: folders with images of the same names and sizes.
+        reference, degraded: folders with images of the same names, and sizes unless `resize` is given.
         page, key: files to write; the page holds all pictures, and no names of methods, folders or images.
         trials: number of images to choose at random; None: all of them.
         seed: of that choice, of the order of trials and of the methods in each.
         question: what the raters are asked.
         lossless: PNG instead of JPEG of quality 95 without chroma subsampling; the page grows several times.
+        resize: `"reference"` or a number of pixels: the size at which images are shown; see
+            `rethink_fr.data.pairs.read_together`.
+        overwrite: whether `page` and `key` may replace files that are there; pictures are never replaced.
         progress: show a bar on stderr if it takes longer than two seconds.
 
     Raises:
@@ -56,9 +62,11 @@ def make_study(
     wrong = [name for name in methods if name in ("reference", "degraded") or not name.strip()]
     if wrong:
         raise ValueError(f"--restored: a method may not be called {wrong[0]!r}; choose another name")
-    if Path(page).resolve() == Path(key).resolve():
-        raise ValueError(f"--key {key}: is the page itself; expected another file, which the raters do not get")
+    check_resize(resize)
     pairs = pair_by_name({**methods, "reference": reference, "degraded": degraded})
+    outputs = Outputs((path for pair in pairs for path in pair.values()), overwrite)
+    outputs.claim_writable(page)
+    outputs.claim_writable(key, "--key")
     if trials is not None and not 1 <= trials <= len(pairs):
         raise ValueError(f"--trials {trials}: expected 1 to {len(pairs)}, the images there are")
 
@@ -70,7 +78,8 @@ def make_study(
     for number, place in enumerate(tqdm(chosen, desc="study", unit="trial", delay=2, disable=not progress), start=1):
         pair = pairs[place]
         order = tuple(names[one] for one in generator.permutation(len(names)))
-        pictures = _pictures(pair, lossless)
+        together = read_together(pair, resize).pictures
+        pictures = {what: as_data_uri(one, None, _QUALITY, lossless) for what, one in together.items()}
         laid_out.append(Trial(str(number), image_name(pair["reference"], reference), order))
         shown.append(
             {
@@ -81,19 +90,6 @@ def make_study(
             }
         )
     made = StudyKey(question, seed, tuple(names), tuple(laid_out))
-    made.write(key)
-    write_atomically(page, study_page(made.study, question, shown))
+    outputs.write_json(key, made.as_json())
+    outputs.write_bytes(page, study_page(made.study, question, shown))
     return made
-
-
-def _pictures(pair: Mapping[str, Path], lossless: bool) -> Dict[str, str]:
-    """Each encoded anew in the same way: neither metadata nor the kind of file may tell methods apart."""
-    pictures = {what: read_image(path) for what, path in pair.items()}
-    shape = pictures["reference"].shape
-    for what, picture in pictures.items():
-        if picture.shape != shape:
-            raise ValueError(
-                f"{pair[what]}: {picture.shape[1]} x {picture.shape[0]} pixels, expected {shape[1]} x {shape[0]} "
-                f"as {pair['reference']} has; resize one of them"
-            )
-    return {what: as_data_uri(picture, None, _QUALITY, lossless) for what, picture in pictures.items()}

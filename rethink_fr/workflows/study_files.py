@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import string
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Tuple, Union
 
-from rethink_fr.data.image_files import write_atomically
+from rethink_fr.files.names import printable
+from rethink_fr.files.reading import read_json
 
 LETTERS = string.ascii_uppercase  # what the methods of a trial are called on the page, from left to right
+
+_MAX_BYTES = 64 << 20  # of a key or of answers: of some 100,000 trials
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Trial(NamedTuple):
@@ -36,16 +42,9 @@ class StudyKey:
         """What ties page, key and answers together: 16 hexadecimal digits of a SHA-256; it tells nothing of the key."""
         return hashlib.sha256(json.dumps(self._content()).encode()).hexdigest()[:16]
 
-    def write(self, path: Union[str, Path]) -> None:
-        """Write the key as JSON; the file appears whole.
-
-        Raises:
-            ValueError: naming `path` if it cannot be written, or holds something else: perhaps the key of another page.
-        """
-        text = json.dumps({"study": self.study, **self._content()}, indent=1, ensure_ascii=False) + "\n"
-        if Path(path).is_file() and Path(path).read_bytes() != text.encode():
-            raise ValueError(f"{path}: is there already, perhaps the key of another page; choose another --key")
-        write_atomically(path, text.encode())
+    def as_json(self) -> Dict[str, Any]:
+        """The key as `read_key` expects it in a file."""
+        return {"study": self.study, **self._content()}
 
     def _content(self) -> Dict[str, Any]:
         return {
@@ -59,7 +58,7 @@ class StudyKey:
 class Answers(NamedTuple):
     """One rater's choices: the method that was preferred in each trial, in the key's order."""
 
-    rater: str
+    rater: str  # see `rater_name`
     methods: Tuple[str, ...]
 
 
@@ -78,7 +77,9 @@ def read_key(path: Union[str, Path]) -> StudyKey:
         trials.append(Trial(entry["trial"], entry["name"], tuple(entry["order"])))
     key = StudyKey(stored["question"], stored["seed"], tuple(stored["methods"]), tuple(trials))
     if key.study != stored["study"] or not _fits(key):
-        raise ValueError(f"{path}: was changed since study make wrote it; make the study again, or find the original")
+        raise ValueError(
+            f"{printable(path)}: was changed since study make wrote it; make the study again, or find the original"
+        )
     return key
 
 
@@ -91,9 +92,12 @@ def read_answers(path: Union[str, Path], key: StudyKey) -> Answers:
     """
     stored = _object(path, {"study": str, "rater": str, "answers": list, "check": str}, "a rater's answers")
     if stored["study"] != key.study:
-        raise ValueError(f"{path}: answers of the study {stored['study'][:32]!r}; the key is of {key.study!r}")
-    if not stored["rater"].strip():
-        raise ValueError(f"{path}: has no rater's name; expected one in the field 'rater'")
+        raise ValueError(
+            f"{printable(path)}: answers of the study {stored['study'][:32]!r}; the key is of {key.study!r}"
+        )
+    rater = rater_name(stored["rater"])
+    if not rater:
+        raise ValueError(f"{printable(path)}: has no rater's name; expected one in the field 'rater'")
     chosen: Dict[str, str] = {}
     letters = LETTERS[: len(key.methods)]
     known = {one.trial for one in key.trials}
@@ -101,45 +105,40 @@ def read_answers(path: Union[str, Path], key: StudyKey) -> Answers:
         answer = _entry(path, f"answer {place}", one, {"trial": str, "choice": str})
         trial, choice = answer["trial"], answer["choice"]
         if trial not in known:
-            raise ValueError(f"{path}: answer {place} is to a trial {trial[:32]!r}, which the study does not have")
+            raise ValueError(
+                f"{printable(path)}: answer {place} is to a trial {trial[:32]!r}, which the study does not have"
+            )
         if trial in chosen:
-            raise ValueError(f"{path}: trial {trial} is answered twice; expected one answer to each")
+            raise ValueError(f"{printable(path)}: trial {trial} is answered twice; expected one answer to each")
         if len(choice) != 1 or choice not in letters:
             raise ValueError(
-                f"{path}: the answer to trial {trial} is {choice[:32]!r}; expected one of {', '.join(letters)}"
+                f"{printable(path)}: the answer to trial {trial} is {choice[:32]!r}; "
+                f"expected one of {', '.join(letters)}"
             )
         chosen[trial] = choice
     missing = [one.trial for one in key.trials if one.trial not in chosen]
     if missing:
         raise ValueError(
-            f"{path}: {len(missing)} of {len(key.trials)} trials have no answer, the first is {missing[0]}"
+            f"{printable(path)}: {len(missing)} of {len(key.trials)} trials have no answer, the first is {missing[0]}"
         )
     if stored["check"] != checksum(stored["study"], stored["rater"], chosen):
-        raise ValueError(f"{path}: was changed since the page wrote it; ask {stored['rater'][:32]!r} for the original")
-    return Answers(stored["rater"], tuple(one.order[LETTERS.index(chosen[one.trial])] for one in key.trials))
+        raise ValueError(f"{printable(path)}: was changed since the page wrote it; ask {rater[:32]!r} for the original")
+    return Answers(rater, tuple(one.order[LETTERS.index(chosen[one.trial])] for one in key.trials))
+
+
+def rater_name(given: str) -> str:
+    """The name that a rater goes by: Unicode NFC, no spaces around it, single ones inside."""
+    return " ".join(unicodedata.normalize("NFC", given).split())
 
 
 def checksum(study: str, rater: str, chosen: Dict[str, str]) -> str:
     """FNV-1a (32 bits) of the answers in the order given; the page computes the same."""
     lines = [study, rater, *(f"{trial}:{choice}" for trial, choice in chosen.items())]
     value = 0x811C9DC5
-    for byte in "\n".join(lines).encode(errors="replace"):
+    text = _SURROGATES.sub("\ufffd", "\n".join(lines))  # as the page's TextEncoder does with what is no Unicode
+    for byte in text.encode("utf-8"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
     return f"{value:08x}"
-
-
-def read_json(path: Union[str, Path], what: str) -> Any:
-    """A JSON file's value.
-
-    Raises:
-        ValueError: naming `path`, if it is none; `what` says what was expected.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; expected a JSON file, {what}") from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not a JSON file; expected {what}") from error
 
 
 def _fits(key: StudyKey) -> bool:
@@ -154,15 +153,17 @@ def _fits(key: StudyKey) -> bool:
 
 
 def _object(path: Union[str, Path], fields: Dict[str, type], what: str) -> Dict[str, Any]:
-    return _entry(path, "file", read_json(path, what), fields)
+    return _entry(path, "file", read_json(path, what, _MAX_BYTES), fields)
 
 
 def _entry(path: Union[str, Path], where: str, value: Any, fields: Dict[str, type]) -> Dict[str, Any]:
     """`value` if it is an object with exactly these fields."""
     names: List[str] = [] if not isinstance(value, dict) else list(value)
     if not isinstance(value, dict) or set(names) != set(fields):
-        raise ValueError(f"{path}: the {where} has not the fields {', '.join(fields)}; expected those and no others")
+        raise ValueError(
+            f"{printable(path)}: the {where} has not the fields {', '.join(fields)}; expected those and no others"
+        )
     for name, kind in fields.items():
         if not isinstance(value[name], kind) or isinstance(value[name], bool):
-            raise ValueError(f"{path}: the {where} has a field {name} that is no {kind.__name__}")
+            raise ValueError(f"{printable(path)}: the {where} has a field {name} that is no {kind.__name__}")
     return value

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Dict, List, Sequence, Union
 
 from rethink_fr.workflows.study_files import LETTERS
-from rethink_fr.workflows.web_page import as_script, page
+from rethink_fr.workflows.web_page import as_script, escape, page
 
 PageTrial = Dict[str, Union[str, List[str]]]  # "trial", "input", "truth", and "options" in the page's order
 

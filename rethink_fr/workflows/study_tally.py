@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from scipy import stats
 
-from rethink_fr.data.image_files import write_atomically
+from rethink_fr.files.names import printable
 from rethink_fr.metrics.bootstrap import mean_interval
-from rethink_fr.workflows.study_files import Answers, StudyKey, read_answers, read_json, read_key
+from rethink_fr.workflows.study_correlation import (
+    MIN_METHODS,
+    RankCorrelation,
+    rank_correlation,
+    read_metrics,
+    why_none,
+)
+from rethink_fr.workflows.study_files import Answers, StudyKey, read_answers, read_key
 
 Interval = Tuple[float, float]
 
@@ -33,22 +39,8 @@ class Preference:
 
 
 @dataclass(frozen=True)
-class RankCorrelation:
-    """How a metric orders the methods compared with their preference shares: 1 is the same order, -1 the reverse.
-
-    None where all methods are equal in one of the two.
-    """
-
-    metric: str
-    definition: str
-    methods: int
-    spearman: Optional[float]
-    kendall: Optional[float]  # tau-b
-
-
-@dataclass(frozen=True)
 class Tally:
-    """All of a study's answers. `failed` are (file, reason) of answers that do not count."""
+    """All of a study's answers. `failed` are (file, reason) of answers and reports that do not count."""
 
     study: str
     question: str
@@ -58,13 +50,20 @@ class Tally:
     agreement: Optional[float]  # share of pairs of raters who chose the same, over trials; None for one rater
     kappa: Optional[float]  # that beyond chance (Fleiss 1971); None for one rater, or if all chose the same
     correlations: Tuple[RankCorrelation, ...]
+    no_correlation: Optional[str]  # why reports were given and there is no rank correlation
     failed: Tuple[Tuple[str, str], ...]
 
     def table(self) -> List[str]:
         """Lines for the terminal."""
         lines = [f"{self.trials} trials, raters: {len(self.raters)}; 95 % intervals: Wilson, bootstrap over trials"]
         rows = [
-            (one.method, f"{one.chosen}", f"{100 * one.share:.1f} %", _percent(one.wilson), _percent(one.over_trials))
+            (
+                printable(one.method),
+                f"{one.chosen}",
+                f"{100 * one.share:.1f} %",
+                _percent(one.wilson),
+                _percent(one.over_trials),
+            )
             for one in self.preferences
         ]
         lines += _aligned([("method", "chosen", "share", "Wilson", "over trials"), *rows])
@@ -73,20 +72,15 @@ class Tally:
             lines.append(f"pairs of raters who agree: {100 * self.agreement:.1f} %, Fleiss' kappa {kappa}")
         if self.correlations:
             found = [
-                (one.metric, f"{one.methods}", _plain(one.spearman), _plain(one.kendall)) for one in self.correlations
+                (printable(one.metric), f"{one.methods}", _plain(one.spearman), _plain(one.kendall))
+                for one in self.correlations
             ]
             lines += _aligned([("metric", "methods", "Spearman", "Kendall"), *found])
+            if not self.no_correlation and any(one.spearman is None for one in self.correlations):
+                lines.append("-: all methods have the same value")
+        if self.no_correlation:
+            lines.append(f"no rank correlation: {self.no_correlation}")
         return lines
-
-    def write(self, path: Union[str, Path]) -> None:
-        """Write all of it as JSON; the file appears whole.
-
-        Raises:
-            ValueError: naming `path` if it cannot be written.
-        """
-        write_atomically(
-            path, (json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-        )
 
 
 def tally_study(
@@ -104,10 +98,9 @@ def tally_study(
         seed: of the bootstrap.
 
     Raises:
-        ValueError: naming an unusable key or report, or if no file of answers can be used.
+        ValueError: naming an unusable key, or if no file of answers can be used.
     """
     found = read_key(key)
-    metrics = _read_metrics(evaluations, found.methods)
     given: List[Answers] = []
     failed: List[Tuple[str, str]] = []
     raters: Dict[str, Union[str, Path]] = {}
@@ -115,9 +108,10 @@ def tally_study(
         try:
             one = read_answers(path, found)
             if one.rater in raters:
-                raise ValueError(f"{path}: is of the same rater as {raters[one.rater]}; expected one file of each")
+                first = printable(raters[one.rater])
+                raise ValueError(f"{printable(path)}: is of the same rater as {first}; expected one file of each")
         except ValueError as error:
-            failed.append((str(path), str(error).removeprefix(f"{path}: ")))
+            failed.append(_reason(path, error))
             continue
         raters[one.rater] = path
         given.append(one)
@@ -128,6 +122,8 @@ def tally_study(
     preferences = _preferences(found, given, seed)
     agreement, kappa = _agreement(found, given)
     shares = {one.method: one.share for one in preferences}
+    metrics, unusable = read_metrics(evaluations, found.methods)
+    correlations = [rank_correlation(about, shares) for about in metrics if len(about.values) >= MIN_METHODS]
     return Tally(
         study=found.study,
         question=found.question,
@@ -136,8 +132,9 @@ def tally_study(
         preferences=tuple(preferences),
         agreement=agreement,
         kappa=kappa,
-        correlations=tuple(_correlation(name, about, shares) for name, about in metrics.items()),
-        failed=tuple(failed),
+        correlations=tuple(correlations),
+        no_correlation=why_none(metrics, correlations, found.methods) if evaluations else None,
+        failed=(*failed, *unusable),
     )
 
 
@@ -175,54 +172,9 @@ def _agreement(key: StudyKey, given: Sequence[Answers]) -> Tuple[Optional[float]
     return observed, None if by_chance == 1.0 else (observed - by_chance) / (1.0 - by_chance)
 
 
-def _correlation(name: str, about: Dict[str, Any], shares: Dict[str, float]) -> RankCorrelation:
-    sign = 1.0 if about["better"] == "higher" else -1.0
-    ours = [sign * value for value in about["values"].values()]
-    theirs = [shares[method] for method in about["values"]]
-    if len(set(ours)) == 1 or len(set(theirs)) == 1:
-        return RankCorrelation(name, about["definition"], len(ours), None, None)
-    spearman, kendall = stats.spearmanr(ours, theirs).statistic, stats.kendalltau(ours, theirs).statistic
-    return RankCorrelation(name, about["definition"], len(ours), float(spearman), float(kendall))
-
-
-def _read_metrics(paths: Sequence[Union[str, Path]], methods: Sequence[str]) -> Dict[str, Dict[str, Any]]:
-    """`{metric: {"definition", "better", "values": {method: number}}}` of all reports, with three methods or more."""
-    metrics: Dict[str, Dict[str, Any]] = {}
-    for path in paths:
-        report = read_json(path, "a report of rethink-fr evaluate --output")
-        try:
-            for name, about in report["metrics"].items():
-                found = {method: _value(about[method]) for method in methods if method in about}
-                kept = metrics.setdefault(
-                    name, {key: str(about[key]) for key in ("definition", "better")} | {"values": {}}
-                )
-                if found and kept["definition"] != about["definition"]:
-                    raise ValueError(
-                        f"{path}: {name} is defined otherwise than in a report before it; leave one of them out"
-                    )
-                twice = [method for method in found if method in kept["values"]]
-                if twice:
-                    raise ValueError(f"{path}: {name} of {twice[0]} is in a report before it; leave one of them out")
-                kept["values"].update(found)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}: not a report of rethink-fr evaluate --output") from error
-    usable = {name: about for name, about in metrics.items() if len(about["values"]) >= 3}
-    if metrics and not usable:
-        known = ", ".join(dict.fromkeys(method for about in metrics.values() for method in about["values"])) or "none"
-        raise ValueError(
-            f"{paths[0]}: a rank correlation needs 3 methods of the study ({', '.join(methods)}); "
-            f"the reports have {known}; evaluate them with --restored NAME=DIR"
-        )
-    return usable
-
-
-def _value(entry: Dict[str, Any]) -> float:
-    value = entry["mean"] if "mean" in entry else entry["value"]
-    if value in ("inf", "-inf"):  # as evaluate writes what JSON lacks
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or np.isnan(value):
-        raise TypeError(f"{value!r} is not a number")
-    return float(value)
+def _reason(path: Union[str, Path], error: ValueError) -> Tuple[str, str]:
+    shown = printable(path)
+    return shown, str(error).replace(f"{shown}: ", "", 1)
 
 
 def _percent(interval: Interval) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow as tf
-from PIL import Image
 from tqdm import tqdm
 
-from rethink_fr.config import save_config
+from rethink_fr.config import learning_rates, save_config
+from rethink_fr.data.image_files import encode_png
 from rethink_fr.data.pipeline import training_batches
+from rethink_fr.files.names import printable
+from rethink_fr.files.step_records import forget_records
+from rethink_fr.files.writing import WriteError, clear_temporary, write_bytes, write_text
 from rethink_fr.restorers import restorer_kind
 from rethink_fr.settings import ConfigError, Experiment
 from rethink_fr.training.callbacks import (
     FollowTask,
+    NonFiniteError,
     NonFiniteGuard,
     Observation,
     RestartMeans,
@@ -26,9 +30,25 @@ from rethink_fr.training.callbacks import (
     StopOnSignal,
 )
 from rethink_fr.training.checkpoints import Checkpoints
+from rethink_fr.training.event_files import forget_events
 from rethink_fr.training.observation import Observer
 from rethink_fr.workflows.build import build_trainer, fixed_faces, open_sources
+from rethink_fr.workflows.divergence import forget_divergence, record_divergence
 from rethink_fr.workflows.initialise import initialise
+from rethink_fr.workflows.run_folder import (
+    CHECKPOINTS,
+    CONFIG,
+    FINAL_SHEET,
+    LOGS,
+    METRICS,
+    is_chief,
+    run_lock,
+    started_config,
+)
+
+
+class RunStopped(RuntimeError):  # noqa: N818 (reads as what happened)
+    """Something outside the run ended it, a full disk for example; its last checkpoint is whole."""
 
 
 class TrainingReport(NamedTuple):
@@ -41,7 +61,7 @@ class TrainingReport(NamedTuple):
     unreadable: int  # training files that were skipped; listed in unreadable.txt
 
 
-def train(config: Experiment, strategy_name: str, output: Path) -> TrainingReport:
+def train(config: Experiment, strategy_name: str, output: Path, resume_from: Optional[int] = None) -> TrainingReport:
     """Train, or continue the run in `output`, until `training.steps`.
 
     A new run starts from the weights of the run `training.init` if it names one.
@@ -49,13 +69,27 @@ def train(config: Experiment, strategy_name: str, output: Path) -> TrainingRepor
     Args:
         strategy_name: "one", "mirrored" or "multiworker" (the last reads TF_CONFIG).
         output: the run's directory: `config.yaml`, `checkpoints/`, `logs/`, `metrics.jsonl`, `samples/`.
+        resume_from: step of the checkpoint to continue from; later ones are put aside. None for the newest.
 
     Raises:
         ConfigError: if the configuration does not fit the run in `output`, the data or the devices.
+        CheckpointError: if the run in `output` has no checkpoint that is whole and fits.
+        LockedError: if another process trains in `output`.
         NonFiniteError: if a loss is no longer finite.
+        RunStopped: if a file cannot be written, or something of the system failed.
     """
+    chief = is_chief(strategy_name)
+    with run_lock(output) if chief else contextlib.nullcontext():
+        try:
+            return _train(config, strategy_name, output, resume_from, chief)
+        except (OSError, WriteError) as error:
+            raise RunStopped(f"{error}; what was saved is whole: run the same command again to continue") from error
+
+
+def _train(
+    config: Experiment, strategy_name: str, output: Path, resume_from: Optional[int], chief: bool
+) -> TrainingReport:
     strategy = make_strategy(strategy_name, config.training.logical_cpus)
-    chief = _is_chief(strategy)
     replicas = strategy.num_replicas_in_sync
     if config.training.global_batch % replicas:
         raise ConfigError(
@@ -66,16 +100,18 @@ def train(config: Experiment, strategy_name: str, output: Path) -> TrainingRepor
         trainer = build_trainer(config)
 
     if chief:
+        started_config(output)  # refuses a run that is not whole
+    checkpoints = Checkpoints(output / CHECKPOINTS, trainer, config.training.keep_checkpoints, chief)
+    first_step, last_step = checkpoints.restore(resume_from), config.training.steps
+    if chief:
         _prepare_directory(config, output, train_source.unreadable)
-    checkpoints = Checkpoints(output / "checkpoints", trainer, config.training.keep_checkpoints, chief)
-    first_step, last_step = checkpoints.restore(), config.training.steps
     if config.training.init and checkpoints.saved_step < 0:
         with strategy.scope():
             loaded = initialise(trainer, config)
         if chief:
             tqdm.write(f"starting from {config.training.init}: {', '.join(loaded)}", file=sys.stderr)
     if chief:
-        _forget_after(output / "metrics.jsonl", first_step)
+        _forget_after(output, first_step)
 
     stop = StopOnSignal()
     callbacks: list[tf.keras.callbacks.Callback] = [NonFiniteGuard(), FollowTask()]
@@ -112,14 +148,23 @@ def train(config: Experiment, strategy_name: str, output: Path) -> TrainingRepor
             )
         )
         # One epoch: the step is the only clock of a run, and callbacks count it.
-        trainer.fit(batches, steps_per_epoch=last_step - first_step, callbacks=callbacks, verbose=0)
+        try:
+            trainer.fit(batches, steps_per_epoch=last_step - first_step, callbacks=callbacks, verbose=0)
+        except NonFiniteError as error:
+            if not chief:
+                raise
+            message = record_divergence(output, error.step, error.terms, learning_rates(config))
+            raise NonFiniteError(message, error.step, error.terms) from None
+        finally:
+            if log is not None:
+                log.close()  # what is said about an error begins on a line of its own
         checkpoints.save()
     checkpoints.close()
 
-    figures, sheet = {}, output / "samples" / "final.png"
+    figures, sheet = {}, output / FINAL_SHEET
     if observer is not None and not stop.interrupted:
         figures = observer.validate()
-        Image.fromarray(observer.sheet()).save(sheet)
+        write_bytes(sheet, encode_png(observer.sheet()))
     return TrainingReport(int(trainer.step.numpy()), not stop.interrupted, figures, sheet, len(train_source.unreadable))
 
 
@@ -148,25 +193,23 @@ def make_strategy(name: str, logical_cpus: int = 0) -> tf.distribute.Strategy:
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def _is_chief(strategy: tf.distribute.Strategy) -> bool:
-    resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
-        return True
-    return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
-
-
 def _prepare_directory(config: Experiment, output: Path, unreadable: Sequence[Tuple[str, str]]) -> None:
-    (output / "samples").mkdir(parents=True, exist_ok=True)
-    save_config(config, output / "config.yaml")
+    """What the run's folder holds from the start, the configuration first: without it, the rest is not continued."""
+    samples = output / "samples"
+    for folder in (output, samples, output / LOGS):
+        clear_temporary(folder, held=True)
+    forget_divergence(output)
+    if started_config(output) != config:
+        save_config(config, output / CONFIG)
+    samples.mkdir(parents=True, exist_ok=True)
     if unreadable:
         lines = [f"{name}: {reason}" for name, reason in unreadable]
-        (output / "unreadable.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(output / "unreadable.txt", "\n".join(lines) + "\n")
 
 
-def _forget_after(path: Path, step: int) -> None:
-    """Drop records of steps that a continued run will take again."""
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        if len(kept) != len(lines):
-            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+def _forget_after(output: Path, step: int) -> None:
+    """Drop what was logged of steps that a continued run will take again, and what a killed process left half."""
+    broken = forget_records(output / METRICS, step)
+    if broken:
+        tqdm.write(f"rethink-fr: {printable(output / METRICS)}: {broken} broken lines were cut off", file=sys.stderr)
+    forget_events(output / LOGS, step)

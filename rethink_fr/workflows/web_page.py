@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
-from html import escape
 from typing import Any, Optional
 
 import numpy as np
@@ -18,6 +18,11 @@ table { border-collapse: collapse; } th, td { padding: .25rem .6rem; border-bott
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .note { color: #555; } .scroll { overflow-x: auto; }
 """
+
+
+def escape(text: str) -> str:
+    """`text` for an element or an attribute; bytes of file names that are not UTF-8 become escapes like `\\udce9`."""
+    return html.escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def page(title: str, body: str, style: str = "", script: str = "") -> bytes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from rethink_fr.known_weights import KNOWN_WEIGHTS, WeightFile, weights_directory
-from rethink_fr.workflows.download import DownloadError, download, file_sha256
+from rethink_fr.cache import make_cache_folder
+from rethink_fr.files.checksums import file_sha256
+from rethink_fr.files.reading import UnreadableFile
+from rethink_fr.files.writing import WriteError, write_text
+from rethink_fr.known_weights import KNOWN_WEIGHTS, WeightFile, WeightsFileError, is_sha256, weights_directory
+from rethink_fr.workflows.download import DownloadError, download
 
 
 class WeightsReport(NamedTuple):
@@ -26,32 +29,43 @@ def list_weights() -> List[str]:
         lines.append(f"{name:14} {state:10} {size:6.1f} MB  {known.serves}")
         lines.append(f"{'':14} {known.licence}")
         for file in known.files:
-            lines.append(f"{'':14} {file.name}  sha256 {file.sha256 or recorded_sha256(file) or _NOT_KNOWN}")
+            lines.append(f"{'':14} {file.name}  sha256 {file.expected_sha256 or _NOT_KNOWN}")
     lines.append(f"kept in {weights_directory()}")
     return lines
 
 
 def fetch_weights(names: Sequence[str], progress: bool = True) -> WeightsReport:
-    """Fetch what is not there yet; files that are there are checked instead.
+    """Fetch what is not there yet, or is not what it should be; files that are there and right stay.
 
     Raises:
+        CacheError: if the folder for them cannot be made, or others may write to it.
         ValueError: if a name is not known, or none is given.
     """
     if not names:
         raise ValueError(f"weights fetch: name what to fetch: {', '.join(KNOWN_WEIGHTS)}")
+    files = _files(names)
+    make_cache_folder(weights_directory())
     done, failed = [], []
-    for file in _files(names):
+    for name, file in files:
         try:
-            if file.path.is_file():
-                done.append(f"{file.path}: there already, {_checked(file)}")
-            else:
-                found = download(file.url, file.path, file.sha256, progress)
-                if file.sha256 is None:
-                    _record(file).write_text(f"{found}\n", encoding="ascii")
-                done.append(f"{file.path}: fetched, {_checked(file, found)}")
-        except DownloadError as error:
+            done.append(_fetched(name, file, progress))
+        except (DownloadError, WriteError, WeightsFileError, UnreadableFile) as error:
             failed.append((file.name, str(error)))
     return WeightsReport(tuple(done), tuple(failed))
+
+
+def _fetched(name: str, file: WeightFile, progress: bool) -> str:
+    what = "fetched"
+    if file.path.is_file():
+        try:
+            return f"{file.path}: there already, {_checked(name, file)}"
+        except WeightsFileError:
+            what = "was another file, fetched again"
+    noted = file.expected_sha256
+    found = download(file.url, file.path, noted if is_sha256(noted) else None, progress)
+    if file.sha256 is None:
+        write_text(file.record, f"{found}\n")
+    return f"{file.path}: {what}, {_checked(name, file, found)}"
 
 
 def verify_weights(names: Sequence[str] = ()) -> WeightsReport:
@@ -64,45 +78,36 @@ def verify_weights(names: Sequence[str] = ()) -> WeightsReport:
         ValueError: if a name is not known.
     """
     done, failed = [], []
-    for file in _files(names or list(KNOWN_WEIGHTS)):
+    for name, file in _files(names or list(KNOWN_WEIGHTS)):
         if not file.path.is_file():
             if names:
                 failed.append((file.name, "is not there; fetch it first"))
             continue
         try:
-            done.append(f"{file.path}: {_checked(file)}")
-        except DownloadError as error:
+            done.append(f"{file.path}: {_checked(name, file)}")
+        except (WeightsFileError, UnreadableFile) as error:
             failed.append((file.name, str(error)))
     return WeightsReport(tuple(done), tuple(failed))
-
-
-def recorded_sha256(file: WeightFile) -> Optional[str]:
-    """The checksum noted when a file came whose checksum is not in the table; None before that."""
-    try:
-        return _record(file).read_text(encoding="ascii").strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None
 
 
 _NOT_KNOWN = "recorded on first fetch"
 
 
-def _files(names: Sequence[str]) -> List[WeightFile]:
+def _files(names: Sequence[str]) -> List[Tuple[str, WeightFile]]:
     unknown = [name for name in names if name not in KNOWN_WEIGHTS]
     if unknown:
         raise ValueError(f"{unknown[0]}: no such weights; expected {', '.join(KNOWN_WEIGHTS)}")
-    return [file for name in dict.fromkeys(names) for file in KNOWN_WEIGHTS[name].files]
+    return [(name, file) for name in dict.fromkeys(names) for file in KNOWN_WEIGHTS[name].files]
 
 
-def _checked(file: WeightFile, found: Optional[str] = None) -> str:
-    found = found or file_sha256(file.path)
-    expected = file.sha256 or recorded_sha256(file)
+def _checked(name: str, file: WeightFile, found: Optional[str] = None) -> str:
+    """What to say of a file whose checksum, computed now unless it was `found`, is right."""
+    found = found or file_sha256(file.path, progress=True)
+    expected = file.expected_sha256
     if expected is None:
         return f"sha256 {found}, nothing to compare it with"
     if found != expected:
-        raise DownloadError(f"{file.path}: has the SHA-256 {found}, expected {expected}; remove it and fetch it again")
+        raise WeightsFileError(
+            f"{file.path}: has the SHA-256 {found}, expected {expected}; `rethink-fr weights fetch {name}` replaces it"
+        )
     return f"sha256 {found}{'' if file.sha256 else ' as when it was fetched'}"
-
-
-def _record(file: WeightFile) -> Path:
-    return file.path.with_name(f"{file.name}.sha256")

@@ -2,7 +2,10 @@
 
 import io
 import os
+import resource
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -13,13 +16,16 @@ from PIL import Image
 from rethink_fr.data.image_files import (
     UnreadableImage,
     decode_image,
+    decode_square,
     encode_png,
     list_images,
     read_image,
+    read_square,
     square_resize,
     write_image,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 SHARED_FACES = Path(__file__).parents[3] / "shared" / "faces" / "degraded"
 
 
@@ -146,12 +152,18 @@ def test_a_damaged_exif_block_does_not_cost_the_picture():
 # --- hostile files ---
 
 
-def png_with_size(columns, rows):
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+def png_chunk(name, body):
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
+
+def png_with_size(columns, rows):
     header = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(b""))
+        + png_chunk(b"IEND", b"")
+    )
 
 
 def damaged(data):
@@ -201,6 +213,194 @@ def test_real_files_decode_all_but_the_truncated_one():
     assert failed == ["corrupt_truncated.jpg"]
 
 
+# --- limits ---
+
+
+def zeros(count):
+    """A zlib stream (RFC 1950) of `count` zero bytes, without compressing them one by one."""
+
+    def block(size):
+        pack = zlib.compressobj(9, zlib.DEFLATED, -15)
+        return pack.compress(bytes(size)) + pack.flush(zlib.Z_FULL_FLUSH)
+
+    checksum = (count % 65521) << 16 | 1
+    body = block(1 << 20) * (count >> 20) + block(count % (1 << 20))
+    return b"\x78\xda" + body + b"\x03\x00" + checksum.to_bytes(4, "big")
+
+
+def png_of_zeros(columns, rows, depth, kind, bytes_per_pixel, *extra):
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, depth, kind, 0, 0, 0))
+    data = png_chunk(b"IDAT", zeros(rows * (1 + columns * bytes_per_pixel)))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + data + png_chunk(b"IEND", b"")
+
+
+def tiff(tags, data):
+    """A little-endian TIFF: the data at byte 8, then `tags` of (number, type, count, value)."""
+    body = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + body + bytes(4)
+
+
+def grey_tiff(size, *tags):
+    width, height = size
+    return [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 1, 8),
+        (259, 3, 1, 8),
+        (262, 3, 1, 1),
+        (277, 3, 1, 1),
+        *tags,
+    ]
+
+
+def tiff_with_a_tile_of_2_gigabytes():
+    data = zeros(32768 * 65280)
+    tile = ((322, 4, 1, 32768), (323, 4, 1, 65280), (324, 4, 1, 8), (325, 4, 1, len(data)))
+    return tiff(grey_tiff((64, 64), *tile), data)
+
+
+def tiff_of_16_million_strips():
+    count = 16 << 20
+    tags = [(273, 4, count, 8), (278, 4, 1, 1), (279, 4, 1, 1)]
+    return tiff([(259, 3, 1, 1) if tag[0] == 259 else tag for tag in grey_tiff((1, count), *tags)], bytes(4 * count))
+
+
+def jpeg_of_many_scans():
+    data = as_bytes(Image.new("L", (4096, 4096), 128), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * 2000 + data[-2:]
+
+
+def bmp_of_single_pixel_runs():
+    side = 4096
+    header = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, 0, 0, 0, 256, 0)
+    body = bytes([1, 7]) * (side * side) + bytes([0, 1])
+    start = 14 + len(header) + 1024
+    return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header + bytes(1024) + body
+
+
+def png_with_text_of_a_gigabyte():
+    return png_of_zeros(8, 8, 8, 2, 3, png_chunk(b"zTXt", b"k\0\0" + zeros(1 << 30)))
+
+
+BOMBS = {
+    "16-bit PNG": (lambda: png_of_zeros(13_000, 13_000, 16, 0, 2), "169,000,000 pixels, expected at most 67,108,864"),
+    "16-bit PNG at the limit": (lambda: png_of_zeros(8192, 8192, 16, 0, 2), "(8192, 8192, 3)"),
+    "RGBA PNG at the limit": (lambda: png_of_zeros(8192, 8192, 8, 6, 4), "(8192, 8192, 3)"),
+    "WebP at the limit": (
+        lambda: as_bytes(Image.new("RGBA", (16_383, 4096)), "WEBP", lossless=True, method=0, quality=0),
+        "(4096, 16383, 3)",
+    ),
+    "TIFF of one huge tile": (tiff_with_a_tile_of_2_gigabytes, "2,139,095,040 pixels in each tile"),
+    "TIFF of many strips": (tiff_of_16_million_strips, "a TIFF of 16,777,216 strips"),
+    "JPEG of many scans": (jpeg_of_many_scans, "pixels and scans"),
+    "BMP of single pixel runs": (bmp_of_single_pixel_runs, "for its compression"),
+    "PNG with a huge text": (png_with_text_of_a_gigabyte, "Decompressed data too large"),
+}
+SLOW_BOMBS = ("16-bit PNG at the limit", "RGBA PNG at the limit", "WebP at the limit")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if kind in SLOW_BOMBS else ()) for kind in BOMBS]
+)
+def test_no_bomb_takes_2_gigabytes_or_10_seconds(tmp_path, kind):
+    make, expected = BOMBS[kind]
+    (tmp_path / "bomb.png").write_bytes(make())
+    code = (
+        "import sys\n"
+        "from rethink_fr.data.image_files import UnreadableImage, read_image\n"
+        "try: print(read_image(sys.argv[1]).shape)\n"
+        "except UnreadableImage as error: print(error.reason)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "bomb.png")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=10 if kind not in SLOW_BOMBS else 60,  # these are honest pictures, and the machine may be busy
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)),
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # each of its threads reserves room of its own
+    )
+    assert expected in done.stdout, done.stdout + done.stderr
+
+
+def test_the_limit_on_pixels_is_a_setting(monkeypatch):
+    monkeypatch.setenv("RETHINK_FR_MAX_PIXELS", "23")
+    with pytest.raises(UnreadableImage, match="24 pixels, expected at most 23; .*RETHINK_FR_MAX_PIXELS"):
+        decode_image(encode_png(picture()))
+    monkeypatch.setenv("RETHINK_FR_MAX_PIXELS", "24")
+    assert decode_image(encode_png(picture())).shape == (6, 4, 3)
+    for wrong in ("0", "-1", "many", "1e6"):
+        monkeypatch.setenv("RETHINK_FR_MAX_PIXELS", wrong)
+        with pytest.raises(ValueError, match="RETHINK_FR_MAX_PIXELS: expected a whole number above 0") as caught:
+            decode_image(encode_png(picture()))
+        assert not isinstance(caught.value, UnreadableImage)
+
+
+def test_a_jpeg_beyond_the_limit_is_decoded_smaller_and_others_as_ever(tmp_path, monkeypatch):
+    smooth = Image.fromarray(picture(4, 4)).resize((512, 256), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    smooth.save(tmp_path / "a.jpg", quality=95, exif=exif)
+    ordinary = read_square(tmp_path / "a.jpg", 32)
+    assert (ordinary.width, ordinary.height) == (256, 512)
+    np.testing.assert_array_equal(ordinary.image, square_resize(read_image(tmp_path / "a.jpg"), 32))
+    monkeypatch.setenv("RETHINK_FR_MAX_PIXELS", str(128 * 256))
+    reduced = read_square(tmp_path / "a.jpg", 32)
+    assert (reduced.width, reduced.height) == (256, 512)
+    assert np.abs(reduced.image.astype(int) - ordinary.image).max() <= 6
+    with pytest.raises(UnreadableImage, match="131,072 pixels"):
+        read_image(tmp_path / "a.jpg")  # who asks for all pixels gets none
+    with pytest.raises(UnreadableImage, match="131,072 pixels"):
+        read_square(tmp_path / "a.jpg", 128)  # half of the size would not do
+    with pytest.raises(UnreadableImage, match="131,072 pixels"):
+        decode_square(as_bytes(smooth), 32)  # PNG has no smaller size
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "CMYK"])
+def test_large_pictures_come_out_as_small_ones_do(mode):
+    """They are converted by bands of rows: here by two, the second with fewer rows."""
+    values = np.random.default_rng(0).integers(0, 256, (1025, 1100, 4), np.uint8)
+    if mode == "P":
+        image = Image.fromarray(values[..., 0] % 16, "P")
+        image.putpalette(values[0, :16, :3].tobytes())
+        options = {"transparency": 3, "compress_level": 1}
+    else:
+        image = Image.fromarray(values, "CMYK") if mode == "CMYK" else Image.fromarray(values).convert(mode)
+        options = {} if mode == "CMYK" else {"compress_level": 1}
+    whole, part = (
+        decode_image(as_bytes(one, "TIFF" if mode == "CMYK" else "PNG", **options))
+        for one in (image, image.crop((0, 900, 1100, 1025)))
+    )
+    np.testing.assert_array_equal(whole[900:], part)
+
+
+def test_only_formats_of_the_list_are_tried(tmp_path):
+    """EPS would start Ghostscript, whatever the file is called."""
+    marker = tmp_path / "started"
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {marker}\n")
+    program.chmod(0o755)
+    image = Image.fromarray(picture(16, 16))
+    for kind in ("EPS", "GIF", "PPM", "ICO", "TGA"):
+        (tmp_path / f"{kind}.png").write_bytes(as_bytes(image, kind))
+    code = (
+        "import sys\n"
+        "from rethink_fr.data.image_files import UnreadableImage, read_image\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: read_image(name); print('read')\n"
+        "    except UnreadableImage as error: print(error.reason)\n"
+    )
+    names = [str(path) for path in sorted(tmp_path.glob("*.png"))]
+    environment = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *names], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines() == ["not an image in a known format (JPEG, PNG, WEBP, TIFF, BMP)"] * len(names)
+    assert not marker.exists()
+
+
 # --- listing ---
 
 
@@ -220,6 +420,32 @@ def test_listing_follows_links_but_not_in_circles(tmp_path):
     (tmp_path / "set" / "link").symlink_to(tmp_path / "real", target_is_directory=True)
     (tmp_path / "real" / "back").symlink_to(tmp_path / "set", target_is_directory=True)
     assert len(list_images(tmp_path / "set")) == 1
+
+
+def test_listing_names_what_is_no_file_and_folders_that_may_not_be_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "dangling.png").symlink_to("nowhere")
+    (tmp_path / "good.png").write_bytes(PNG)
+    (tmp_path / "closed").mkdir(mode=0)
+    tmp_path.chmod(0o755)
+    code = (  # root may read everything, so as someone else
+        "import os, sys\n"
+        "from rethink_fr.data.image_files import UnreadableImage, list_images, read_image\n"
+        "os.chdir(sys.argv[1]), read_image('good.png')  # which loads modules\n"
+        "if os.geteuid() == 0: os.seteuid(65534)\n"
+        "for path in list_images('.'):\n"
+        "    try: read_image(path); print(path)\n"
+        "    except UnreadableImage as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines() == [
+        "closed: Permission denied",
+        "dangling.png: No such file or directory",
+        "good.png",
+        "pipe.png: is a named pipe, expected a regular file",
+    ], done.stderr
 
 
 def test_listing_something_else_than_a_folder_says_so(tmp_path):

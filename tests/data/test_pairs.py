@@ -1,8 +1,12 @@
 """Files paired by name, and identities from CSV."""
 
+import os
+
+import numpy as np
 import pytest
 
-from rethink_fr.data.pairs import pair_by_name, read_identities
+from rethink_fr.data.image_files import UnreadableImage, read_image, square_resize, write_image
+from rethink_fr.data.pairs import pair_by_name, read_identities, read_together
 
 
 @pytest.fixture
@@ -69,8 +73,19 @@ def test_identities_by_name_with_or_without_ending(tmp_path):
         ("", "expected a first line 'name,identity'"),
         ("name,identity\na,Ann\nb,\n", "line 3 lacks a name or an identity"),
         ("name,identity\na,Ann\nb\n", "line 3 lacks a name or an identity"),
-        ("name,identity\na,Ann\na.png,Bob\nb,Bob\n", "line 3 gives a.png another identity"),
-        ("name,identity\na,\xff\n".encode("latin-1"), "not a CSV file in UTF-8"),
+        ("name,identity\na,Ann\na.png,Bob\nb,Bob\n", "line 3 gives 'a.png' another identity"),
+        ("name,identity\na,\xff\n".encode("latin-1"), "line 2 is not UTF-8 text"),
+        ("name,identity\na,Ann\n\n.,Bob\n", "line 4 has the name '.', which no image can have"),
+        ("name,identity\n..,Bob\n", "line 2 has the name '..', which"),
+        ("name,identity\nsub/..,Bob\n", "line 2 has the name 'sub/..', which"),
+        ("name,identity\n/,Bob\n", "line 2 has the name '/', which"),
+        ("name,identity\n ,Bob\n", "line 2 lacks a name"),
+        ("name,identity,name\na,Ann,b\n", "expected a first line 'name,identity'"),
+        ("name,identity\na,Ann\n./a.PNG,Bob\nb,Bob\n", "line 3 gives './a.PNG' another identity"),
+        (f"name,identity\n{'x' * 70_000},Bob\n", "line 2 has a cell of more than 65,536 characters"),
+        (f"name,identity\n{'x' * 60_000}/..,Bob\n", f"has the name '{'x' * 80}', which"),
+        ('name,identity\n"a,Ann\n', "is no CSV"),
+        ("name,identity\na\x00,Ann\n", "no identity for a, b"),
     ],
 )
 def test_misuse_of_identities(tmp_path, text, message):
@@ -84,3 +99,92 @@ def test_misuse_of_identities(tmp_path, text, message):
 def test_a_missing_file_of_identities(tmp_path):
     with pytest.raises(ValueError, match="none.csv: No such file"):
         read_identities(tmp_path / "none.csv", ["a"])
+
+
+def test_what_is_no_regular_file_or_too_large_is_no_file_of_identities(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ValueError, match="pipe.csv: is a named pipe"):
+        read_identities(tmp_path / "pipe.csv", ["a"])
+    with open(tmp_path / "huge.csv", "wb") as file:
+        file.truncate(200 << 30)
+    with pytest.raises(ValueError, match="huge.csv: has 214,748,364,800 bytes, expected at most"):
+        read_identities(tmp_path / "huge.csv", ["a"])
+
+
+def test_only_endings_of_images_are_taken_off_names(tmp_path):
+    file = tmp_path / "people.csv"
+    file.write_text("name,identity\na.v2,Ann\na.v3,Bob\n./sub//a.v2.JPG,Cy\n")
+    assert read_identities(file, ["a.v2", "a.v3", "sub/a.v2"]) == {"a.v2": "Ann", "a.v3": "Bob", "sub/a.v2": "Cy"}
+
+
+def test_names_that_are_not_utf8_are_asked_for_as_reports_show_them(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    file = tmp_path / "people.csv"
+    file.write_text("name,identity\ncaf\\udce9.png,Ann\n")
+    assert read_identities(file, [name]) == {name: "Ann"}
+    with pytest.raises(ValueError, match="no identity for th\\\\udce9; add a line") as caught:
+        read_identities(file, [os.fsdecode(b"th\xe9")])
+    str(caught.value).encode("utf-8")
+
+
+def test_names_that_differ_in_case_are_two(folders):
+    with pytest.raises(ValueError, match=r"restored/A.png: no image of that name in .*reference"):
+        pair_by_name(folders(restored="A.png", reference="a.png"))
+    assert len(pair_by_name(folders(restored="A.png a.png", reference="a.png A.png"))) == 2
+
+
+def test_pairs_through_links(folders, tmp_path):
+    made = folders(restored="a.png sub/b.png", elsewhere="a.png sub/b.png")
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "a.jpg").symlink_to(made["elsewhere"] / "a.png")
+    (tmp_path / "reference" / "sub").symlink_to(made["elsewhere"] / "sub")
+    pairs = pair_by_name({"restored": made["restored"], "reference": tmp_path / "reference"})
+    assert [pair["reference"].relative_to(tmp_path).as_posix() for pair in pairs] == [
+        "reference/a.jpg",
+        "reference/sub/b.png",
+    ]
+    (tmp_path / "reference" / "a.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(ValueError, match="a.png: has the same name as a.jpg; keep one of them"):
+        pair_by_name({"restored": made["restored"], "reference": tmp_path / "reference"})
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A picture of 40 x 20, its restoration of the central square's middle, 10 x 10, and a reference."""
+    gradient = np.linspace(0, 255, 40)[None, :, None] * np.ones([20, 1, 3])
+    clean = gradient.astype(np.uint8)
+    pictures = {"restored": square_resize(clean, 10), "reference": clean, "degraded": clean}
+    for what, picture in pictures.items():
+        write_image(tmp_path / f"{what}.png", picture)
+    return {what: tmp_path / f"{what}.png" for what in pictures}
+
+
+def test_pictures_of_unequal_sizes_are_named(pair):
+    with pytest.raises(UnreadableImage, match="restored.png: 10 x 10 pixels, expected 40 x 20 as .*add --resize"):
+        read_together(pair)
+    del pair["restored"]
+    together = read_together(pair)
+    assert together.pictures["degraded"].shape == (20, 40, 3) and together.resized == ()
+
+
+def test_resizing_to_the_reference_lays_squares_on_each_other(pair):
+    together = read_together(pair, "reference")
+    assert together.resized == ("restored", "reference", "degraded")
+    assert {picture.shape for picture in together.pictures.values()} == {(20, 20, 3)}
+    clean = read_image(pair["reference"])
+    np.testing.assert_array_equal(together.pictures["reference"], clean[:, 10:30])  # cut, not squeezed
+    difference = together.pictures["restored"].astype(int) - together.pictures["reference"]
+    assert np.abs(difference).max() < 8  # the gradient lies where it was; shifted by a pixel it would be 6.5 everywhere
+    assert np.abs(difference[:, 4:-4]).max() <= 2
+
+
+def test_resizing_to_a_number_changes_all_that_have_another_size(pair):
+    together = read_together(pair, 10)
+    assert together.resized == ("reference", "degraded")
+    np.testing.assert_array_equal(together.pictures["restored"], together.pictures["reference"])
+
+
+def test_equal_sizes_are_left_alone_where_the_reference_decides(pair):
+    del pair["restored"]
+    together = read_together(pair, "reference")
+    assert together.resized == () and together.pictures["reference"].shape == (20, 40, 3)

@@ -15,6 +15,7 @@ from rethink_fr.data.sources import (
     FolderSource,
     MemorySource,
     RecordSource,
+    holdout_size,
     open_source,
     split_holdout,
 )
@@ -217,3 +218,8 @@ def test_the_holdout_is_the_end_and_nothing_is_lost_or_shared():
 def test_a_holdout_that_leaves_nothing_is_refused(count):
     with pytest.raises(ValueError, match="expected 1 to 9"):
         split_holdout(MemorySource(pictures(10)), count)
+
+
+@pytest.mark.parametrize("total, wanted, expected", [(100, 64, 64), (100, 99, 99), (100, 100, 25), (100, 256, 25)])
+def test_a_holdout_that_does_not_fit_is_a_quarter(total, wanted, expected):
+    assert holdout_size(total, wanted) == expected

@@ -1,6 +1,8 @@
 """ONNX files as embedders and landmark networks: two real ones, small made ones, unusable ones."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from rethink_fr.features.onnx_network import OnnxEmbedder, OnnxError, OnnxLandma
 from rethink_fr.metrics import landmark_distance
 from tests.features.filled import pictures
 
+ROOT = Path(__file__).parents[2]
 FACES = ("ffhq00000", "ffhq00001", "ffhq00003", "alae00003", "alae00006", "alae00007", "alae00010", "alae00011")
 
 
@@ -112,8 +115,87 @@ def test_an_odd_number_is_no_points():
         OnnxLandmarks("a", made([1, 1, 1, 3], [1, 3]), "")(np.zeros((1, 1, 1, 3), np.uint8))
 
 
+def external(path: str):
+    """A tensor of three values that lie in another file."""
+    onnx = pytest.importorskip("onnx", reason="the onnx package is not installed")
+    tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[3], data_location=1)
+    tensor.external_data.add(key="location", value=path)
+    return tensor
+
+
+@pytest.mark.parametrize("place", ["initializer", "constant", "branch"])
+def test_weights_in_other_files_are_not_looked_for(tmp_path, monkeypatch, place, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.bin").write_bytes(bytes(12))
+    tensor = external("w.bin")
+    onnx = pytest.importorskip("onnx", reason="the onnx package is not installed")
+    model = onnx.load_model_from_string(made([1, 3, 4, 4], [1, 48]))
+    if place == "initializer":
+        model.graph.initializer.append(tensor)
+    else:
+        node = onnx.helper.make_node("Constant", [], ["c"], value=tensor)
+        if place == "branch":
+            graph = onnx.helper.make_graph([node], "inner", [], [])
+            node = onnx.helper.make_node("If", ["x"], ["c"], then_branch=graph, else_branch=graph)
+        model.graph.node.insert(0, node)
+    with pytest.raises(OnnxError, match="^a: has weights in other files; save it with all of them inside"):
+        OnnxEmbedder("a", model.SerializeToString(), "")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_small_file_does_not_take_all_memory():
+    """In a process of its own, whose memory is measured."""
+    onnx = pytest.importorskip("onnx", reason="the onnx package is not installed")
+    helper = onnx.helper
+    count = helper.make_tensor("n", onnx.TensorProto.INT64, [1], [10**9])
+    nodes = [
+        helper.make_node("Constant", [], ["n"], value=count),
+        helper.make_node("ConstantOfShape", ["n"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["zero"], keepdims=0),
+        helper.make_node("Reshape", ["x", "size"], ["flat"]),
+        helper.make_node("Add", ["flat", "zero"], ["y"]),
+    ]
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from rethink_fr.features.onnx_network import OnnxEmbedder, OnnxError\n"
+        "try: OnnxEmbedder('a', sys.stdin.buffer.read(), '')(np.zeros([1, 4, 4, 3], np.uint8))\n"
+        "except OnnxError as error: print(error)\n"
+        "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000  # kB\n"
+    )
+    model = made([1, 3, 4, 4], [1, 48], nodes=nodes)
+    done = subprocess.run([sys.executable, "-c", code], input=model, capture_output=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0 and done.stderr == b"", done.stderr
+    assert done.stdout.startswith(b"a: onnxruntime failed: ") and done.stdout.count(b"\n") == 1
+
+
+def test_a_damaged_file_is_one_line_wherever_it_is_cut_or_changed(capfd):
+    whole = made([1, 3, 4, 4], [1, 48], value_range="0..255")
+    generator = np.random.default_rng(0)
+    models = [whole[:length] for length in range(0, len(whole), 3)]
+    for _ in range(200):
+        changed = bytearray(whole)
+        for place in generator.integers(0, len(whole), 3):
+            changed[place] = generator.integers(256)
+        models.append(bytes(changed))
+    for model in models:
+        try:
+            OnnxEmbedder("a", model, "")(pictures(1, 4, 4))
+        except ValueError as error:
+            assert "\n" not in str(error) and len(str(error)) < 400
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
-    "shape", [[1, 1, 4, 4], [1, 3, "h", "w"], [2, 3, 4, 4], [1, 48], [1, 4, 4, 3, 1], ["N", None, None, 3]]
+    "shape",
+    [
+        [1, 3, 100_000, 100_000],
+        [1, 1, 4, 4],
+        [1, 3, "h", "w"],
+        [2, 3, 4, 4],
+        [1, 48],
+        [1, 4, 4, 3, 1],
+        ["N", None, None, 3],
+    ],
 )
 def test_other_inputs_are_refused(shape):
     with pytest.raises(OnnxError, match=r"^a: input of shape \[.*expected \[N, 3, height, width\]") as error:
@@ -146,7 +228,7 @@ def test_a_network_that_fails_is_named():
 
 def test_without_onnxruntime_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(OnnxError, match=r"pip install 'rethink-fr\[onnx\]'"):
+    with pytest.raises(OnnxError, match=r'pip install "\.\[onnx\]"'):
         OnnxEmbedder("a", b"", "")
 
 

@@ -8,7 +8,15 @@ import sys
 import pytest
 
 from rethink_fr.files import writing
-from rethink_fr.files.writing import WriteError, atomic_file, clear_temporary, new_folder, write_bytes, write_json
+from rethink_fr.files.writing import (
+    WriteError,
+    atomic_file,
+    check_writable,
+    clear_temporary,
+    new_folder,
+    write_bytes,
+    write_json,
+)
 
 
 def test_a_file_is_written_with_its_folder_and_nothing_else(tmp_path):
@@ -69,3 +77,13 @@ def test_leftovers_of_dead_processes_are_cleared_and_others_kept(tmp_path):
     (tmp_path / ".rfr-notes").write_bytes(b"")
     clear_temporary(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {mine.name, ".rfr-notes"}
+
+
+def test_whether_a_file_could_be_written_is_found_out_without_a_trace(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    check_writable(tmp_path / "deep/er/a.json")
+    check_writable(tmp_path / "file")
+    for name, reason in (("file/a.json", "Not a directory"), ("n" * 256, "shorten the name"), ("file/b/c", "--html")):
+        with pytest.raises(WriteError, match=reason):
+            check_writable(tmp_path / name, "--html")
+    assert [path.name for path in tmp_path.rglob("*")] == ["file"] and (tmp_path / "file").read_bytes() == b"x"

@@ -146,11 +146,18 @@ def test_stored_statistics_are_read_and_checked(tmp_path):
         (np.zeros(3), np.eye(4), r"mu, .*statistics.npz: sigma: shapes \(3,\) and \(4, 4\)"),
         (np.zeros(4), np.full([4, 4], np.nan), "not finite; compute them again"),
         (np.zeros(4), np.triu(np.ones([4, 4])), "statistics.npz: sigma: is not symmetric"),
-        (np.array(["a"]), np.eye(1), "expected reals"),
+        (np.array(["a"]), np.eye(1), "statistics.npz: mu is of type text, expected real numbers"),
+        (
+            np.zeros(2),
+            np.array([[1.0, 2.0], [2.0, 1.0]]),
+            "statistics.npz: sigma: has the eigenvalue -1; expected none",
+        ),
+        (np.zeros(2), np.eye(2) * 1e200, "hold values above 1e"),
+        (np.zeros(0), np.zeros([0, 0]), "shapes"),
     ):
         np.savez(file, mu=mu, sigma=sigma)
         with pytest.raises(ValueError, match=message):
             load_fid_statistics(file)
     (tmp_path / "text.npz").write_text("no")
-    with pytest.raises(ValueError, match="text.npz: not readable as such; expected an NPZ file with mu"):
+    with pytest.raises(ValueError, match="text.npz: no NPZ file, or damaged .*; expected an NPZ file with mu"):
         load_fid_statistics(tmp_path / "text.npz")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from rethink_fr.files.ownership import make_private_folder
 from rethink_fr.ops.compiler import UNIT, find_compiler
 from rethink_fr.ops.library import build_library, cached_name, workspace
 from rethink_fr.ops.native import LoadedLibrary
@@ -65,7 +66,7 @@ class StandIn(NamedTuple):
 
     def build(self, cache: Path) -> Path:
         """The library as an earlier process would have left it in `cache`."""
-        cache.mkdir(parents=True, exist_ok=True)
+        make_private_folder(cache)
         compiler = find_compiler()
         with workspace(cache) as work:
             name = cached_name(self.sources, compiler)

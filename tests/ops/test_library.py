@@ -1,14 +1,16 @@
 """Names and places of library files."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
-from rethink_fr.cache import cache_directory
+from rethink_fr.cache import CacheError, cache_directory
 from rethink_fr.ops.compiler import Compiler, find_compiler
-from rethink_fr.ops.library import cached_name, carried_name, libraries, remove_damaged
+from rethink_fr.ops.library import build_lock, cached_name, carried_name, libraries, remove_damaged, workspace
 
 
 def test_a_name_tells_sources_compiler_and_tensorflow_apart(stand_in, monkeypatch):
@@ -33,12 +35,12 @@ def test_a_name_does_not_depend_on_the_place_of_the_sources(stand_in, tmp_path):
 def test_any_change_of_a_file_is_told_by_its_checksum(stand_in, tmp_path):
     path = stand_in.build(tmp_path / "cache")
     name = cached_name(stand_in.sources, find_compiler())
-    assert libraries(path.parent, name) == [path]
+    assert libraries(path.parent, name) == ([path], [])
     data = path.read_bytes()
     path.write_bytes(data[:-1])
-    assert libraries(path.parent, name) == []
+    assert libraries(path.parent, name) == ([], [])
     path.write_bytes(data[:4000] + bytes([data[4000] ^ 1]) + data[4001:])
-    assert libraries(path.parent, name) == []
+    assert libraries(path.parent, name) == ([], [])
     assert remove_damaged(path.parent, name) == [path]
     assert not path.exists()
 
@@ -58,3 +60,27 @@ def test_the_cache_is_where_the_environment_says(environment, expected, monkeypa
     for name, value in {"HOME": "/home/someone", **environment}.items():
         monkeypatch.setenv(name, value)
     assert cache_directory() == Path(expected)
+
+
+@pytest.mark.parametrize("chosen", ["cache", "./cache", "~nobody-of-this-name/cache"])
+def test_a_cache_that_depends_on_the_working_directory_is_refused(chosen, monkeypatch):
+    monkeypatch.setenv("RETHINK_FR_CACHE", chosen)
+    with pytest.raises(CacheError, match=f"RETHINK_FR_CACHE is '{chosen}', expected an absolute path"):
+        cache_directory()
+
+
+def test_what_killed_builds_left_is_cleared_under_the_lock(tmp_path):
+    (tmp_path / "building-dead").mkdir()
+    (tmp_path / "building-dead/library.so").touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "building-link").symlink_to(tmp_path / "elsewhere")
+    with build_lock(tmp_path), workspace(tmp_path) as work:
+        assert not (tmp_path / "building-dead").exists() and (tmp_path / "elsewhere").exists()
+        code = (
+            "import fcntl, sys\n"
+            "try: fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+            "except BlockingIOError: sys.exit(3)"
+        )
+        assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "build.lock")]).returncode == 3
+        assert work.is_dir() and work.stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "build.lock").stat().st_mode & 0o777 == 0o600

@@ -1,6 +1,7 @@
 """Wheels: with TensorFlow and a compiler at hand one for the platform that carries the library, else a pure one."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,3 +113,18 @@ def test_a_wheel_made_without_tensorflow_is_pure_and_holds_the_sources(project, 
         names = archive.namelist()
     assert not [name for name in names if name.endswith(".so")]
     assert {"rethink_fr/ops/cc/rethink_fr_ops.cc", "rethink_fr/configs/quickstart.yaml"} <= set(names)
+
+
+def test_a_build_that_fails_keeps_its_log_under_a_name_that_nobody_can_foresee(project, stand_in, tmp_path):
+    compiler = tmp_path / "compiler"
+    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && echo broken 1.0 && exit 0\necho error: broken; exit 1\n')
+    compiler.chmod(0o755)
+    (tmp_path / "rethink-fr-build.log").symlink_to(tmp_path / "precious")
+    (tmp_path / "precious").write_text("precious")
+    environment = {**os.environ, "CXX": str(compiler), "TMPDIR": str(tmp_path), "RETHINK_FR_OPS": ""}
+    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path / "lib")]
+    done = subprocess.run(command, env=environment, cwd=project, capture_output=True, text=True)
+    assert done.returncode == 1 and (tmp_path / "precious").read_text() == "precious"
+    log = re.search(r"error: broken; the full log is (\S+?\.log);", done.stderr)
+    assert log is not None, done.stderr
+    assert Path(log[1]).parent == tmp_path and "error: broken" in Path(log[1]).read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """Both stages from the command line, on drawn faces, and what can be done with the result."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,6 +12,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from rethink_fr.files.checksums import file_sha256
+from rethink_fr.known_weights import KNOWN_WEIGHTS
+from rethink_fr.settings import ConfigError
 from rethink_fr.vqfr.build_task import build_task, initialise, load_perceptual
 from rethink_fr.vqfr.kind import build
 from rethink_fr.vqfr.settings import VQFRSettings, perceptual_files
@@ -159,6 +163,9 @@ def test_fetched_perceptual_weights_are_read_from_both_their_files(tmp_path, mon
     for path, names in ((backbone, "features"), (heads, "lin")):
         chosen = {name: torch.tensor(array) for name, array in arrays.items() if name.startswith(names)}
         torch.save(chosen, path)
+    known = KNOWN_WEIGHTS["lpips-vgg"]
+    files = tuple(dataclasses.replace(file, sha256=file_sha256(file.path)) for file in known.files)
+    monkeypatch.setitem(KNOWN_WEIGHTS, "lpips-vgg", dataclasses.replace(known, files=files))
     np.savez(tmp_path / "both.npz", **arrays)
     image, other = tf.random.uniform([2, 1, 32, 32, 3], -1, 1)
     values = []
@@ -166,3 +173,14 @@ def test_fetched_perceptual_weights_are_read_from_both_their_files(tmp_path, mon
         network = load_perceptual(source)
         values.append(float(network.distance(network.features(image), network.features(other))))
     assert values[0] == values[1] > 0.0
+
+
+def test_fetched_perceptual_weights_that_are_damaged_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("RETHINK_FR_CACHE", str(tmp_path))
+    for path in perceptual_files("fetched"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"not what was published")
+    with pytest.raises(ConfigError) as error:
+        load_perceptual("fetched")
+    assert str(error.value).startswith(f"objective.vgg16: {perceptual_files('fetched')[0]}: has the SHA-256 ")
+    assert str(error.value).endswith("`rethink-fr weights fetch lpips-vgg` replaces it")

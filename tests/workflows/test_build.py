@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.settings import ConfigError, OptimizerConfig
+from rethink_fr.data.image_files import write_image
+from rethink_fr.settings import ConfigError, DataConfig, OptimizerConfig
 from rethink_fr.workflows.build import build_optimizer, build_trainer, load_vgg19, open_sources
 from tests.training.helpers import random_batch, replace, small_config
 
@@ -55,6 +56,19 @@ def test_validation_faces_are_people_that_training_never_shows():
     shown = {train.read(index).tobytes() for index in range(len(train))}
     assert len(train) == 12 and len(validation) == 4
     assert not shown & {validation.read(index).tobytes() for index in range(len(validation))}
+
+
+@pytest.mark.parametrize(
+    "wanted, trained, said",
+    [(256, 75, "25 of its 100 pictures are held out, 75 are"), (60, 40, "60 of its 100 pictures"), (20, 80, "")],
+)
+def test_a_hundred_pictures_are_enough_to_hold_some_out(tmp_path, capsys, wanted, trained, said):
+    for number in range(100):
+        write_image(tmp_path / f"{number}.png", np.full([32, 32, 3], number, np.uint8))
+    train, validation = open_sources(DataConfig(str(tmp_path), "holdout", wanted), 32)
+    assert (len(train), len(validation)) == (trained, 100 - trained)
+    printed = capsys.readouterr().err
+    assert said in printed and bool(said) == bool(printed)
 
 
 def test_two_trainers_of_one_seed_start_from_the_same_weights():

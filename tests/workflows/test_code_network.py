@@ -57,7 +57,9 @@ def test_evaluate_measures_the_usage_of_a_run(run, tmp_path, capsys):
             write_image(tmp_path / where / f"{number}.png", picture)
     arguments = ["evaluate", "--restored", str(tmp_path / "a"), "--reference", str(tmp_path / "b"), "--codes"]
     output = str(tmp_path / "report.json")
-    assert main([*arguments, str(folder), "--metrics", "code_usage,code_perplexity", "--output", output]) == 0
+    also = ["--table", str(tmp_path / "table.tex"), "--html", str(tmp_path / "page.html")]
+    assert main([*arguments, str(folder), "--metrics", "code_usage,code_perplexity", "--output", output, *also]) == 0
+    assert "Codes used" in (tmp_path / "table.tex").read_text() and "Codes used" in (tmp_path / "page.html").read_text()
     found = json.loads(Path(output).read_text())["metrics"]
     usage = code_usage(network.code_indices(images.to_model(pictures(4))).numpy(), 16)
     assert usage.share > 0.5

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -244,16 +245,34 @@ def test_other_files_are_refused_in_one_line(tmp_path, capsys, write, message):
 def test_a_directory_in_use_and_a_missing_file_are_named(runs, tmp_path, capsys):
     (tmp_path / "x.pth").touch()
     assert main(["convert-vqfr", str(tmp_path / "x.pth"), "--output", str(runs[1])]) == 2
-    assert "exists and is not empty" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
+    trained = tmp_path / "trained"
+    shutil.copytree(runs[1], trained)
+    (trained / "metrics.jsonl").touch()
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    assert main(["convert-vqfr", str(tmp_path / "x.pth"), "--output", str(trained), "--overwrite"]) == 2
+    assert "metrics.jsonl, which this command does not make" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
     assert main(["convert-vqfr", str(tmp_path / "no.pth"), "--output", str(tmp_path / "run")]) == 2
     assert "no.pth: no such file" in capsys.readouterr().err
+
+
+def test_a_converted_network_is_replaced_when_told_to(runs, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(runs[1], copy)
+    before = (copy / "config.yaml").read_text()
+    checkpoint = runs[2].parent / "2.pth"
+    assert main(["convert-vqfr", str(checkpoint), "--output", str(copy), "--overwrite"]) == 0
+    assert (copy / "config.yaml").read_text() != before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_without_pytorch_the_extra_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "x.pth").touch()
     assert main(["convert-vqfr", str(tmp_path / "x.pth"), "--output", str(tmp_path / "run")]) == 2
-    assert "rethink-fr[convert]" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert 'pip install ".[convert]"' in error and "rethink-fr[" not in error  # no package index has it
 
 
 @pytest.mark.slow

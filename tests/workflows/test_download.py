@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import resource
 
 import numpy as np
 import pytest
@@ -120,3 +121,16 @@ def test_two_processes_do_not_fetch_into_one_file(served, path):
             download(served.url, path, SHA256)
     download(served.url, path, SHA256)
     assert served.asked == ["bytes=10-"]
+
+
+def test_a_full_disk_is_one_line_and_what_came_stays(served, path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(DownloadError, match="broke off") as caught:
+            download(served.url, path, SHA256)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value) and names(path) == ["file.bin.part"]
+    assert download(served.url, path, SHA256) == SHA256  # the rest
+    assert served.asked[-1] == f"bytes={1 << 20}-"

@@ -1,6 +1,7 @@
 """`rethink-fr evaluate`, through the command line."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from rethink_fr.cli import main
-from rethink_fr.data.image_files import read_image, write_image
+from rethink_fr.data.image_files import read_image, square_resize, write_image
 from rethink_fr.metrics import luma, niqe, psnr, ssim
 from rethink_fr.metrics.vqfr_protocol import match_mean_and_std
+from rethink_fr.workflows import evaluate as evaluate_module
 from rethink_fr.workflows.evaluation_metrics import METRICS
 
 NAMES = ["a", "b", "sub/c"]
@@ -197,18 +199,143 @@ def test_misuse_is_one_line_and_exit_code_two(evaluated, faces, statistics):
         (["--reference", faces / "more"], "no image of that name in"),
         (["--niqe-statistics", faces / "clean" / "a.png"], "a.png: not readable as such; expected an NPZ file"),
         (["--identities", faces / "none.csv"], "none.csv: No such file"),
-        (["--output", faces / "clean"], "clean: cannot be written"),
+        (["--output", faces / "clean"], "clean: is a folder, expected a file's name; choose another --output"),
+        (["--resize", "7"], "--resize 7: expected 8 to 4096 pixels, or no number"),
     ):
         code, _, err, report = evaluated(*arguments)
         assert code == 2 and message in err and len(err.splitlines()) == 1, (arguments, err)
         assert report is None
 
 
+def test_pictures_of_unequal_sizes_are_resized_where_it_is_told_so(evaluated, faces):
+    for name in NAMES:
+        write_image(faces / "restored" / f"{name}.png", square_resize(read_image(faces / "clean" / f"{name}.png"), 48))
+    code, _, err, _ = evaluated()
+    assert code == 1 and err.count("; add --resize, or resize one of them") == 3
+    code, out, err, report = evaluated("--degraded", faces / "degraded", "--resize")
+    assert (code, err) == (0, "") and out.startswith("3 images, protocol ours, 9 pictures resized to their reference's")
+    assert report["resize"]["to"] == "reference"
+    assert report["resize"]["pictures"] == {"restored": 3, "reference": 3, "degraded": 3}
+    code, out, _, report = evaluated("--degraded", faces / "degraded", "--resize", "48")
+    assert code == 0 and out.startswith("3 images, protocol ours, 6 pictures resized to 48 x 48 px")
+    assert report["resize"] == {
+        "to": 48,
+        "method": "central square, Lanczos",
+        "pictures": {"restored": 0, "reference": 3, "degraded": 3},
+    }
+    assert report["metrics"]["psnr"]["restored"]["mean"] == "inf"  # what training takes for the reference
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+@pytest.mark.parametrize(
+    "wanted, message",
+    [
+        (["--output", "x.json", "--html", "x.json"], "x.json: two outputs of this call would have this name"),
+        (["--output", "x.json", "--html", "./x.json"], "x.json: two outputs of this call would have this name"),
+        (["--output", "x.json", "--html", "link/x.json"], "x.json: two outputs of this call would have this name"),
+        (["--table", "x.md", "--table", "x.md"], "x.md: two outputs of this call would have this name"),
+        (["--html", "clean/a.png"], "a.png: is the same file as the input clean/a.png; choose another --html"),
+        (["--html", "link/degraded/b.png"], "b.png: is the same file as the input degraded/b.png"),
+        (["--html", "hard.html"], "hard.html: is the same file as the input restored/a.png"),
+        (["--html", "soft.html"], "soft.html: is the same file as the input restored/a.png"),
+        (["--output", "people.csv"], "people.csv: is the same file as the input people.csv; choose another --output"),
+        (["--output", "pristine.npz"], "pristine.npz: is the same file as the input pristine.npz"),
+        (["--output", "cache/weights/awing.pth"], "is the same file as the input"),
+        (
+            ["--output", "people.csv/report.json"],
+            "report.json: cannot be written (Not a directory); choose another --o",
+        ),
+        (["--html", "/proc/no/page.html"], "page.html: cannot be written ("),
+        (["--html", f"{'x' * 300}.html"], "cannot be written (File name too long); shorten the name"),
+    ],
+)
+def test_outputs_are_refused_before_the_work(faces, statistics, capsys, monkeypatch, wanted, message, overwrite):
+    from rethink_fr.known_weights import KNOWN_WEIGHTS
+
+    monkeypatch.chdir(faces)
+    (faces / "people.csv").write_text("name,identity\na,Ann\nb,Bob\nsub/c,Ann\n")
+    (faces / "link").symlink_to(faces)
+    os.link(faces / "restored" / "a.png", faces / "hard.html")
+    (faces / "soft.html").symlink_to("restored/a.png")
+    weights = KNOWN_WEIGHTS["awing"].files[0].path
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    wanted = [str(weights) if one.startswith("cache/") else one for one in wanted]
+    before = {path: path.read_bytes() for path in faces.rglob("*") if path.is_file()}
+    given = ["--restored", "restored", "--reference", "clean", "--degraded", "degraded", "--identities", "people.csv"]
+    code = main(["evaluate", *given, "--niqe-statistics", "pristine.npz", *wanted, *overwrite])
+    printed = capsys.readouterr()
+    assert code == 2 and message in printed.err and len(printed.err.splitlines()) == 1, printed.err
+    assert printed.out == ""  # nothing was measured
+    assert {path: path.read_bytes() for path in faces.rglob("*") if path.is_file()} == before
+
+
+def test_what_is_there_is_replaced_where_it_is_told_so(evaluated, faces):
+    names = ["report.html", "table.tex", "table.md"]
+    wanted = ["--html", faces / names[0], "--table", faces / names[1], "--table", faces / names[2]]
+    for name in names:
+        (faces / name).write_text("old")
+        code, out, err, report = evaluated(*wanted)
+        assert (code, out, report) == (2, "", None) and f"{name}: is there already; choose another --" in err
+        assert (faces / name).read_text() == "old"
+        (faces / name).unlink()
+    for name in names:
+        (faces / name).write_text("old")
+    assert evaluated(*wanted, "--overwrite")[0] == 0
+    assert all("PSNR" in (faces / name).read_text() for name in names)
+    assert not [path for path in faces.iterdir() if path.name.startswith(".rfr-")]
+
+
+def test_one_output_that_cannot_be_written_costs_no_other(evaluated, faces, monkeypatch):
+    (faces / "gone").mkdir()
+
+    def without_folder(*arguments, evaluate=evaluate_module.evaluate):
+        report = evaluate(*arguments)
+        (faces / "gone").rmdir()
+        (faces / "gone").write_text("a file has taken its place meanwhile")
+        return report
+
+    monkeypatch.setattr(evaluate_module, "evaluate", without_folder)
+    code, out, err, report = evaluated("--table", faces / "gone" / "table.md", "--html", faces / "page.html")
+    assert code == 1 and report["images"] == 3 and "psnr" in out and (faces / "page.html").exists()
+    assert "gone/table.md: cannot be written (" in err and len(err.splitlines()) == 1
+
+
+def test_names_that_are_not_utf8_are_in_every_output(evaluated, faces):
+    odd = os.fsdecode(b"caf\xe9")
+    for folder in ("clean", "restored"):
+        (faces / folder / "a.png").rename(faces / folder / f"{odd}.png")
+    (faces / "restored" / "b.png").write_bytes(b"")
+    shutil.move(faces / "restored", faces / f"{odd}")
+    (faces / "restored").mkdir()
+    for name in sorted((faces / odd).iterdir()):
+        shutil.move(name, faces / "restored")
+    tables = [faces / f"{odd}.md", faces / f"{odd}.tex"]
+    wanted = ["--html", faces / f"{odd}.html", "--table", tables[0], "--table", tables[1], "--overwrite"]
+    code = subprocess.run(
+        [sys.executable, "-m", "rethink_fr", "evaluate", "--restored", f"{odd}={faces / 'restored'}", "--reference",
+         faces / "clean", "--output", faces / "report.json", *wanted],
+        capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"}, timeout=60,
+    )  # fmt: skip
+    assert code.returncode == 1 and b"Traceback" not in code.stderr, code.stderr
+    assert b"restored/b.png: the file is empty" in code.stderr and b"page: " in code.stdout
+    report = json.loads((faces / "report.json").read_text("utf-8"))
+    assert report["methods"] == [odd] and odd in [row["name"] for row in report["rows"]]
+    for path in (faces / f"{odd}.html", *tables):
+        assert "udce9" in path.read_text("utf-8")
+
+
 def test_it_does_without_tensorflow(faces):
     arguments = ["evaluate", "--restored", str(faces / "restored"), "--reference", str(faces / "clean")]
+    needs_networks = [*arguments, "--metrics", "lpips", "--codes", str(faces), "--output", str(faces / "clean/a.png")]
+    methods = [f"{name}={faces / name}" for name in ("restored", "clean")]
+    places = ["--reference", str(faces / "clean"), "--degraded", str(faces / "restored"), "--output", str(faces / "s")]
+    study = ["study", "make", "--restored", *methods, *places, "--key", str(faces / "s")]
     code = (
         "import sys; from rethink_fr.cli import main\n"
         f"assert main({arguments!r}) == 0\n"
+        f"assert main({needs_networks!r}) == 2\n"
+        f"assert main({study!r}) == 2\n"
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rethink_fr.data.image_files import read_image, write_image
+from rethink_fr.files.writing import write_json
 from rethink_fr.metrics import (
     code_usage,
     frechet_distance,
@@ -19,6 +20,9 @@ from rethink_fr.workflows import feature_networks
 from rethink_fr.workflows.evaluate import evaluate
 from rethink_fr.workflows.evaluation_metrics import METRICS
 from rethink_fr.workflows.evaluation_needs import Missing, Sources, load_needs
+from rethink_fr.workflows.evaluation_page import evaluation_page
+from rethink_fr.workflows.evaluation_tables import table_text
+from rethink_fr.workflows.study_correlation import read_metrics
 
 COUNT, SIDE = 12, 32
 NEEDS = {"niqe_statistics", "fid_statistics"}
@@ -35,8 +39,9 @@ class Means:
     def __call__(self, images):
         self.calls += 1
         assert images.dtype == np.uint8
-        step = SIDE // self.squares
-        squares = images.reshape(len(images), self.squares, step, self.squares, step, 3).mean((2, 4))
+        count, rows, columns, _ = images.shape
+        steps = (self.squares, rows // self.squares, self.squares, columns // self.squares)
+        squares = images.reshape(count, *steps, 3).mean((2, 4))
         return (squares.reshape(len(images), -1) - 128.0).astype(np.float32)
 
 
@@ -141,6 +146,32 @@ def test_every_metric_is_what_its_function_gives(run, faces, networks):
         assert share.interval[0] <= share.value <= share.interval[1]
     assert [name for name, _ in report.left_out] == ["niqe", "fid_statistics"]
     assert report.left_out[0][1] == "not here; do this" and report.missing == ()
+
+
+@pytest.mark.parametrize("protocol", list(METRICS))
+def test_every_metric_is_in_every_output(run, faces, tmp_path, protocol):
+    """A metric that some table, page or tally does not know cannot pass."""
+    statistics = {
+        "niqe_statistics": lambda: (np.ones(36), np.eye(36)),
+        "fid_statistics": lambda: (np.zeros(48), np.eye(48)),
+    }
+    methods = {"A": faces / "restored", "B": faces / "other", "C": faces / "degraded"}
+    report = run(restored=methods, protocol=protocol, loaders=statistics, resize=192)
+    assert list(dict.fromkeys(figure.metric for figure in report.figures)) == list(METRICS[protocol])
+    assert report.left_out == report.missing == report.failed == ()
+    titles = [metric.title for metric in METRICS[protocol].values()]
+    assert len(set(titles)) == len(titles) and all(titles)
+    tables = {name: table_text(report, name) for name in ("t.tex", "t.md")}
+    page, terminal = evaluation_page(report).decode("utf-8"), "\n".join(report.table())
+    for title in titles:
+        assert all(title in text for text in (*tables.values(), page))
+    write_json(tmp_path / "report.json", report.as_json())
+    (found, failed) = read_metrics([tmp_path / "report.json"], list(methods))
+    assert [metric.name for metric in found] == list(METRICS[protocol]) and failed == []
+    for name in METRICS[protocol]:
+        assert f"\n{name} " in terminal
+    for what in (*tables.values(), page, terminal):
+        assert "12 images" in what and "48 pictures resized to 192 x 192 px" in what
 
 
 def test_the_report_names_every_network_and_number(run, faces):

@@ -11,9 +11,9 @@ from rethink_fr.cli import main
 from rethink_fr.data.image_files import write_image
 from rethink_fr.workflows.evaluate import evaluate
 from rethink_fr.workflows.evaluation_curves import curve_chart
-from rethink_fr.workflows.evaluation_page import write_page
+from rethink_fr.workflows.evaluation_page import evaluation_page
 from rethink_fr.workflows.evaluation_report import Figure, Share
-from rethink_fr.workflows.evaluation_tables import as_latex, as_markdown, write_table
+from rethink_fr.workflows.evaluation_tables import as_latex, as_markdown, table_text
 
 
 @pytest.fixture
@@ -41,7 +41,9 @@ def report(faces):
 
 def curve(name, values):
     shares = tuple(Share(value, (value - 0.1, value + 0.05)) for value in values)
-    return Figure("iprecision", "of <something>", "", "higher", name, values[-1], shares[-1].interval, 9, shares)
+    return Figure(
+        "iprecision", "iPrecision", "of <something>", "", "higher", name, values[-1], shares[-1].interval, 9, shares
+    )
 
 
 class Reader(HTMLParser):
@@ -95,10 +97,9 @@ def test_equal_digits_are_both_bold(faces):
 
 
 def test_a_table_needs_a_known_ending(report, tmp_path):
-    write_table(report, tmp_path / "table.tex")
-    assert (tmp_path / "table.tex").read_text() == as_latex(report)
+    assert table_text(report, tmp_path / "table.tex") == as_latex(report)
     with pytest.raises(ValueError, match=r"table.doc: expected a name ending in .tex or .md"):
-        write_table(report, tmp_path / "table.doc")
+        table_text(report, tmp_path / "table.doc")
 
 
 def test_curves_are_valid_and_lie_where_their_values_are():
@@ -118,7 +119,7 @@ def test_curves_are_valid_and_lie_where_their_values_are():
 @pytest.mark.parametrize("values", [(1.0,), (0.0, 1.0), (1.0,) * 12])
 def test_curves_of_extreme_values_stay_inside(values):
     shares = tuple(Share(value, (value, value)) for value in values)
-    figure = Figure("recall", "", "", "higher", "A", values[-1], (1.0, 1.0), 9, shares)
+    figure = Figure("recall", "Recall", "", "", "higher", "A", values[-1], (1.0, 1.0), 9, shares)
     chart = curve_chart("Recall", [figure])
     ElementTree.fromstring(chart)
     for x, y in re.findall(r"translate\((\S+) (\S+)\)", chart):
@@ -131,7 +132,7 @@ def test_curves_of_different_lengths_are_refused():
 
 
 def test_the_page_is_whole_and_loads_nothing(report, tmp_path):
-    write_page(report, tmp_path / "page.html")
+    (tmp_path / "page.html").write_bytes(evaluation_page(report))
     reader = read(tmp_path / "page.html")
     for tag, attributes in reader.elements:
         assert tag not in ("link", "iframe", "object") and "href" not in attributes
@@ -145,7 +146,7 @@ def test_the_page_is_whole_and_loads_nothing(report, tmp_path):
 
 
 def test_rows_are_sorted_by_worst_and_the_worst_have_pictures(report, tmp_path):
-    write_page(report, tmp_path / "page.html")
+    (tmp_path / "page.html").write_bytes(evaluation_page(report))
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     bodies = re.findall("<tbody>.*?</tbody>", text)
     values = [float(re.search('data-value="([^"]+)"', body).group(1)) for body in bodies]
@@ -161,7 +162,7 @@ def test_curves_and_problems_are_on_the_page(report, tmp_path):
 
     figures = (*report.figures, curve("Ours & co_1", (0.5, 0.6)), curve("degraded", (0.3, 0.4)))
     missing = (("lpips_vgg", "fetch <it>"),)
-    write_page(replace(report, figures=figures, missing=missing), tmp_path / "page.html")
+    (tmp_path / "page.html").write_bytes(evaluation_page(replace(report, figures=figures, missing=missing)))
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert text.count("<svg") == 1 and "lpips_vgg: fetch &lt;it&gt;" in text
     read(tmp_path / "page.html")
@@ -171,7 +172,7 @@ def test_a_report_without_rows_is_a_page_too(faces, tmp_path):
     for file in (faces / "clean").iterdir():
         file.write_bytes(b"")
     empty = evaluate(faces / "good", faces / "clean", metrics=["psnr"], progress=False)
-    write_page(empty, tmp_path / "page.html")
+    (tmp_path / "page.html").write_bytes(evaluation_page(empty))
     assert "the file is empty" in " ".join(read(tmp_path / "page.html").text)
 
 

@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from rethink_fr.cli import main
+from rethink_fr.data.image_files import write_image
 from rethink_fr.features import arcface, lpips_backbones
 from rethink_fr.features.torch_network import expected_shapes
 from rethink_fr.known_weights import KNOWN_WEIGHTS, KnownWeights, WeightFile
@@ -89,21 +91,80 @@ def test_weights_may_lie_in_a_section_and_other_files_are_named(state, tmp_path)
     assert not isinstance(error.value, MissingWeights)
 
 
-def test_the_cache_is_used_and_checked(state, cache, monkeypatch):
-    """With a table whose file is ours."""
-    np.savez(cache / "small.npz", **state)
-    sha256 = hashlib.sha256((cache / "small.npz").read_bytes()).hexdigest()
+@pytest.fixture
+def published(state, cache, monkeypatch):
+    """A function that puts a small file into the cache and into the table, with the checksum that it is given."""
 
-    def known(expected):
-        table = {**KNOWN_WEIGHTS, "arcface": KnownWeights((WeightFile("small.npz", "", expected, 1.0),), "", "")}
+    def known(sha256):
+        table = {**KNOWN_WEIGHTS, "arcface": KnownWeights((WeightFile("small.npz", "", sha256, 1.0),), "", "")}
         monkeypatch.setattr(feature_networks, "KNOWN_WEIGHTS", table)
+        return cache / "small.npz"
 
+    np.savez(cache / "small.npz", **state)
+    return known
+
+
+def sha256_of(path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_what_the_cache_holds_is_checked_before_it_is_loaded(published):
+    path = published(None)
+    sha256 = sha256_of(path)
     for expected in (sha256, None):
-        known(expected)
+        published(expected)
         assert load_arcface().sha256 == sha256
-    known("0" * 64)
-    with pytest.raises(ValueError, match=rf"small\.npz: damaged, its SHA-256 is {sha256}, not 0"):
+    published("0" * 64)
+    for given in (None, path):  # also if it is named
+        with pytest.raises(ValueError) as caught:
+            load_arcface(given)
+        expected = f"{path}: has the SHA-256 {sha256}, expected {'0' * 64}: it is damaged, or another file; "
+        assert str(caught.value) == f"{expected}`rethink-fr weights fetch arcface` replaces it"
+
+
+def test_a_file_whose_checksum_was_noted_is_checked_by_the_note(published):
+    path = published(None)
+    (path.parent / "small.npz.sha256").write_text(f"{sha256_of(path)}\n")
+    assert load_arcface().sha256 == sha256_of(path)
+    for note in ("0" * 64, "", "damaged"):
+        (path.parent / "small.npz.sha256").write_text(note)
+        with pytest.raises(ValueError, match=r"small\.npz: has the SHA-256 .* `rethink-fr weights fetch arcface`"):
+            load_arcface()
+
+
+def test_a_change_after_the_first_use_is_seen(published, state):
+    path = published(None)
+    published(sha256_of(path))
+    load_arcface()
+    np.savez(path, **{**state, "fc5.bias": state["fc5.bias"] + 1})
+    with pytest.raises(ValueError, match="has the SHA-256"):
         load_arcface()
+
+
+def test_a_given_file_is_used_as_it_is_but_not_silently_under_a_published_name(published, state, tmp_path, capsys):
+    published("0" * 64)
+    for name in ("small.npz", "mine.npz"):
+        np.savez(tmp_path / name, **state)
+        for _ in range(2):
+            assert load_arcface(tmp_path / name).sha256 == sha256_of(tmp_path / name)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"rethink-fr: {tmp_path / 'small.npz'} has the name of the published weights of arcface, but"
+    )
+    assert line.endswith("used as it was given")
+
+
+def test_evaluate_stops_at_a_damaged_file(cache, tmp_path, monkeypatch, capsys):
+    """Through the command line: one line, nothing loaded."""
+    name = KNOWN_WEIGHTS["inception"].files[0].name
+    (cache / name).write_bytes(b"not what was published")
+    for folder in ("restored", "clean"):
+        for number in range(2):
+            write_image(tmp_path / folder / f"{number}.png", pictures(1, 32, 32, number)[0])
+    folders = ["--restored", str(tmp_path / "restored"), "--reference", str(tmp_path / "clean")]
+    assert main(["evaluate", *folders, "--metrics", "fid_paired", "--output", str(tmp_path / "report.json")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{name}: has the SHA-256" in line and "`rethink-fr weights fetch inception` replaces it" in line
 
 
 @pytest.mark.parametrize("where", ["given", "beside", "cache"])
@@ -117,7 +178,7 @@ def test_lpips_finds_its_heads(tmp_path, cache, where):
     torch.save({key: torch.from_numpy(value) for key, value in own.items()}, place)
     if where == "cache":
         # Ours is not the published file, and what the cache holds is checked.
-        with pytest.raises(ValueError, match=rf"{name}: damaged"):
+        with pytest.raises(ValueError, match=rf"{name}: has the SHA-256 .* fetch lpips-alex"):
             load_lpips("alex", tmp_path / "alexnet.npz")
         return
     network = load_lpips("alex", tmp_path / "alexnet.npz", place if where == "given" else None)

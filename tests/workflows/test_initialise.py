@@ -124,7 +124,7 @@ def test_only_what_has_the_same_name_and_shapes_is_loaded(tmp_path):
             self.parts = [tf.Variable(tf.fill([first], value)), tf.Variable(tf.fill([second], value))]
 
     written = tf.train.Checkpoint(a=Pair(2, 3, 1.0), ab=Pair(2, 3, 1.0), lone=tf.Variable(1.0))
-    tf.train.CheckpointManager(written, str(tmp_path), max_to_keep=1).save(0)
+    tf.train.CheckpointManager(written, str(tmp_path), max_to_keep=1, checkpoint_name="step").save(0)
     here = {"a": Pair(2, 4, 0.0), "ab": Pair(2, 3, 0.0), "absent": Pair(1, 1, 0.0), "lone": tf.Variable(0.0)}
     assert load_matching(tmp_path, here) == ["ab", "lone"]
     assert {name: float(part.parts[0][0]) for name, part in here.items() if name != "lone"} == {
@@ -148,7 +148,7 @@ def begun(folder: Path, text: str) -> Path:
     """A folder that looks like a run with a checkpoint."""
     config_file(folder, text)
     (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / "checkpoint").write_text("", encoding="utf-8")
+    (folder / "checkpoints" / "step-1.index").write_text("", encoding="utf-8")
     return folder
 
 
@@ -181,7 +181,7 @@ def test_what_is_no_run_of_this_system_is_refused(monkeypatch, tmp_path, init, m
 
 def test_a_run_that_has_begun_takes_no_other_start(tmp_path):
     source = config_file(tmp_path / "source", "model: {}")
-    run = begun(tmp_path / "run", "objective: {vgg19: none}")
+    run = begun(tmp_path / "run", "objective: {vgg19: none}\ntraining: {}")
     with pytest.raises(ConfigError, match="--init .*holds a run that has started already"):
         resolve_config(None, [], run, source)
 

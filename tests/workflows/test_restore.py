@@ -109,6 +109,11 @@ def test_unreadable_pictures_are_listed_and_the_others_restored(photos, run, tmp
         (["restore", "PHOTOS", "--aligned", "--model", "RUN", "--output", "OUT", "--samples", "0"], "--samples"),
         (["export", "--model", "PHOTOS", "--format", "saved_model", "--output", "OUT"], "no run here"),
         (["export", "--model", "RUN", "--format", "saved_model", "--output", "PHOTOS"], "exists already"),
+        (["export", "--model", "RUN", "--format", "saved_model", "--output", "RUN", "--overwrite"], "holds the input"),
+        (
+            ["export", "--model", "RUN", "--format", "saved_model", "--output", "PHOTOS", "--overwrite"],
+            "a.png, which this command does not make",
+        ),
         (["degrade", "/no/such", "--output", "OUT"], "/no/such"),
         (["degrade", "PHOTOS", "--output", "OUT", "--set", "nois=[1,2]"], "degradation.nois: no such key"),
         (["prepare", "/no/such", "--output", "OUT"], "/no/such"),
@@ -152,6 +157,11 @@ def test_the_exported_model_runs_without_this_package(photos, run, tmp_path):
 def test_a_saved_model_restores_like_its_run_noise_included(photos, run, tmp_path):
     exported = tmp_path / "exported"
     assert main(["export", "--model", str(run), "--format", "saved_model", "--output", str(exported)]) == 0
+    before = (exported / "saved_model.pb").stat().st_ino
+    again = ["export", "--model", str(run), "--format", "saved_model", "--output", str(exported)]
+    assert main(again) == 2 and (exported / "saved_model.pb").stat().st_ino == before
+    assert main([*again, "--overwrite"]) == 0 and (exported / "saved_model.pb").stat().st_ino != before
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     one, other = load_restorer(run), load_restorer(exported)
     assert (one.resolution, one.noise_shape) == (other.resolution, other.noise_shape)
     batch = images.to_model(read(photos / "a.png")[None])

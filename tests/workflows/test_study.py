@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import shutil
 import subprocess
 
@@ -11,7 +12,8 @@ import pytest
 from PIL import Image
 
 from rethink_fr.cli import main
-from rethink_fr.data.image_files import read_image, write_image
+from rethink_fr.data.image_files import read_image, square_resize, write_image
+from rethink_fr.files.writing import write_json
 from rethink_fr.workflows.study import make_study
 from rethink_fr.workflows.study_files import StudyKey, Trial, checksum, read_answers, read_key
 from rethink_fr.workflows.study_page import _SCRIPT
@@ -38,6 +40,7 @@ def made(faces):
     def make(**changes):
         page, key = faces / "study.html", faces / "key.json"
         key.unlink(missing_ok=True)
+        page.unlink(missing_ok=True)
         methods = {name: faces / name for name in METHODS}
         given = {"methods": methods, "reference": faces / "clean", "degraded": faces / "degraded", "lossless": True}
         make_study(**{**given, "page": page, "key": key, **changes}, progress=False)
@@ -127,7 +130,7 @@ def test_pictures_are_all_encoded_alike(made):
 
 def test_a_key_is_not_overwritten_by_that_of_another_page(made, faces):
     made()
-    with pytest.raises(ValueError, match="key.json: is there already, perhaps the key of another page"):
+    with pytest.raises(ValueError, match="key.json: is there already; choose another --key, or add --overwrite"):
         make_study(
             {name: faces / name for name in METHODS},
             faces / "clean",
@@ -137,6 +140,48 @@ def test_a_key_is_not_overwritten_by_that_of_another_page(made, faces):
             seed=7,
         )
     assert not (faces / "other.html").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"key": "study.html"}, "study.html: two outputs of this call would have this name"),
+        ({"key": "clean/../study.html"}, "study.html: two outputs of this call would have this name"),
+        ({"page": "clean/some/face_number_0.png"}, "face_number_0.png: is the same file as the input "),
+        ({"key": "link.json", "overwrite": True}, "link.json: is the same file as the input .* choose another --key"),
+        ({"page": "clean/some/face_number_0.png/p.html"}, "p.html: cannot be written .Not a directory."),
+        ({"key": "clean"}, "clean: is a folder, expected a file's name; choose another --key"),
+        ({"resize": 3}, "--resize 3: expected 8 to 4096 pixels"),
+    ],
+)
+def test_page_and_key_are_neither_pictures_nor_each_other(made, faces, changes, message):
+    (faces / "link.json").symlink_to(faces / "clean/some/face_number_0.png")
+    before = (faces / "clean/some/face_number_0.png").read_bytes()
+    with pytest.raises(ValueError, match=message) as caught:
+        made(**{what: faces / one if isinstance(one, str) else one for what, one in changes.items()})
+    assert "\n" not in str(caught.value) and (faces / "clean/some/face_number_0.png").read_bytes() == before
+    assert not (faces / "study.html").exists() and not (faces / "key.json").exists()
+
+
+def test_methods_of_unequal_sizes_are_shown_at_one(made, faces):
+    for number in range(COUNT):
+        file = faces / METHODS[0] / f"some/face_number_{number}.png"
+        write_image(file, square_resize(read_image(file), 8))
+    with pytest.raises(ValueError, match="8 x 8 pixels, expected 16 x 16 as .*; add --resize"):
+        made()
+    for resize, side in (("reference", 16), (12, 12)):
+        _, page = made(resize=resize)
+        uris = [uri for one in page["trials"] for uri in (one["input"], one["truth"], *one["options"])]
+        assert {pixels(uri).shape for uri in uris} == {(side, side, 3)}
+
+
+def test_names_that_are_not_utf8_survive_the_key(made, faces):
+    for folder in (*METHODS, "clean", "degraded"):
+        some = faces / folder / "some"
+        (some / "face_number_0.png").rename(some / os.fsdecode(b"caf\xe9.png"))
+    key, _ = made(question="Wh\udce9ch?")
+    assert os.fsdecode(b"some/caf\xe9") in {one.name for one in key.trials}
+    assert "Wh\\udce9ch?" in (faces / "study.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -176,6 +221,11 @@ def test_the_pages_script_computes_that_checksum():
     code = f'{function}\nconsole.log(checksum(["2ffe224e8aff13f4", "Zoë ☃ 1", "1:A", "2:B", "3:C", "4:A"]));'
     found = subprocess.run(["node", "-e", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "4a109552"
+
+
+def test_what_is_no_unicode_has_the_checksum_of_the_page():
+    # new TextEncoder() writes U+FFFD for it.
+    assert checksum("s", "\udce9 \ud800", {}) == checksum("s", "\ufffd \ufffd", {}) != checksum("s", "? ?", {})
 
 
 def test_answers_are_resolved_by_the_key(key, tmp_path):
@@ -237,7 +287,7 @@ def test_answers_that_are_no_json(key, tmp_path, data):
 
 def test_a_changed_key_is_refused(key, tmp_path):
     file = tmp_path / "key.json"
-    key.write(file)
+    write_json(file, key.as_json())
     assert read_key(file) == key
     stored = json.loads(file.read_text())
     for change in (
@@ -268,7 +318,7 @@ def test_a_changed_key_is_refused(key, tmp_path):
     ],
 )
 def test_a_key_that_was_made_up_is_refused(tmp_path, methods, trials):
-    StudyKey("", 0, methods, trials).write(tmp_path / "key.json")
+    write_json(tmp_path / "key.json", StudyKey("", 0, methods, trials).as_json())
     with pytest.raises(ValueError, match="key.json: was changed"):
         read_key(tmp_path / "key.json")
 
@@ -285,7 +335,9 @@ def test_from_the_command_line_to_a_tally(faces, capsys):
     assert main(["study", "tally", *given]) == 0
     assert "8 trials, raters: 1" in capsys.readouterr().out
     assert json.loads((faces / "tally.json").read_text())["raters"] == ["Ann"]
-    assert main(["study", "tally", str(faces / "bad.json"), *given]) == 1
+    assert main(["study", "tally", *given]) == 2
+    assert "tally.json: is there already; choose another --output, or add --overwrite" in capsys.readouterr().err
+    assert main(["study", "tally", str(faces / "bad.json"), *given, "--overwrite"]) == 1
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and "bad.json: the file has not the fields" in error
     assert main(["study", "tally", str(faces / "bad.json"), "--key", str(key)]) == 2
@@ -293,3 +345,19 @@ def test_from_the_command_line_to_a_tally(faces, capsys):
     assert main(["study", "make", "--restored", str(faces / "clean"), *map(str, places)]) == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and "1 methods; expected 2 to 26" in error
+
+
+@pytest.mark.parametrize("wanted", ["key.json", "./key.json", "link.json", "ann.json", "other/key.json", "report.json"])
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_a_tally_is_not_written_over_what_it_is_made_of(made, faces, capsys, wanted, overwrite):
+    key, _ = made()
+    (faces / "link.json").symlink_to(faces / "key.json")
+    (faces / "other").symlink_to(faces)
+    (faces / "ann.json").write_text(json.dumps(answers(key, "ABCABCAB")))
+    (faces / "report.json").write_text("{}")
+    before = {path: path.read_bytes() for path in faces.glob("*.json")}
+    given = [faces / "ann.json", "--key", faces / "key.json", "--evaluation", faces / "report.json"]
+    assert main(["study", "tally", *map(str, given), "--output", f"{faces}/{wanted}", *overwrite]) == 2
+    printed = capsys.readouterr()
+    assert "is the same file as the input" in printed.err and len(printed.err.splitlines()) == 1 and not printed.out
+    assert {path: path.read_bytes() for path in faces.glob("*.json")} == before

@@ -1,10 +1,13 @@
 """`rethink-fr study tally`: preferences, agreement, and rank correlations with metrics."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from rethink_fr.files.writing import write_json
+from rethink_fr.workflows.study_correlation import MeasuredMetric, why_none
 from rethink_fr.workflows.study_files import LETTERS, StudyKey, Trial, checksum
 from rethink_fr.workflows.study_tally import tally_study, wilson_interval
 
@@ -20,13 +23,12 @@ def tallied(tmp_path):
         generator = np.random.default_rng(0)
         orders = [tuple(METHODS[one] for one in generator.permutation(4)) for _ in range(count)]
         key = StudyKey("?", 0, METHODS, tuple(Trial(str(n), f"face{n}", order) for n, order in enumerate(orders)))
-        (tmp_path / "key.json").unlink(missing_ok=True)
-        key.write(tmp_path / "key.json")
+        write_json(tmp_path / "key.json", key.as_json())
         files = []
         for rater, wanted in raters.items():
             chosen = {one.trial: LETTERS[one.order.index(f"{letter}1")] for one, letter in zip(key.trials, wanted)}
             entries = [{"trial": trial, "choice": choice} for trial, choice in chosen.items()]
-            files.append(tmp_path / f"{rater}.json")
+            files.append(tmp_path / f"{len(files)}.json")
             content = {"study": key.study, "rater": rater.strip("_"), "answers": entries}
             files[-1].write_text(json.dumps({**content, "check": checksum(key.study, rater.strip("_"), chosen)}))
         paths = []
@@ -113,31 +115,78 @@ def test_reports_of_single_methods_are_put_together(tallied):
     assert found.methods == 3 and found.spearman == pytest.approx(1.0)
 
 
+GOOD = report(A1=3.0, B1=2.0, C1=1.0)
+
+
 @pytest.mark.parametrize(
-    "reports, message",
+    "bad, reason",
     [
-        (["no"], "report0.json: not a JSON file; expected a report"),
-        (["[]"], "report0.json: not a report of rethink-fr evaluate"),
-        (['{"metrics": 1}'], "report0.json: not a report"),
-        (['{"metrics": {"psnr": {"better": "higher"}}}'], "report0.json: not a report"),
-        ([report(A1=float("nan"), B1=1.0, C1=1.0)], "report0.json: not a report"),
-        ([report(A1="much", B1=1.0, C1=1.0)], "report0.json: not a report"),
-        ([report(restored=1.0)], r"report0.json: a rank correlation needs 3 methods of the study \(A1, B1, C1, D1\)"),
-        ([report(A1=1.0), report(A1=2.0)], "report1.json: psnr of A1 is in a report before it"),
-        ([report(A1=1.0), report(definition="other", B1=2.0)], "report1.json: psnr is defined otherwise than in a rep"),
+        ("no", "not a JSON file; expected a report of rethink-fr evaluate --output"),
+        ("[]", "not a report of rethink-fr evaluate --output"),
+        ('{"metrics": 1}', "not a report"),
+        ('{"metrics": {"psnr": {"better": "higher"}}}', "not a report"),
+        ('{"metrics": {}, "resize": 3}', "not a report"),
+        ("[" * 100_000, "nested too deeply; expected a report"),
+        (report(better="sideways", D1=1.0), "not a report"),
+        (report(definition=["of", "images"], D1=1.0), "not a report"),
+        (report(D1=float("nan")), "not a report"),
+        (report(D1=10**400), "not a report"),
+        (report(D1="much"), "not a report"),
+        (report(A1=2.0), "psnr of A1 is in a report before it; leave one of them out"),
+        (report(definition="other", D1=2.0), "psnr is defined otherwise than in a report before it"),
+        ({**report(D1=2.0), "resize": {"to": 64}}, "psnr is of another --resize than in a report before it"),
     ],
 )
-def test_reports_that_cannot_be_used(tallied, reports, message):
-    with pytest.raises(ValueError, match=message) as caught:
-        tallied({"Ann": "AABC"}, reports)
-    assert "\n" not in str(caught.value)
+def test_a_report_that_cannot_be_used_is_listed_and_the_others_count(tallied, bad, reason):
+    found = tallied({"Ann": "AABC"}, [GOOD, bad])
+    ((file, said),) = found.failed
+    assert file.endswith("report1.json") and said.startswith(reason) and "\n" not in said
+    (correlation,) = found.correlations
+    assert correlation.methods == 3 and found.no_correlation is None and found.preferences[0].method == "A1"
+
+
+@pytest.mark.parametrize(
+    "reports, reason",
+    [
+        ([report(restored=1.0)], "it needs 3 methods of the study (A1, B1, C1, D1); the reports have none; evaluate "),
+        ([report(A1=1.0, B1=2.0)], "it needs 3 methods of the study (A1, B1, C1, D1); the reports have A1, B1; "),
+        (["{}"], "it needs 3 methods"),
+        ([{"metrics": {}}], "it needs 3 methods"),
+        ([report(A1=1.0, B1=1.0, C1=1.0)], "all methods have the same value of each metric, or were preferred equally"),
+    ],
+)
+def test_the_tally_is_given_where_there_is_no_rank_correlation(tallied, reports, reason):
+    found = tallied({"Ann": "AABC", "Bob": "AABC"}, reports)
+    assert found.preferences[0].share == 0.5 and found.agreement == 1.0
+    assert found.no_correlation.startswith(reason)
+    assert found.table()[-1] == f"no rank correlation: {found.no_correlation}"
+    assert tallied({"Ann": "AABC"}).no_correlation is None  # nobody asked for one
+
+
+def test_two_methods_have_no_rank_correlation_and_no_advice_that_cannot_be_followed():
+    metric = MeasuredMetric("psnr", "", "higher", None, {"Ours": 1.0, "VQFR": 2.0})
+    assert why_none([metric], [], ["Ours", "VQFR"]).endswith("the reports have Ours, VQFR")
+
+
+def test_names_of_raters_are_normalised(tallied):
+    spelled = {"Zoë": "AABC", "Zoe\u0308": "BBBB", " Zoë ": "CCCC", "Bob\u00a0 Lee": "AABC", "Bob Lee": "CCCC"}
+    found = tallied(spelled)
+    assert found.raters == ("Zoë", "Bob Lee") and found.preferences[0].chosen == 4
+    assert len(found.failed) == 3 and all("is of the same rater as " in reason for _, reason in found.failed)
+
+
+def test_a_name_that_cannot_be_encoded_does_not_stop_the_others(tallied, tmp_path):
+    found = tallied({"Ann": "AABC", "\udce9va": "AABC"})
+    assert found.raters == ("Ann", "\udce9va") and found.failed == ()
+    write_json(tmp_path / "tally.json", asdict(found))
+    assert json.loads((tmp_path / "tally.json").read_text("utf-8"))["raters"] == ["Ann", "\udce9va"]
 
 
 def test_one_rater_counts_once(tallied):
     found = tallied({"Ann": "AABC", "Ann_": "AABC", "Bob": "AABC"})
     assert found.raters == ("Ann", "Bob") and found.preferences[0].chosen == 4
     ((file, reason),) = found.failed
-    assert file.endswith("Ann_.json") and reason.startswith("is of the same rater as ")
+    assert file.endswith("1.json") and reason.startswith("is of the same rater as ")
 
 
 def test_the_table_and_json_say_all(tallied, tmp_path):
@@ -145,7 +194,6 @@ def test_the_table_and_json_say_all(tallied, tmp_path):
     table = "\n".join(found.table())
     assert "4 trials, raters: 2" in table and "50.0 %" in table and "+0.866" not in table.splitlines()[0]
     assert "pairs of raters who agree: 100.0 %, Fleiss' kappa 1.000" in table
-    found.write(tmp_path / "tally.json")
-    stored = json.loads((tmp_path / "tally.json").read_text())
+    stored = json.loads(json.dumps(asdict(found)))
     assert stored["preferences"][0]["method"] == "A1" and stored["correlations"][0]["definition"] == "of images"
     assert stored["raters"] == ["Ann", "Bob"] and stored["agreement"] == 1.0

@@ -1,6 +1,7 @@
 """`rethink-fr weights` from the command line, against a server of this machine."""
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -80,11 +81,62 @@ def test_verify_finds_what_changed(served, cache, capsys, name):
     main(["weights", "fetch", "pair"])
     (cache / name).write_bytes(CONTENT[:-1])
     capsys.readouterr()
-    for command in (["verify"], ["verify", "pair"], ["fetch", "pair"]):
+    for command in (["verify"], ["verify", "pair"]):
         assert main(["weights", *command]) == 1
         captured = capsys.readouterr()
-        assert f"{name}: has the SHA-256" in captured.err and f"expected {SHA256}; remove it" in captured.err
+        assert f"{name}: has the SHA-256" in captured.err
+        assert f"expected {SHA256}; `rethink-fr weights fetch pair` replaces it" in captured.err
         assert len(captured.err.splitlines()) == len(captured.out.splitlines()) == 1
+    assert main(["weights", "fetch", "pair"]) == 0  # as the message says
+    assert f"{name}: was another file, fetched again, sha256 {SHA256}" in capsys.readouterr().out
+    assert (cache / name).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("note", ["", "0" * 64, "no checksum", "x" * 2000, "caf\udce9"])
+def test_a_noted_checksum_that_is_damaged_fits_nothing_and_can_be_mended(served, cache, capsys, note):
+    main(["weights", "fetch", "pair"])
+    (cache / "b.pth.sha256").write_text(note, errors="surrogateescape")
+    capsys.readouterr()
+    assert main(["weights", "verify"]) == 1
+    errors = capsys.readouterr().err
+    assert f"b.pth: has the SHA-256 {SHA256}, expected " in errors and len(errors.splitlines()) == 1
+    assert main(["weights", "fetch", "pair"]) == (1 if note == "0" * 64 else 0)
+    capsys.readouterr()
+    if note != "0" * 64:  # which is a checksum: what is served is not what was noted
+        assert main(["weights", "verify"]) == 0
+
+
+def test_folders_are_for_this_user_alone_and_others_are_refused(served, cache, capsys):
+    assert main(["weights", "fetch", "pair"]) == 0
+    assert cache.stat().st_mode & 0o777 == 0o700
+    cache.chmod(0o777)
+    assert main(["weights", "fetch", "pair"]) == 2
+    errors = capsys.readouterr().err
+    assert f"run: chmod go-w {cache}, or set RETHINK_FR_CACHE to a folder of your own" in errors
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("where", ["relative", "file", "below a file"])
+def test_a_cache_that_cannot_be_is_one_line(served, tmp_path, monkeypatch, capsys, where):
+    (tmp_path / "file").touch()
+    places = {"relative": "cache", "file": str(tmp_path / "file"), "below a file": str(tmp_path / "file/deep")}
+    monkeypatch.setenv("RETHINK_FR_CACHE", places[where])
+    assert main(["weights", "fetch", "pair"]) == 2
+    errors = capsys.readouterr().err
+    assert "RETHINK_FR_CACHE" in errors and len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_somebody_else_put_in_the_place_of_a_part_is_not_written_to(served, cache, tmp_path, capsys, kind):
+    cache.mkdir(mode=0o700)
+    (tmp_path / "precious").write_text("precious")
+    part = cache / "a.pth.part"
+    part.symlink_to(tmp_path / "precious") if kind == "link" else os.mkfifo(part)
+    assert main(["weights", "fetch", "pair"]) == 1
+    captured = capsys.readouterr()
+    assert "a.pth.part: cannot be written" in captured.err and len(captured.err.splitlines()) == 1
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert "b.pth: fetched" in captured.out
 
 
 def test_one_failure_does_not_stop_the_others(served, cache, capsys):

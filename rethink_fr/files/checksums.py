@@ -1,0 +1,42 @@
+"""Checksums of files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Union
+
+from tqdm import tqdm
+
+from rethink_fr.files.names import printable
+from rethink_fr.files.reading import UnreadableFile, open_regular
+
+MAX_BYTES = 1 << 36  # of a file that is worth waiting for
+_CHUNK = 1 << 20
+
+
+def file_sha256(path: Union[str, Path], progress: bool = False, limit: int = MAX_BYTES) -> str:
+    """SHA-256 of a regular file's bytes, in hexadecimal.
+
+    Args:
+        path: of the file.
+        progress: show a bar on stderr if it takes longer than two seconds.
+        limit: largest size in bytes.
+
+    Raises:
+        UnreadableFile: if it is not there, larger, cannot be read, or is no regular file.
+    """
+    digest = hashlib.sha256()
+    with (
+        open_regular(path, limit) as file,
+        tqdm(
+            desc=f"checking {printable(Path(path).name)}", unit="B", unit_scale=True, delay=2, disable=not progress
+        ) as bar,
+    ):
+        try:
+            for chunk in iter(lambda: file.read(_CHUNK), b""):
+                digest.update(chunk)
+                bar.update(len(chunk))
+        except OSError as error:
+            raise UnreadableFile(path, error.strerror or type(error).__name__) from error
+    return digest.hexdigest()
