@@ -41,8 +41,19 @@ def download(url: str, path: Path, sha256: Optional[str] = None, progress: bool 
         The SHA-256 of the file.
 
     Raises:
-        DownloadError: if the server cannot be reached, refuses, stops early, or the file is another one.
+        DownloadError: if the server cannot be reached, refuses, stops early, the file is another one, or cannot be
+            written.
     """
+    try:
+        return _download(url, path, sha256, progress)
+    except OSError as error:
+        raise DownloadError(
+            f"{printable(path)}: cannot be written ({error.strerror or error}); make room there, or set "
+            "RETHINK_FR_CACHE to another folder, then run the same command again"
+        ) from None
+
+
+def _download(url: str, path: Path, sha256: Optional[str], progress: bool) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     with _opened(part) as file:

@@ -180,7 +180,7 @@ def tables(folder: Path) -> Target:
 
 def shards(folder: Path) -> Target:
     """A prepared folder: its manifest and its shards, read as training reads them."""
-    from rethink_fr.data.records import RecordSource
+    from rethink_fr.data.record_source import RecordSource
     from rethink_fr.workflows.prepare import prepare
 
     originals = folder / "originals"

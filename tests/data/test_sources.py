@@ -60,7 +60,7 @@ def test_unreadable_files_are_left_out_and_listed(folder, cache_bytes):
     source = FolderSource(folder, 16, cache_bytes=cache_bytes)
     assert [(name.rsplit("/")[-1], reason) for name, reason in source.unreadable] == [
         ("1.png", "the file is empty"),
-        ("2a.jpg", "not an image in a known format"),
+        ("2a.jpg", "not an image in a known format (JPEG, PNG, WEBP, TIFF, BMP)"),
     ]
     expected = pictures(5)[[0, 2, 3, 4]]
     np.testing.assert_array_equal([source.read(number) for number in range(len(source))], expected)

@@ -173,9 +173,11 @@ def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrore
     two, two_logs = run(mirrored)
     for number, logs in one_logs.items():
         for name, value in logs.items():
-            # float32 sums in another order: 4e-7 at the worst here. Other seeds can meet a leaky ReLU or an L1
-            # difference within that distance of its kink, where a gradient jumps by 1e-4 and nothing is wrong.
-            assert two_logs[number][name] == pytest.approx(value, rel=1e-5, abs=1e-5), f"{name} at step {number}"
+            # float32 sums in another order: 4e-7 at the worst. Within that distance of the kink of a leaky ReLU or of
+            # an L1 difference a gradient jumps and nothing is wrong: 1.3e-4 of its norm on a Sapphire Rapids, none on
+            # a Zen 5. A wrong factor would double it.
+            tolerance = 5e-4 if name.startswith("gradient_norm/") else 1e-5
+            assert two_logs[number][name] == pytest.approx(value, rel=tolerance, abs=1e-5), f"{name} at step {number}"
     networks = [{**trainer.task.saved, "average": trainer.average} for trainer in (one, two)]
     for network, alone in networks[0].items():
         for a, b in zip(alone.variables, networks[1][network].variables):

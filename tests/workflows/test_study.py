@@ -149,7 +149,10 @@ def test_a_key_is_not_overwritten_by_that_of_another_page(made, faces):
         ({"key": "clean/../study.html"}, "study.html: two outputs of this call would have this name"),
         ({"page": "clean/some/face_number_0.png"}, "face_number_0.png: is the same file as the input "),
         ({"key": "link.json", "overwrite": True}, "link.json: is the same file as the input .* choose another --key"),
-        ({"page": "clean/some/face_number_0.png/p.html"}, "p.html: cannot be written .Not a directory."),
+        (
+            {"page": "clean/some/face_number_0.png/p.html"},
+            "_0.png: cannot be written to: is a file, expected a folder",
+        ),
         ({"key": "clean"}, "clean: is a folder, expected a file's name; choose another --key"),
         ({"resize": 3}, "--resize 3: expected 8 to 4096 pixels"),
     ],
