@@ -124,6 +124,11 @@ def writing_folder(directory: Path) -> Path:
     return folder
 
 
+def remove_writing(directory: Path) -> None:
+    """Remove what a write that failed has left of a checkpoint."""
+    shutil.rmtree(directory / _WRITING, ignore_errors=True)
+
+
 def commit(directory: Path, step: int, keep: int) -> None:
     """Make what lies in the `writing_folder` the run's checkpoint of `step`; the oldest of more than `keep` go.
 

@@ -105,6 +105,8 @@ class Checkpoints:
         except (tf.errors.OpError, OSError, UnreadableFile) as error:
             # TensorFlow's message ends with the system's reason.
             reason = error.strerror if isinstance(error, OSError) else _first_line(error).rsplit("; ", 1)[-1]
+            if self._scratch is None:
+                checkpoint_files.remove_writing(self._directory)  # half of it would keep the disk full
             raise WriteError(
                 f"{printable(path)}: this checkpoint cannot be written ({reason}); make room there"
             ) from None
