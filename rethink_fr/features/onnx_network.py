@@ -131,6 +131,13 @@ class _OnnxNetwork:
     def __init__(self, name: str, model: bytes, value_range: Optional[str], crop: Optional[Box]) -> None:
         self._name = name
         self._session = _open(name, model)
+        try:
+            self._describe(name, value_range, crop)
+        except UnicodeDecodeError:
+            raise OnnxError(f"{name}: a name in it is not UTF-8; the file is damaged, get it again") from None
+
+    def _describe(self, name: str, value_range: Optional[str], crop: Optional[Box]) -> None:
+        """Read what the file says of its input and output; onnxruntime decodes names only when asked for them."""
         metadata = self._session.get_modelmeta().custom_metadata_map
         if value_range is None:
             value_range = metadata.get(f"{_METADATA}value_range", "-1..1")
