@@ -1,19 +1,16 @@
 """Blind face restoration in TensorFlow 2.
 
-Importing this package costs milliseconds and does not import TensorFlow; the names below load on first use.
+Importing this package costs milliseconds and does not import TensorFlow; its public names load on first use.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0"
-
-_SUBPACKAGES = ("data", "export", "layers", "losses", "metrics", "models", "ops", "training", "vqfr", "workflows")
-
-__all__ = ["__version__", "load_restorer", *_SUBPACKAGES]
 
 # TensorFlow reads this once, at its first message, which comes while it is imported. Its errors that matter are
 # exceptions; what it logs as one (3 hides these, not fatal ones) is, without a GPU, noise about cuDNN, cuBLAS and
@@ -23,12 +20,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _HAS_GPU else "3")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _SUBPACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
+    """Load `load_restorer`, or a folder of this package such as `rethink_fr.layers`, when it is first asked for."""
     if name == "load_restorer":
-        return importlib.import_module(f"{__name__}.workflows.loading").load_restorer
+        from rethink_fr.inference.loading import load_restorer
+
+        return load_restorer
+    if not name.startswith("_") and (Path(__file__).parent / name / "__init__.py").is_file():
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    folders = sorted(path.parent.name for path in Path(__file__).parent.glob("*/__init__.py"))
+    return ["__version__", "load_restorer", *folders]

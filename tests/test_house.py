@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.command_line import ROOT
+
 PACKAGE = ROOT / "rethink_fr"
 
 # Each may import those before it in the line, and itself; a tuple is one tier of siblings.

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 
 from rethink_fr.cli import main
-from rethink_fr.config import save_model_section
-from rethink_fr.data.drawn_faces import draw_face
-from rethink_fr.data.image_files import read_image, write_image
-from rethink_fr.training.checkpoints import save_average
-from rethink_fr.vqfr.kind import build as build_vqfr
+from rethink_fr.config.reading import save_model_section
+from rethink_fr.drawn_faces.face import draw_face
+from rethink_fr.evaluation.study.files import checksum, read_key
+from rethink_fr.pictures.files import read_image, write_image
+from rethink_fr.restorer.build import build_restorer
+from rethink_fr.runs.checkpoint_reading import save_average
 from rethink_fr.vqfr.settings import VQFRSettings
-from rethink_fr.workflows.build import build_restorer
-from rethink_fr.workflows.study_files import checksum, read_key
-from tests.features.test_onnx_network import made
+from rethink_fr.vqfr.system import build as build_vqfr
+from tests.command_line import ROOT
+from tests.evaluation.networks.test_onnx_network import made
 from tests.training.helpers import small_config
 
-ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("degrade", "restore", "evaluate", "study")
 COUNT, SIDE = 6, 96  # pictures, and their pixels: neither system's resolution
 

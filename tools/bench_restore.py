@@ -16,11 +16,11 @@ import tensorflow as tf
 from _timing import gemm_peak, median_seconds
 
 from rethink_fr import images
-from rethink_fr.settings import ModelConfig
-from rethink_fr.workflows.build import build_restorer
-from rethink_fr.workflows.complexity import model_complexity
-from rethink_fr.workflows.loading import LoadedRestorer
-from rethink_fr.workflows.rethink import inference
+from rethink_fr.inference.complexity import model_complexity
+from rethink_fr.inference.loading import LoadedRestorer
+from rethink_fr.restorer.build import build_restorer
+from rethink_fr.restorer.settings import ModelConfig
+from rethink_fr.restorer.system import inference
 
 
 def main() -> None:

@@ -16,10 +16,12 @@ import time
 import tensorflow as tf
 from _timing import gemm_peak, median_seconds
 
+from rethink_fr.config.sections import DataConfig, TrainingConfig
 from rethink_fr.data.pipeline import training_batches
-from rethink_fr.settings import DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig, TrainingConfig
-from rethink_fr.workflows.build import build_trainer, open_sources
-from rethink_fr.workflows.complexity import count_operations
+from rethink_fr.inference.complexity import count_operations
+from rethink_fr.restorer.settings import ExperimentConfig, ModelConfig, ObjectiveConfig
+from rethink_fr.training.pictures import open_sources
+from rethink_fr.training.run import build_trainer
 
 
 def main() -> None:

@@ -22,13 +22,13 @@ import tensorflow as tf
 from _timing import gemm_peak
 
 from rethink_fr import images
-from rethink_fr.data.image_files import list_images, read_image, square_resize
+from rethink_fr.inference.complexity import inference_complexity
 from rethink_fr.metrics import psnr
-from rethink_fr.types import Inference, Precision
+from rethink_fr.pictures.files import list_images, read_image, square_resize
+from rethink_fr.runs.loading import load_run
+from rethink_fr.system import Inference, Precision
 from rethink_fr.vqfr import load_torch_state, torch_state
-from rethink_fr.vqfr.kind import VQFRSettings, build, inference
-from rethink_fr.workflows.complexity import inference_complexity
-from rethink_fr.workflows.loading import load_run
+from rethink_fr.vqfr.system import VQFRSettings, build, inference
 
 
 def main() -> None:

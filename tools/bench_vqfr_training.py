@@ -22,10 +22,10 @@ import numpy as np
 import tensorflow as tf
 from _timing import gemm_peak, median_seconds
 
-from rethink_fr.config import load_config
+from rethink_fr.config.reading import load_config
+from rethink_fr.inference.complexity import count_operations
+from rethink_fr.training.run import build_trainer
 from rethink_fr.vqfr.settings import VQFRExperiment
-from rethink_fr.workflows.build import build_trainer
-from rethink_fr.workflows.complexity import count_operations
 
 _VGG16 = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 17: 512, 19: 512, 21: 512, 24: 512, 26: 512, 28: 512}
 _HEADS = (64, 128, 256, 512, 512)

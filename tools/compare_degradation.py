@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from rethink_fr.data import VQFR_RANGES, draw_face
-from rethink_fr.data.degradation_stages import add_noise, compress_jpeg, image_seed, to_uint8, upsample
-from rethink_fr.data.kernels import filter_image, gaussian_kernel
-from rethink_fr.data.vqfr_degradation import draw_vqfr_degradation, resize_down
+from rethink_fr.data.degradation.kernels import filter_image, gaussian_kernel
+from rethink_fr.data.degradation.stages import add_noise, compress_jpeg, image_seed, to_uint8, upsample
+from rethink_fr.data.degradation.vqfr_recipe import draw_vqfr_degradation, resize_down
 
 _RADIUS, _SIDE = 20, 512
 Step = Tuple[str, Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]

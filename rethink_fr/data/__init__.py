@@ -1,32 +1,32 @@
-"""Clean images, their degraded twins, and batches of both. Names load on first use, and TensorFlow with them."""
+"""Clean images, their degraded twins, and batches of both."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-_HOMES = {
-    "UnreadableImage": "image_files",
-    "VQFR_RANGES": "vqfr_degradation",
-    "augment": "augmentation",
-    "degrade": "degradation",
-    "degrade_for_task": "degradation",
-    "draw_face": "drawn_faces",
-    "fixed_batch": "pipeline",
-    "open_source": "sources",
-    "split_holdout": "sources",
-    "super_resolution_input": "degradation",
-    "training_batches": "pipeline",
-}
-
-__all__ = list(_HOMES)
+__all__ = [
+    "UnreadableImage",
+    "VQFR_RANGES",
+    "augment",
+    "degrade",
+    "degrade_for_task",
+    "draw_face",
+    "fixed_batch",
+    "open_source",
+    "split_holdout",
+    "super_resolution_input",
+    "training_batches",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    """Load a public name, and TensorFlow with it, when it is first asked for."""
+    if name in __all__:
+        from rethink_fr.data import public
+
+        return getattr(public, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOMES)
+    return sorted(__all__)

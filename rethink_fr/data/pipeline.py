@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from rethink_fr import images
 from rethink_fr.data.augmentation import augment
-from rethink_fr.data.degradation import Task, degrade_for_task
-from rethink_fr.data.image_files import UnreadableImage
-from rethink_fr.data.image_source import ImageSource
+from rethink_fr.data.degradation.tasks import Task, degrade_for_task
 from rethink_fr.data.python_reads import read_in_graph
+from rethink_fr.data.sources.image_source import ImageSource
+from rethink_fr.pictures.files import UnreadableImage
 from rethink_fr.types import DegradationRanges
 
 _BLIND = DegradationRanges()

@@ -1,7 +1,6 @@
 """The networks of "Rethinking Deep Face Restoration"."""
 
-from rethink_fr.models.discriminator import Discriminator
-from rethink_fr.models.encoder import Encoder
-from rethink_fr.models.restorer import Restorer
+from rethink_fr.restorer.discriminator import Discriminator
+from rethink_fr.restorer.network import Encoder, Restorer
 
 __all__ = ["Discriminator", "Encoder", "Restorer"]

@@ -18,7 +18,7 @@ from typing import Any, Callable, List, Literal, NamedTuple, Optional, Set
 
 import tensorflow as tf
 
-from rethink_fr.cache import OTHER_CACHE, CacheError, cache_directory
+from rethink_fr.files.cache import OTHER_CACHE, CacheError, cache_directory
 from rethink_fr.files.ownership import NotPrivateError, make_private_folder, require_private
 from rethink_fr.ops.compiler import Compiler, NativeOpsError, find_compiler
 from rethink_fr.ops.library import (

@@ -15,8 +15,8 @@ import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
 
-from rethink_fr.data.image_files import encode_png
 from rethink_fr.files.writing import write_bytes, write_error
+from rethink_fr.pictures.files import encode_png
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import Observer
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from rethink_fr import images
 from rethink_fr.metrics.fidelity import psnr, ssim
-from rethink_fr.training.sheets import contact_sheet
-from rethink_fr.types import Inference
+from rethink_fr.pictures.sheets import contact_sheet
+from rethink_fr.system import Inference
 
 _NOISE_DRAWS = 3
 

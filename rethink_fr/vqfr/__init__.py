@@ -1,25 +1,8 @@
-"""VQFR, the second system: face restoration from a codebook of textures (Gu et al., ECCV 2022). Deletable.
-
-The names below load TensorFlow on first use, so that the settings of a run can be checked without it.
-"""
+"""VQFR, the second system: face restoration from a codebook of textures (Gu et al., ECCV 2022). Deletable."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
-
-_HOMES = {
-    "VQFR": "network",
-    "VQGAN": "network",
-    "Faces": "network",
-    "PatchDiscriminator": "patch_discriminator",
-    "Reconstruction": "network",
-    "StyleDiscriminator": "discriminators",
-    "TorchStateError": "torch_weights",
-    "WaveletDiscriminator": "discriminators",
-    "load_torch_state": "torch_weights",
-    "torch_state": "torch_weights",
-}
 
 __all__ = [
     "Faces",
@@ -36,8 +19,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    """Load a public name, and TensorFlow with it, when it is first asked for."""
+    if name in __all__:
+        from rethink_fr.vqfr import public
+
+        return getattr(public, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import List, Literal, Tuple
 
-from rethink_fr.known_weights import KNOWN_WEIGHTS
-from rethink_fr.settings import Checks, ConfigError, DataConfig, DegradationConfig, TrainingConfig, check_shared
+from rethink_fr.config.checks import Checks, ConfigError, check_shared
+from rethink_fr.config.sections import DataConfig, DegradationConfig, TrainingConfig
+from rethink_fr.weights.known import KNOWN_WEIGHTS
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Target:
 
 def pictures(folder: Path) -> Target:
     """Every format, several of its modes."""
-    from rethink_fr.data.image_files import read_image
+    from rethink_fr.pictures.files import read_image
 
     generator = np.random.default_rng(0)
     rows, columns = np.mgrid[:48, :56]
@@ -77,7 +77,7 @@ def statistics(folder: Path) -> Target:
 
 def weights(folder: Path) -> Target:
     """Of feature networks, as arrays."""
-    from rethink_fr.torch_files import read_weights
+    from rethink_fr.weights.torch_files import read_weights
 
     arrays = {f"layer{number}.weight": np.ones([8, 8, 3, 3], np.float32) for number in range(3)}
     np.savez(folder / "plain.npz", **arrays)
@@ -89,7 +89,7 @@ def torch_weights(folder: Path) -> Target:
     """Of PyTorch, in both of its containers."""
     import torch
 
-    from rethink_fr.torch_files import read_torch_file
+    from rethink_fr.weights.torch_files import read_torch_file
 
     state = {"params": {f"layer{number}.weight": torch.ones([8, 8, 3, 3]) for number in range(3)}}
     files = [folder / "zip.pth", folder / "legacy.pth"]
@@ -102,7 +102,7 @@ def onnx_networks(folder: Path) -> Target:
     """A convolution and a pool: an embedder."""
     import onnx
 
-    from rethink_fr.workflows.feature_networks import load_onnx_embedder
+    from rethink_fr.evaluation.networks.loading import load_onnx_embedder
 
     helper, kinds = onnx.helper, onnx.TensorProto
     weights = np.random.default_rng(0).normal(size=[8, 3, 3, 3]).astype(np.float32)
@@ -126,7 +126,7 @@ def onnx_networks(folder: Path) -> Target:
 
 def configurations(folder: Path) -> Target:
     """Those that come with the package, and a run's own."""
-    from rethink_fr.config import CONFIG_DIRECTORY, load_config, load_model_section
+    from rethink_fr.config.reading import CONFIG_DIRECTORY, load_config, load_model_section
 
     files = []
     for path in sorted(CONFIG_DIRECTORY.glob("*.yaml")):
@@ -142,8 +142,8 @@ def configurations(folder: Path) -> Target:
 
 def studies(folder: Path) -> Target:
     """The key and the answers of a study, and a report that it is compared with."""
-    from rethink_fr.workflows.study_files import LETTERS, StudyKey, Trial, checksum
-    from rethink_fr.workflows.study_tally import tally_study
+    from rethink_fr.evaluation.study.files import LETTERS, StudyKey, Trial, checksum
+    from rethink_fr.evaluation.study.tally import tally_study
 
     key = StudyKey("Which?", 1, ("A", "B", "C"), tuple(Trial(str(n), f"f{n}", ("B", "A", "C")) for n in range(8)))
     chosen = {one.trial: LETTERS[int(one.trial) % 3] for one in key.trials}
@@ -170,7 +170,7 @@ def studies(folder: Path) -> Target:
 
 def tables(folder: Path) -> Target:
     """The list of identities that `evaluate` takes."""
-    from rethink_fr.data.pairs import read_identities
+    from rethink_fr.evaluation.pairs import read_identities
 
     path = folder / "identities.csv"
     rows = ["name,identity,note", *(f'"{n},ü.png",person {n // 2},' for n in range(40))]
@@ -180,8 +180,8 @@ def tables(folder: Path) -> Target:
 
 def shards(folder: Path) -> Target:
     """A prepared folder: its manifest and its shards, read as training reads them."""
-    from rethink_fr.data.record_source import RecordSource
-    from rethink_fr.workflows.prepare import prepare
+    from rethink_fr.data.prepare import prepare
+    from rethink_fr.data.sources.records import RecordSource
 
     originals = folder / "originals"
     originals.mkdir()
@@ -208,12 +208,12 @@ def bare_shards(folder: Path) -> Target:
 
 def checkpoints(folder: Path) -> Target:
     """Of a run: what is read is what was written, or nothing."""
-    from rethink_fr.settings import ModelConfig
-    from rethink_fr.training.checkpoints import load_average, save_average
-    from rethink_fr.workflows.rethink import KIND
+    from rethink_fr.restorer.settings import ModelConfig
+    from rethink_fr.restorer.system import SYSTEM
+    from rethink_fr.runs.checkpoint_reading import load_average, save_average
 
     settings = ModelConfig(resolution=32, width=1 / 32, n_skips=2, codebook_size=16)
-    network = KIND.build(settings)
+    network = SYSTEM.build(settings)
     whole = [variable.numpy() for variable in network.variables]
     save_average(folder / "checkpoints", network)
 
@@ -229,13 +229,13 @@ def checkpoints(folder: Path) -> Target:
 
 def saved_models(folder: Path) -> Target:
     """An exported model; the picture is what is left of a network after the damage, if anything is."""
-    from rethink_fr.export.saved_model import export_saved_model
-    from rethink_fr.settings import ModelConfig
-    from rethink_fr.workflows.loading import load_restorer
-    from rethink_fr.workflows.rethink import KIND
+    from rethink_fr.inference.loading import load_restorer
+    from rethink_fr.inference.saved_model import export_saved_model
+    from rethink_fr.restorer.settings import ModelConfig
+    from rethink_fr.restorer.system import SYSTEM
 
     settings = ModelConfig(resolution=32, width=1 / 32, n_skips=2, codebook_size=16)
-    export_saved_model(KIND.inference(KIND.build(settings), "float32"), folder / "model")
+    export_saved_model(SYSTEM.inference(SYSTEM.build(settings), "float32"), folder / "model")
     files = sorted(path for path in (folder / "model").rglob("*") if path.is_file())
     return Target(files, lambda path: load_restorer(folder / "model"))
 

@@ -12,16 +12,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf  # noqa: F401  (so that forked processes have it)
 
-import rethink_fr.workflows.convert
-import rethink_fr.workflows.evaluate
-import rethink_fr.workflows.export
-import rethink_fr.workflows.restore
-import rethink_fr.workflows.train  # noqa: F401
-from rethink_fr import restorers
+import rethink_fr.evaluation.evaluate
+import rethink_fr.inference.export
+import rethink_fr.inference.restore
+import rethink_fr.runs.convert
+import rethink_fr.training.run  # noqa: F401
 from rethink_fr.cli import main
+from rethink_fr.systems import SYSTEMS
+from tests.training import toy
 
 # A system that trains in a second: everything around it is the package's own.
-restorers.RESTORERS["toy"] = "tests.training.toy"
+SYSTEMS["toy"] = toy.SYSTEM
 
 
 def command(*arguments: str) -> int:
@@ -44,7 +45,7 @@ def build_library(sources: str, cache: str) -> int:
 
 def fetch(url: str, path: str, sha256: str) -> int:
     """Download a file."""
-    from rethink_fr.workflows.download import DownloadError, download
+    from rethink_fr.weights.download import DownloadError, download
 
     try:
         download(url, Path(path), sha256, progress=False)

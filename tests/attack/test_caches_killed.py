@@ -7,7 +7,7 @@ import pytest
 
 from tests.attack.layer import FAILING, STOPPING, hidden
 from tests.ops.stand_in import write_stand_in
-from tests.workflows.http_server import serving
+from tests.weights.http_server import serving
 
 HERE = "tests.attack.run_scenarios"
 CONTENT = bytes(range(256)) * (3 << 13)  # 6 MB: several pieces

@@ -12,7 +12,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr import layers
-from rethink_fr.models import Discriminator, Restorer
+from rethink_fr.restorer.discriminator import Discriminator
+from rethink_fr.restorer.network import Restorer
 
 BATCH = 8  # two replicas hold one group of minibatch statistics each
 

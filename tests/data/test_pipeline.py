@@ -4,7 +4,6 @@ import itertools
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +11,10 @@ import tensorflow as tf
 
 from rethink_fr import images
 from rethink_fr.data.augmentation import augment
-from rethink_fr.data.degradation import degrade, super_resolution_input
+from rethink_fr.data.degradation.tasks import degrade, super_resolution_input
 from rethink_fr.data.pipeline import fixed_batch, training_batches
-from rethink_fr.data.sources import MemorySource
+from rethink_fr.data.sources.opening import MemorySource
+from tests.command_line import ROOT
 
 
 def numbered_source(count=10, resolution=16):
@@ -184,7 +184,7 @@ def test_a_process_ends_although_an_iterator_is_alive_and_reading():
     script = """
         import time
         import numpy as np
-        from rethink_fr.data.image_source import MemorySource
+        from rethink_fr.data.sources.image_source import MemorySource
         from rethink_fr.data.pipeline import training_batches
 
         class SlowSource(MemorySource):
@@ -198,7 +198,7 @@ def test_a_process_ends_although_an_iterator_is_alive_and_reading():
         print("read")
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert (result.returncode, result.stdout) == (0, "read\n"), result.stderr[-2000:]
 
 

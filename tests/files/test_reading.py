@@ -3,13 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from rethink_fr.files.reading import UnreadableFile, read_bytes, read_csv, read_json, read_text
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.command_line import ROOT
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path):

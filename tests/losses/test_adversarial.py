@@ -13,7 +13,7 @@ from rethink_fr.losses import (
     nonsaturating_generator_loss,
     r1_penalty,
 )
-from rethink_fr.models import Discriminator
+from rethink_fr.restorer.discriminator import Discriminator
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rethink_fr.data.image_files import read_image
 from rethink_fr.metrics import luma, psnr, ssim
 from rethink_fr.metrics.vqfr_protocol import match_mean_and_std
+from rethink_fr.pictures.files import read_image
 
 CASES = "constant_shift face_blur face_jpeg_71x97 face_noise identical uniform_noise_48x33".split()
 

@@ -5,12 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rethink_fr.metrics import (
-    FeatureMoments,
-    frechet_distance,
-    frechet_distance_of_moments,
-    load_fid_statistics,
-)
+from rethink_fr.metrics import FeatureMoments, frechet_distance, frechet_distance_of_moments, load_fid_statistics
 
 CASES = (
     "full_rank_500x64 unit_var_identity_1000x8 rank_def_20x64 rank_def_relu_60x512 same_set_40x128 two_samples_2x16 "

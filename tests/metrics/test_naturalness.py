@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rethink_fr.data.image_files import read_image
 from rethink_fr.metrics import load_niqe_statistics, luma, niqe
 from rethink_fr.metrics.naturalness import _block_features, half_size
+from rethink_fr.pictures.files import read_image
 
 # Beside flat parts of a face the result hangs on the last bit of float32, hence on the order in which a library adds
 # the eight products of the half-size image: the stored values are met to this, while float64 is up to 0.014 away. That

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.command_line import ROOT
+
 SOURCES = Path(__file__).resolve().parent / "cuda"
 KERNELS = ROOT / "rethink_fr/ops/cc"
 INCLUDES = [f"-I{KERNELS}", f"-I{SOURCES}", f"-Wa,-I{KERNELS}"]

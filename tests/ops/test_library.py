@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from rethink_fr.cache import CacheError, cache_directory
+from rethink_fr.files.cache import CacheError, cache_directory
 from rethink_fr.ops.compiler import Compiler, find_compiler
 from rethink_fr.ops.library import build_lock, cached_name, carried_name, libraries, remove_damaged, workspace
 

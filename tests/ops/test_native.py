@@ -17,8 +17,7 @@ from rethink_fr.ops import NativeOpsError, deform_conv2d, native
 from rethink_fr.ops.compiler import UNIT, find_compiler
 from rethink_fr.ops.library import build_library, cached_name, carried_name
 from rethink_fr.ops.native import NativeLibrary, native_ops
-
-ROOT = Path(__file__).parents[2]
+from tests.command_line import ROOT
 
 
 @pytest.fixture()

@@ -13,9 +13,8 @@ from typing import Dict
 import pytest
 
 from rethink_fr.ops.library import carried_name
+from tests.command_line import ROOT
 from tests.ops.stand_in import StandIn, write_stand_in
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
     tuple(int(part) for part in metadata.version("setuptools").split(".")[:2]) < (70, 1),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rethink_fr.features.onnx_network import OnnxEmbedder
+from rethink_fr.evaluation.networks.onnx_network import OnnxEmbedder
 from rethink_fr.metrics import identity_angle
 
 pytest.importorskip("onnx", reason="the onnx package is not installed")

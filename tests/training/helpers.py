@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.settings import DataConfig, ExperimentConfig, ModelConfig, ObjectiveConfig, TrainingConfig
+from rethink_fr.config.sections import DataConfig, TrainingConfig
+from rethink_fr.restorer.settings import ExperimentConfig, ModelConfig, ObjectiveConfig
+from rethink_fr.training.run import build_trainer
 from rethink_fr.training.trainer import AdversarialTrainer
-from rethink_fr.workflows.build import build_trainer
 
 GLOBAL_BATCH = 8  # two replicas get one group of minibatch statistics each
 

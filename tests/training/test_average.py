@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.models import Restorer
+from rethink_fr.restorer.network import Restorer
 from rethink_fr.training.average import build_averaged, update_average
 
 

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from rethink_fr.images import to_model
+from rethink_fr.system import Inference
 from rethink_fr.training import observation
 from rethink_fr.training.observation import Observer
-from rethink_fr.types import Inference
 
 SIDE = 16
 GREY = 64  # levels by which a degraded face is darker than the clean one

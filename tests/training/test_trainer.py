@@ -7,18 +7,17 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr import restorers
+from rethink_fr.systems import SYSTEMS
 from rethink_fr.training.callbacks import FollowTask, NonFiniteError
-from rethink_fr.types import Turn, TurnLoss
-from rethink_fr.workflows.build import build_trainer
-from rethink_fr.workflows.train import train
+from rethink_fr.training.run import build_trainer, train
+from rethink_fr.training.task import Turn, TurnLoss
 from tests.training import toy
 from tests.training.helpers import random_batch, records
 
 
 @pytest.fixture(autouse=True)
 def toy_kind(monkeypatch):
-    monkeypatch.setitem(restorers.RESTORERS, "toy", "tests.training.toy")
+    monkeypatch.setitem(SYSTEMS, "toy", toy.SYSTEM)
 
 
 def checkpoint(run) -> dict:

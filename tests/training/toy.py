@@ -1,6 +1,6 @@
 """A second system for the tests of what all systems share: images times a scale plus a shift.
 
-Importing this module loads no TensorFlow, as for every module with a `KIND`.
+Importing this module loads no TensorFlow, as for every module with a `SYSTEM`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import functools
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Literal
 
-from rethink_fr.settings import Checks, DataConfig, DegradationConfig, TrainingConfig, check_shared
-from rethink_fr.types import Inference, RestorerKind, Turn, TurnLoss
+from rethink_fr.config.checks import Checks, check_shared
+from rethink_fr.config.sections import DataConfig, DegradationConfig, TrainingConfig
+from rethink_fr.system import Inference, System
+from rethink_fr.training.task import Turn, TurnLoss
 
 
 @dataclass(frozen=True)
@@ -164,4 +166,4 @@ class ToyTask:
             self.generator.shift.assign_add([0.25, 0.0, 0.0])
 
 
-KIND = RestorerKind(ToyModel, build, inference, experiment=ToyExperiment, check=check, task=ToyTask)
+SYSTEM = System(ToyModel, build, inference, experiment=ToyExperiment, check=check, task=ToyTask)

@@ -21,7 +21,7 @@ def naming_lines() -> list[tuple[Path, str]]:
 
 
 def test_one_line_outside_the_folder_names_it():
-    assert [path.name for path, _ in naming_lines()] == ["restorers.py"]
+    assert [path.name for path, _ in naming_lines()] == ["systems.py"]
 
 
 def test_the_rest_works_without_the_folder_and_that_line(tmp_path):
@@ -36,8 +36,8 @@ def test_the_rest_works_without_the_folder_and_that_line(tmp_path):
         "for path in pathlib.Path('rethink_fr').rglob('*.py'):\n"
         "    if path.stem != '__main__':\n"
         "        importlib.import_module('.'.join(path.with_suffix('').parts).removesuffix('.__init__'))\n"
-        "from rethink_fr.restorers import restorer_kinds\n"
-        "assert list(restorer_kinds()) == ['rethink']\n"
+        "from rethink_fr.systems import SYSTEMS\n"
+        "assert list(SYSTEMS) == ['rethink']\n"
         "from rethink_fr.cli import main\n"
         "open('x.pth', 'w').close()\n"
         "assert main(['info', '--config', 'smoke_64']) == 0\n"

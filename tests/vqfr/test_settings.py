@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from rethink_fr.config import load_config
-from rethink_fr.settings import ConfigError
+from rethink_fr.config.checks import ConfigError
+from rethink_fr.config.reading import load_config
 from rethink_fr.vqfr.settings import VQFRExperiment, check, check_files, perceptual_files, trained_branches
 from tests.command_line import assert_train_refuses
-from tests.vqfr.training import codebook_stage, restoration_stage
+from tests.vqfr.training.stages import codebook_stage, restoration_stage
 
 
 @pytest.mark.parametrize(

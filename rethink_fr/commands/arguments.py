@@ -1,0 +1,61 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Dict, Sequence, Union
+
+from rethink_fr.config.checks import ConfigError
+from rethink_fr.files.names import printable
+
+
+def add_overwrite(parser: argparse._ActionsContainer, what: str) -> None:
+    """Declare `--overwrite`, which replaces `what`."""
+    parser.add_argument("--overwrite", action="store_true", help=f"replace {what}; never what is read")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Declare `--set`."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; may be repeated"
+    )
+
+
+def add_resize(parser: argparse.ArgumentParser) -> None:
+    """Declare `--resize`, with a number of pixels or without."""
+    parser.add_argument(
+        "--resize",
+        nargs="?",
+        type=_resize,
+        const="reference",
+        metavar="PIXELS",
+        help="make all pictures squares of PIXELS; without a number, give those of unequal sizes that of their "
+        "reference. By Lanczos, of the central square, as restore and train make theirs",
+    )
+
+
+def _resize(text: str) -> Union[int, str]:
+    if text == "reference":  # what argparse passes for the option without a number
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of pixels, or nothing") from None
+
+
+def methods(folders: Sequence[str]) -> Dict[str, Path]:
+    """`NAME=DIR NAME=DIR` by name; a single DIR is called "restored"."""
+    if len(folders) == 1 and ("=" not in folders[0] or Path(folders[0]).is_dir()):
+        return {"restored": Path(folders[0])}
+    methods: Dict[str, Path] = {}
+    for given in folders:
+        name, equals, folder = given.partition("=")
+        if not equals or not name.strip() or not folder:
+            raise ConfigError(f"--restored {printable(given)}: expected NAME=DIR for each of several methods")
+        if name in methods:
+            raise ConfigError(
+                f"--restored {printable(given)}: there is a method of that name before it; choose another name"
+            )
+        methods[name] = Path(folder)
+    return methods

@@ -1,0 +1,43 @@
+"""`rethink-fr degrade`: clean pictures to degraded ones."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rethink_fr.commands.arguments import add_overwrite, add_settings
+from rethink_fr.commands.outcome import report_failures
+from rethink_fr.config.reading import load_degradation
+from rethink_fr.files.names import printable
+
+NAME = "degrade"
+SUMMARY = "degrade clean pictures by blur, reduction, noise and JPEG (Eq. 13), or for super-resolution"
+EXAMPLE = "rethink-fr degrade clean/ --output degraded --seed 1 --set blur_sigma=[0.2,4]"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("input", type=Path, metavar="INPUT_DIR")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--seed", type=int, default=0, metavar="K")
+    parser.add_argument("--scale", type=int, choices=(8, 16), help="bicubic reduction only, by this factor")
+    add_overwrite(parser, "files that are in --output already")
+    add_settings(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns its exit code."""
+    degradation = load_degradation(arguments.set, {8: "x8", 16: "x16", None: "blind"}[arguments.scale])
+
+    from rethink_fr.data.degrade_folder import degrade_folder
+
+    report = degrade_folder(
+        arguments.input,
+        arguments.output,
+        arguments.seed,
+        degradation,
+        degradation.task,
+        overwrite=arguments.overwrite,
+    )
+    print(f"{report.written} pictures written to {printable(report.output)}")
+    return report_failures(report.failed)

@@ -1,0 +1,189 @@
+"""`rethink-fr evaluate`: measure restored pictures against their references."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, Mapping, Tuple
+
+from rethink_fr.commands.arguments import add_overwrite, add_resize, methods
+from rethink_fr.commands.outcome import Failures, claimed, report_failures, written
+from rethink_fr.config.checks import ConfigError
+from rethink_fr.files.names import printable
+from rethink_fr.files.outputs import Outputs
+
+if TYPE_CHECKING:
+    from rethink_fr.evaluation.needs import Sources
+    from rethink_fr.evaluation.report.contents import EvaluationReport
+
+_NETWORK_FILES = ("inception", "facenet", "arcface", "awing", "lpips-vgg", "lpips-alex")
+
+NAME = "evaluate"
+SUMMARY = "measure restored pictures against their references, paired by name"
+EXAMPLE = "rethink-fr evaluate --restored restored --reference clean --degraded degraded --output report.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument(
+        "--restored",
+        required=True,
+        nargs="+",
+        action="extend",
+        metavar="[NAME=]DIR",
+        help="one folder, or several methods side by side as NAME=DIR NAME=DIR ...",
+    )
+    parser.add_argument("--reference", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--degraded", type=Path, metavar="DIR", help="measured too, for comparison")
+    parser.add_argument("--identities", type=Path, metavar="CSV", help="who is on each picture: columns name,identity")
+    parser.add_argument(
+        "--metrics",
+        metavar="A,B,...",
+        help="of psnr, ssim, psnr_y, ssim_y, lpips_vgg, lpips_alex, niqe, deg, lmd, fid_paired, fid_statistics, "
+        "precision, recall, iprecision, irecall, code_usage, code_perplexity; lpips and fid mean both of theirs; "
+        "default: all that can be computed",
+    )
+    parser.add_argument("--k", type=int, default=4, help="neighbours of precision and recall; default: %(default)s")
+    parser.add_argument(
+        "--features",
+        choices=("identity", "inception"),
+        default="identity",
+        help="of precision and recall: an identity network's (FaceNet, or --identity-net) or Inception's",
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=("ours", "vqfr"),
+        default="ours",
+        help="vqfr: the basis of VQFR's tables: each channel's mean and deviation matched to the reference first, Deg. "
+        "without pairs below one degree, FID against statistics only",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="K", help="of the confidence intervals")
+
+    files = parser.add_argument_group("statistics and networks", "networks: default is the user's cache")
+    files.add_argument("--niqe-statistics", type=Path, metavar="FILE.npz", help="parameters of the NIQE release")
+    files.add_argument(
+        "--fid-statistics", type=Path, metavar="FILE.npz", help="mu and sigma of a data set, for fid_statistics"
+    )
+    files.add_argument(
+        "--identity-net", type=Path, metavar="FILE.onnx", help="identity embeddings instead of FaceNet's and ArcFace's"
+    )
+    files.add_argument("--landmark-net", type=Path, metavar="FILE.onnx", help="landmarks instead of AWing's")
+    for name in ("identity", "landmark"):
+        files.add_argument(
+            f"--{name}-range",
+            choices=("-1..1", "0..1", "0..255"),
+            help=f"what the {name} net takes; default: what its file says, else -1..1 (which needs = before it)",
+        )
+        files.add_argument(
+            f"--{name}-crop",
+            type=_crop,
+            metavar="L,T,R,B",
+            help="what it sees, as fractions of the picture; default: what its file says, else all",
+        )
+    for name in _NETWORK_FILES:
+        files.add_argument(f"--{name}", type=Path, metavar="FILE", help="its weights")
+    files.add_argument("--codes", type=Path, metavar="RUN_DIR", help="run of VQFR whose codebook's usage is measured")
+
+    add_resize(parser)
+
+    results = parser.add_argument_group("results")
+    results.add_argument("--output", type=Path, metavar="FILE.json", help="write the whole report")
+    results.add_argument(
+        "--table",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.tex|FILE.md",
+        help="write the methods' table for LaTeX or Markdown; may be repeated",
+    )
+    results.add_argument(
+        "--html", type=Path, metavar="FILE.html", help="write a page with curves, rows and the worst pictures"
+    )
+    add_overwrite(results, "files that are there already")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns its exit code."""
+    for path in arguments.table:
+        if path.suffix not in (".tex", ".md"):
+            raise ConfigError(f"--table {printable(path)}: expected a name ending in .tex or .md")
+    restored = methods(arguments.restored)
+
+    from rethink_fr.evaluation.evaluate import Sources, evaluate
+
+    networks: Dict[str, Path] = {
+        name.replace("-", "_"): vars(arguments)[name.replace("-", "_")] for name in _NETWORK_FILES
+    }
+    sources = Sources(
+        niqe_statistics=arguments.niqe_statistics,
+        fid_statistics=arguments.fid_statistics,
+        identity_net=arguments.identity_net,
+        landmark_net=arguments.landmark_net,
+        codes=arguments.codes,
+        features=arguments.features,
+        identity_range=arguments.identity_range,
+        identity_crop=arguments.identity_crop,
+        landmark_range=arguments.landmark_range,
+        landmark_crop=arguments.landmark_crop,
+        **networks,
+    )
+    outputs = _evaluation_outputs(arguments, restored, sources)
+    report = evaluate(
+        restored,
+        arguments.reference,
+        arguments.degraded,
+        arguments.identities,
+        None if arguments.metrics is None else [name.strip() for name in arguments.metrics.split(",") if name.strip()],
+        arguments.protocol,
+        sources,
+        arguments.k,
+        arguments.seed,
+        arguments.resize,
+    )
+    print("\n".join(report.table()))
+    if report.left_out:
+        left_out = ", ".join(name for name, _ in report.left_out)
+        print(f"left out: {left_out}; ask for one with --metrics to see what it needs")
+    return report_failures([*report.missing, *report.failed, *_write_evaluation(report, arguments, outputs)])
+
+
+def _evaluation_outputs(arguments: argparse.Namespace, methods: Mapping[str, Path], sources: Sources) -> Outputs:
+    """The outputs of `evaluate`, claimed: none is an input, or there already, or cannot be written."""
+    wanted = [
+        ("--output", arguments.output),
+        ("--html", arguments.html),
+        *(("--table", one) for one in arguments.table),
+    ]
+    claims = [(option, path) for option, path in wanted if path is not None]
+    if not claims:
+        return Outputs(())
+
+    from rethink_fr.evaluation.evaluate import input_files
+
+    inputs = input_files(methods, arguments.reference, arguments.degraded, arguments.identities, sources)
+    return claimed(Outputs(inputs, arguments.overwrite), claims)
+
+
+def _write_evaluation(report: EvaluationReport, arguments: argparse.Namespace, outputs: Outputs) -> Failures:
+    """Write what was asked for. One file that cannot be written does not keep the others from being so."""
+    from rethink_fr.evaluation.report.page import evaluation_page
+    from rethink_fr.evaluation.report.tables import table_text
+
+    failed: Failures = []
+    if arguments.output:
+        write = functools.partial(outputs.write_json, arguments.output, report.as_json())
+        failed += written("definitions and a row for each image", arguments.output, write)
+    for path in arguments.table:
+        failed += written("table", path, functools.partial(outputs.write_text, path, table_text(report, path)))
+    if arguments.html:
+        write = functools.partial(outputs.write_bytes, arguments.html, evaluation_page(report))
+        failed += written("page", arguments.html, write)
+    return failed
+
+
+def _crop(text: str) -> Tuple[float, float, float, float]:
+    numbers = [float(number) for number in text.split(",")]
+    if len(numbers) != 4:
+        raise argparse.ArgumentTypeError(f"{text}: expected four numbers, left,top,right,bottom")
+    return numbers[0], numbers[1], numbers[2], numbers[3]

@@ -1,0 +1,44 @@
+"""`rethink-fr prepare`: a folder of images to TFRecord files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rethink_fr.commands.outcome import report_failures
+from rethink_fr.config.checks import ConfigError
+
+NAME = "prepare"
+SUMMARY = "turn a folder of images into validated TFRecord files for training"
+EXAMPLE = "rethink-fr prepare photos/ --output records --size 512"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("input", type=Path, metavar="INPUT_DIR")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="needed, unless --verify is given")
+    parser.add_argument("--size", type=int, default=512, metavar="PIXELS")
+    parser.add_argument(
+        "--verify", action="store_true", help="INPUT_DIR is a prepared folder: check its files and every image in them"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns its exit code."""
+    if arguments.verify:
+        from rethink_fr.data.verify_prepared import verify_prepared
+
+        verified = verify_prepared(arguments.input)
+        whole = "" if verified.wrong else ", all of them whole"
+        print(f"{verified.records} images in {verified.shards} shards{whole}: {arguments.input}")
+        return report_failures(verified.wrong)
+    if arguments.output is None:
+        raise ConfigError("prepare: --output DIR is missing; it is needed unless --verify is given")
+
+    from rethink_fr.data.prepare import prepare
+
+    report = prepare(arguments.input, arguments.output, arguments.size)
+    print(f"{report.written} images in {report.shards} shards: {report.output}")
+    if report.enlarged:
+        print(f"{report.enlarged} of them were smaller than {arguments.size} px and had to be enlarged")
+    return report_failures(report.unreadable)

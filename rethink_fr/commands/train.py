@@ -1,0 +1,80 @@
+"""`rethink-fr train`: train a restorer, or continue a run."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+from typing import Mapping
+
+from rethink_fr.commands.arguments import add_settings
+from rethink_fr.commands.outcome import OK, SOME_FAILED
+from rethink_fr.config.sections import Experiment
+
+NAME = "train"
+SUMMARY = "train a restorer, or continue a run"
+EXAMPLE = "rethink-fr train --strategy mirrored --output runs/faces --set data.train=photos/"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("--config", metavar="FILE_OR_NAME", help="default: the run's own, else quickstart")
+    parser.add_argument(
+        "--strategy",
+        choices=("one", "mirrored", "multiworker"),
+        default="one",
+        help="one device; all GPUs of this machine; all machines named by TF_CONFIG",
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="the run's directory; default: runs/CONFIG")
+    parser.add_argument(
+        "--init", type=Path, metavar="RUN_DIR", help="start from the weights of this run or converted network"
+    )
+    parser.add_argument(
+        "--resume-from",
+        type=int,
+        metavar="STEP",
+        help="continue from the checkpoint of this step; later ones are put aside. Default: the newest that is whole",
+    )
+    add_settings(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns its exit code."""
+    from rethink_fr.runs.folder import is_chief, run_lock
+    from rethink_fr.runs.resolve import resolve_config
+
+    output = arguments.output or Path("runs") / Path(arguments.config or "quickstart").stem
+
+    def resolve() -> Experiment:
+        return resolve_config(arguments.config, arguments.set, output, arguments.init, arguments.resume_from)
+
+    resolve()  # mistakes are told before anything is made
+    with run_lock(output) if is_chief(arguments.strategy) else contextlib.nullcontext():
+        config = resolve()  # another process may have trained here meanwhile
+
+        from rethink_fr.training.run import train
+
+        report = train(config, arguments.strategy, output, arguments.resume_from)
+    if report.unreadable:
+        print(f"{report.unreadable} unreadable files were skipped; they are listed in {output}/unreadable.txt")
+    if not report.finished:
+        again = "run the same command again" + (", without --resume-from," if arguments.resume_from is not None else "")
+        print(f"stopped at step {report.step}; {again} to continue", file=sys.stderr)
+        return SOME_FAILED
+    if report.figures:
+        print(f"step {report.step}, faces it was not trained on: {_compared(report.figures)}")
+        print(f"before/after sheet: {report.sheet}")
+        print(f"watch the run: tensorboard --logdir {output / 'logs'}")
+    return OK
+
+
+def _compared(figures: Mapping[str, float]) -> str:
+    found = f"{figures['psnr']:.2f} dB / SSIM {figures['ssim']:.3f}"
+    if "degraded_psnr" not in figures:
+        return f"reconstructed {found}"
+    return (
+        f"degraded {figures['degraded_psnr']:.2f} dB / SSIM {figures['degraded_ssim']:.3f}, restored {found} "
+        f"(PSNR {figures['psnr'] - figures['degraded_psnr']:+.2f} dB, "
+        f"SSIM {figures['ssim'] - figures['degraded_ssim']:+.3f})"
+    )

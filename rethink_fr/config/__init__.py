@@ -1,0 +1,1 @@
+"""Configurations: what is known of a run before TensorFlow loads."""

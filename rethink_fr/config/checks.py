@@ -1,0 +1,76 @@
+"""Values of the right type that cannot be meant are refused by an error that names the key. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from rethink_fr.config.sections import Experiment
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key and what was expected."""
+
+
+class Checks:
+    """Refuses values that have the right type but cannot be meant.
+
+    Args:
+        config: an `Experiment`; keys are dotted paths in it, such as `section.name`.
+    """
+
+    def __init__(self, config: Any) -> None:
+        self._config = config
+
+    def require(self, condition: bool, key: str, expected: str) -> None:
+        """A ConfigError that names key, expectation and value, unless the condition holds."""
+        if not condition:
+            raise ConfigError(f"{key}: expected {expected}, got {self._value(key)!r}")
+
+    def within(self, key: str, low: float, high: float = 1e12) -> None:
+        """The value, or each of its items, is a number from `low` to `high`."""
+        value = self._value(key)
+        values = value if isinstance(value, tuple) else (value,)
+        expected = f"at least {low:g}" if high == 1e12 else f"{low:g} to {high:g}"
+        self.require(all(low <= item <= high for item in values), key, expected)
+
+    def fraction(self, key: str) -> None:
+        """The value is a decay or momentum."""
+        self.require(0 <= self._value(key) < 1, key, "0 or more, below 1")
+
+    def _value(self, key: str) -> Any:
+        return functools.reduce(getattr, key.split("."), self._config)
+
+
+def check_shared(config: Experiment) -> None:
+    """Check the sections that every system has: data, degradation, training.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    checks, data = Checks(config), config.data
+    for key in ("flip", "color_jitter"):
+        checks.within(f"data.{key}", 0, 1)
+    for key in ("validation_images", "builtin_identities", "builtin_pictures"):
+        checks.within(f"data.{key}", 1)
+    checks.within("data.workers", 0, 1024)
+    checks.require(bool(data.train) and data.train != "holdout", "data.train", "'builtin' or a path")
+    checks.require(bool(data.validation), "data.validation", "'builtin', 'holdout' or a path")
+    vqfr = config.degradation.task == "vqfr"
+    checks.within("degradation.anisotropic", 0, 1)
+    checks.require(
+        vqfr or not config.degradation.anisotropic, "degradation.anisotropic", "0, unless degradation.task is vqfr"
+    )
+    for key, low, high in (
+        ("blur_sigma", 0.0, 100.0),
+        ("downscale", 0.25 if vqfr else 1.0, 64.0),  # only VQFR's code enlarges
+        ("noise", 0.0, 255.0),
+        ("jpeg_quality", 1, 100),
+    ):
+        first, last = getattr(config.degradation, key)
+        checks.require(low <= first <= last <= high, f"degradation.{key}", f"[low, high] within {low:g} to {high:g}")
+    checks.fraction("training.average_decay")
+    for key in ("steps global_batch log_every sample_every validate_every checkpoint_every keep_checkpoints").split():
+        checks.within(f"training.{key}", 1)
+    checks.within("training.logical_cpus", 0, 64)
+    checks.within("training.seed", 0, 2**31 - 1)

@@ -1,0 +1,77 @@
+"""The sections of a configuration that every system has.
+
+Imports no TensorFlow. Layers and networks take plain keyword arguments and know nothing of this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from rethink_fr.types import DegradationRanges
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where clean images come from: `builtin` (drawn faces), a folder of images, or a folder of TFRecord files.
+
+    `validation` may also be `holdout`: `validation_images` pictures are then taken out of the training set, or a
+    quarter of it if it has no more than that.
+    """
+
+    train: str = "builtin"
+    validation: str = "builtin"
+    validation_images: int = 64
+    builtin_identities: int = 500
+    builtin_pictures: int = 6  # per identity
+    flip: float = 0.5  # probability
+    color_jitter: float = 0.0  # strength 0..1
+    workers: int = 0  # parallel image readers; 0 lets tf.data choose
+
+
+@dataclass(frozen=True)
+class DegradationConfig(DegradationRanges):
+    """Ranges for `blind` (Eq. 13) and `vqfr`; the super-resolution tasks `x8` and `x16` are bicubic reduction only."""
+
+    task: Literal["blind", "x8", "x16", "vqfr"] = "blind"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Length and rhythm of a run. All intervals are in steps."""
+
+    steps: int = 1_212_500  # 400 epochs of 97,000 images at batch 32
+    global_batch: int = 32
+    seed: int = 0
+    average_decay: float = 0.999  # of the generator's average; 0: it is a copy
+    init: str = ""  # the run whose weights this one starts from, "" for none; see `train --init`
+    log_every: int = 100
+    sample_every: int = 2000
+    validate_every: int = 5000
+    checkpoint_every: int = 1000
+    keep_checkpoints: int = 3
+    logical_cpus: int = 0  # split the CPU in this many devices, to try `mirrored` without GPUs
+
+
+class Experiment(Protocol):
+    """What the configurations of all systems have; each is a frozen dataclass of frozen dataclasses."""
+
+    @property
+    def architecture(self) -> str:
+        """Name of the system in `rethink_fr.systems`."""
+
+    @property
+    def model(self) -> Any:
+        """The system's own section, which has a `resolution`."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Clean images."""
+
+    @property
+    def degradation(self) -> DegradationConfig:
+        """How they are degraded."""
+
+    @property
+    def training(self) -> TrainingConfig:
+        """Length and rhythm."""

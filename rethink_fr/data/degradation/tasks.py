@@ -1,0 +1,161 @@
+"""How a clean image is spoilt: Eq. 13 of "Rethinking Deep Face Restoration", and the super-resolution tasks.
+
+    x = upsample(JPEG_q(downsample_r(y * k_sigma) + n_delta))
+
+`degrade` draws sigma, r, delta and q; every stage is a function of its own, on float32 `[H, W, 3]` in 0..255. All
+draws are stateless random numbers made from a seed and the image's index: neither the order in which images come, nor
+batches, nor the number of workers can change them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import tensorflow as tf
+
+from rethink_fr.data.degradation.stages import (
+    GENERATOR,
+    REFERENCE_RESOLUTION,
+    Index,
+    add_noise,
+    between,
+    blur,
+    blur_radius,
+    compress_jpeg,
+    downsample,
+    image_seed,
+    sides,
+    to_uint8,
+    upsample,
+)
+from rethink_fr.data.degradation.vqfr_recipe import degrade_vqfr
+from rethink_fr.types import DegradationRanges
+
+Task = Literal["blind", "x8", "x16", "vqfr"]
+
+SMALLEST_INPUT = 8  # pixels; below it there is no room for the blur's border
+_PARAMETER_STREAM, _NOISE_STREAM = 0, 1
+
+
+class Degradation(NamedTuple):
+    """The parameters of Eq. 13 for one image, each a scalar tensor."""
+
+    blur_sigma: tf.Tensor  # float32, pixels of a 512 x 512 image
+    downscale: tf.Tensor  # float32, the factor r
+    noise: tf.Tensor  # float32, standard deviation in 8-bit units
+    jpeg_quality: tf.Tensor  # int32, 1..100
+
+
+def degrade(
+    images_uint8: tf.Tensor,
+    seed: Index,
+    index: Index,
+    ranges: DegradationRanges = DegradationRanges(),  # noqa: B008 (immutable)
+) -> tf.Tensor:
+    """Degrade by Eq. 13: blur, downsample, add noise, compress as JPEG, upsample to the size it had.
+
+    Args:
+        images_uint8: `[H, W, 3]` or `[B, H, W, 3]`, uint8 RGB, at least 8 pixels a side.
+        seed: integer scalar.
+        index: integer scalar, or `[B]` with a batch. A scalar with a batch gives image b the index `index + b`. The
+            pair (seed, index) alone determines what is drawn.
+        ranges: what the parameters are drawn from, uniformly; `blur_sigma` scales with min(H, W) / 512.
+
+    Returns: uint8, the shape of `images_uint8`.
+
+    Raises:
+        ValueError: if the images are not uint8, or their shape is another.
+    """
+    return degrade_for_task(images_uint8, seed, index, ranges, "blind")
+
+
+def degrade_for_task(
+    images_uint8: tf.Tensor,
+    seed: Index,
+    index: Index,
+    ranges: DegradationRanges = DegradationRanges(),  # noqa: B008 (immutable)
+    task: Task = "blind",
+) -> tf.Tensor:
+    """`degrade` for the task `blind`; `degrade_vqfr` for `vqfr`; else `super_resolution_input`, which draws nothing."""
+    if task not in ("blind", "x8", "x16", "vqfr"):
+        raise ValueError(f"unknown task {task!r}: expected 'blind', 'x8', 'x16' or 'vqfr'")
+    images = _checked(images_uint8)
+    degrade_one = {"blind": _degrade_one, "vqfr": degrade_vqfr}.get(task)
+    if degrade_one is None:
+        return super_resolution_input(images, int(task[1:]))
+    seed = tf.cast(seed, tf.int64)
+    index = tf.cast(index, tf.int64)
+    with tf.device("CPU:0"):  # JPEG exists there only, and so the same generator and rounding serve every machine
+        if images.shape.rank == 3:
+            return degrade_one(images, seed, index, ranges)
+        if index.shape.rank == 0:
+            index = index + tf.range(tf.shape(images, tf.int64)[0])
+        return tf.map_fn(
+            lambda pair: degrade_one(pair[0], seed, pair[1], ranges),
+            (images, index),
+            fn_output_signature=tf.TensorSpec(images.shape[1:], tf.uint8),
+        )
+
+
+def draw_degradation(seed: Index, index: Index, ranges: DegradationRanges) -> Degradation:
+    """The parameters that `degrade` uses for (seed, index): uniform, the JPEG quality on both its ends included."""
+    pair = image_seed(seed, index, _PARAMETER_STREAM)
+    uniform = tf.unstack(tf.random.stateless_uniform([4], pair, alg=GENERATOR))
+    lowest_quality, highest_quality = ranges.jpeg_quality
+    qualities = highest_quality - lowest_quality + 1
+    quality = lowest_quality + tf.cast(tf.floor(uniform[3] * qualities), tf.int32)
+    return Degradation(
+        blur_sigma=between(ranges.blur_sigma, uniform[0]),
+        downscale=between(ranges.downscale, uniform[1]),
+        noise=between(ranges.noise, uniform[2]),
+        jpeg_quality=tf.minimum(quality, highest_quality),  # float32 may round the product up to `qualities`
+    )
+
+
+def _degrade_one(image_uint8: tf.Tensor, seed: tf.Tensor, index: tf.Tensor, ranges: DegradationRanges) -> tf.Tensor:
+    return to_uint8(upsample(reduced(image_uint8, seed, index, ranges), *sides(image_uint8)))
+
+
+def reduced(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: DegradationRanges) -> tf.Tensor:
+    """Eq. 13 before the image goes back to its size: uint8 `[H, W, 3]` to float32 `[h, w, 3]` of whole numbers."""
+    drawn = draw_degradation(seed, index, ranges)
+    rows, columns = sides(image_uint8)
+    scale = min(rows, columns) / REFERENCE_RESOLUTION
+    image = tf.cast(image_uint8, tf.float32)
+    image = blur(image, drawn.blur_sigma * scale, blur_radius(min(rows, columns), ranges.blur_sigma[1]))
+    image = downsample(image, drawn.downscale)
+    image = add_noise(image, drawn.noise, image_seed(seed, index, _NOISE_STREAM))
+    return compress_jpeg(image, drawn.jpeg_quality)
+
+
+def super_resolution_input(images_uint8: tf.Tensor, factor: int) -> tf.Tensor:
+    """Input of the tasks x8 and x16 (section 5.1): reduced by `factor`, enlarged again, both bicubic.
+
+    Our reading: the reduction is antialiased, as in Pillow and MATLAB (Keys' cubic, a = -0.5), and the small image
+    is rounded to 8 bits, since it would be a file.
+
+    Args:
+        images_uint8: `[H, W, 3]` or `[B, H, W, 3]`, uint8 RGB.
+        factor: 2 or more.
+
+    Returns: uint8, the shape of `images_uint8`.
+    """
+    if factor < 1:
+        raise ValueError(f"super_resolution_input: expected a factor of at least 1, got {factor}")
+    images = _checked(images_uint8)
+    rows, columns = sides(images)
+    small = [max(1, round(rows / factor)), max(1, round(columns / factor))]
+    with tf.device("CPU:0"):
+        reduced = to_uint8(tf.image.resize(images, small, "bicubic", antialias=True))
+        return to_uint8(tf.image.resize(reduced, [rows, columns], "bicubic", antialias=True))
+
+
+def _checked(images_uint8: tf.Tensor) -> tf.Tensor:
+    images = tf.convert_to_tensor(images_uint8)
+    if images.dtype != tf.uint8:
+        raise ValueError(f"expected uint8 images in 0..255, got {images.dtype.name}; convert with images.to_uint8")
+    if images.shape.rank not in (3, 4) or images.shape[-1] != 3:
+        raise ValueError(f"expected images [H, W, 3] or [B, H, W, 3], got {images.shape}")
+    if min(sides(images)) < SMALLEST_INPUT:
+        raise ValueError(f"expected images of at least {SMALLEST_INPUT} x {SMALLEST_INPUT} pixels, got {images.shape}")
+    return images

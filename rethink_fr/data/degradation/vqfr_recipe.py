@@ -1,0 +1,88 @@
+"""How VQFR's training images are spoilt: the stages of Eq. 13 in the released code's own way.
+
+Beside Eq. 13 of the first paper, kernels may differ by direction, the factor r may be below 1 (which enlarges), sizes
+are rounded down, nothing is antialiased and JPEG qualities are cut to integers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from rethink_fr.data.degradation.kernels import filter_image, gaussian_kernel
+from rethink_fr.data.degradation.stages import (
+    GENERATOR,
+    REFERENCE_RESOLUTION,
+    SMALLEST_SIDE,
+    Index,
+    add_noise,
+    between,
+    compress_jpeg,
+    image_seed,
+    sides,
+    to_uint8,
+    upsample,
+)
+from rethink_fr.types import DegradationRanges
+
+# What the two versions were trained with.
+VQFR_RANGES = {
+    1: DegradationRanges((0.1, 10.0), (0.8, 8.0), (0.0, 20.0), (60, 100), anisotropic=0.5),
+    2: DegradationRanges((1.0, 15.0), (1.0, 30.0), (0.0, 20.0), (30, 90), anisotropic=0.5),
+}
+_RADIUS = 20  # of the kernel at the reference resolution: 41 taps
+_PARAMETER_STREAM, _NOISE_STREAM = 2, 3
+
+
+class VQFRDegradation(NamedTuple):
+    """The parameters for one image, each a scalar tensor."""
+
+    sigma_x: tf.Tensor  # float32, pixels of a 512 x 512 image
+    sigma_y: tf.Tensor  # float32; the same as sigma_x for an isotropic kernel
+    rotation: tf.Tensor  # float32, radians
+    downscale: tf.Tensor  # float32, the factor r
+    noise: tf.Tensor  # float32, standard deviation in 8-bit units
+    jpeg_quality: tf.Tensor  # int32, 1..100
+
+
+def draw_vqfr_degradation(seed: Index, index: Index, ranges: DegradationRanges) -> VQFRDegradation:
+    """The parameters that `degrade_vqfr` uses for (seed, index): uniform, the JPEG quality then cut to an integer."""
+    pair = image_seed(seed, index, _PARAMETER_STREAM)
+    uniform = tf.unstack(tf.random.stateless_uniform([7], pair, alg=GENERATOR))
+    sigma_x, sigma_y = between(ranges.blur_sigma, uniform[1]), between(ranges.blur_sigma, uniform[2])
+    return VQFRDegradation(
+        sigma_x=sigma_x,
+        sigma_y=tf.where(uniform[0] < ranges.anisotropic, sigma_y, sigma_x),
+        rotation=between((-math.pi, math.pi), uniform[3]),
+        downscale=between(ranges.downscale, uniform[4]),
+        noise=between(ranges.noise, uniform[5]),
+        jpeg_quality=tf.cast(between(ranges.jpeg_quality, uniform[6]), tf.int32),
+    )
+
+
+def degrade_vqfr(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: DegradationRanges) -> tf.Tensor:
+    """Blur, resize by 1 / r, add noise, compress as JPEG, resize back, round: uint8 `[H, W, 3]` to the same.
+
+    The order and the rounding are the released code's: 8 bits only where JPEG needs them, and at the end. Kernel and
+    sigma scale with min(H, W) / 512. (seed, index) alone determine what is drawn.
+    """
+    drawn = draw_vqfr_degradation(seed, index, ranges)
+    rows, columns = sides(image_uint8)
+    scale = min(rows, columns) / REFERENCE_RESOLUTION
+    radius = min(max(2, round(_RADIUS * scale)), min(rows, columns) - 1)
+    kernel = gaussian_kernel(radius, drawn.sigma_x * scale, drawn.sigma_y * scale, drawn.rotation)
+    image = filter_image(tf.cast(image_uint8, tf.float32), kernel)
+    image = resize_down(image, drawn.downscale)
+    image = add_noise(image, drawn.noise, image_seed(seed, index, _NOISE_STREAM))
+    image = compress_jpeg(image, drawn.jpeg_quality)
+    return to_uint8(upsample(image, rows, columns))
+
+
+def resize_down(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Float32 `[H, W, 3]` to `[floor(H / r), floor(W / r), 3]`, at least 4 pixels a side; bilinear, not antialiased."""
+    # In float64, as Python divides: 512 / 8.0 must not fall below 64.
+    size = tf.floor(tf.constant(sides(image), tf.float64) / tf.cast(factor, tf.float64))
+    size = tf.maximum(tf.cast(size, tf.int32), SMALLEST_SIDE)
+    return tf.image.resize(image, size, "bilinear")

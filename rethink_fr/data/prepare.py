@@ -1,0 +1,247 @@
+"""`rethink-fr prepare`: a folder of images becomes validated, sharded TFRecord files with a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from tqdm import tqdm
+
+from rethink_fr.data.sources.folder import read_picture
+from rethink_fr.data.sources.manifest import MANIFEST_NAME, DamagedRecordsError, Manifest, Shard, read_manifest
+from rethink_fr.data.sources.record_files import IMAGE_KEY, NAME_KEY, file_sha256s, frame_record
+from rethink_fr.data.sources.records import check_size
+from rethink_fr.files.names import printable
+from rethink_fr.files.writing import new_folder, write_error, write_json
+from rethink_fr.pictures.files import UnreadableImage, decode_image, encode_png, list_images, square_resize
+
+_FILES_AT_A_TIME = 64  # decoded ahead of the writer; bounds the memory
+_NOTHING = hashlib.sha256(b"").hexdigest()  # stands for a file that cannot be read
+_OUR_SHARD = re.compile(r"images-\d{5,}\.tfrecord")
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What `prepare` did."""
+
+    output: Path
+    written: int  # images in the prepared folder
+    shards: int
+    enlarged: int  # images that were smaller than the size asked for
+    unreadable: Tuple[Tuple[str, str], ...]  # (name, reason) of the files left out
+    unchanged: bool  # the folder held exactly this already; nothing was written
+
+
+class _Prepared(NamedTuple):
+    name: str
+    digest: str  # SHA-256 of the file
+    record: Optional[bytes]  # None if unreadable
+    enlarged: bool
+    reason: str
+
+
+def prepare(
+    input_dir: Union[str, Path],
+    output_dir: Union[str, Path],
+    size: int = 512,
+    shard_size: int = 1024,
+    progress: bool = True,
+) -> PrepareReport:
+    """Write the images below `input_dir` to `output_dir` as TFRecord shards of PNG images, `size` pixels square.
+
+    The work is done in a hidden folder beside `output_dir`, which takes its place in one step when it is complete:
+    after an interruption, run it again. A folder that holds exactly the result already is verified and left alone; if
+    its shards are damaged they are made again; a folder that holds anything else is never touched.
+
+    Args:
+        input_dir: searched at any depth.
+        output_dir: made if need be.
+        size: side of the prepared images; others are cropped to their central square and resized by Lanczos.
+        shard_size: images in one TFRecord file.
+        progress: show a bar on stderr if it takes longer than two seconds.
+
+    Raises:
+        ValueError: if there is no readable image, the output holds something else, or cannot be written.
+    """
+    if size < 8 or shard_size < 1:
+        raise ValueError(f"prepare: expected a size of at least 8 and a shard of at least 1, got {size}, {shard_size}")
+    input_dir, output_dir = Path(input_dir), Path(output_dir)
+    files = list_images(input_dir)
+    if not files:
+        raise ValueError(
+            f"{printable(input_dir)}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
+        )
+    target = Path(os.path.realpath(output_dir))  # where a link leads is written to, the link itself is not replaced
+    try:
+        earlier = _earlier_manifest(target)
+        if earlier is not None:
+            _refuse_other_content(earlier, output_dir, _source_sha256(files, input_dir, size, shard_size, progress))
+            if _is_intact(earlier, target, progress):
+                return _report(output_dir, earlier, unchanged=True)
+        with new_folder(target, replace=earlier is not None) as partial:
+            manifest = _write_shards(files, input_dir, partial, size, shard_size, progress)
+            write_json(partial / MANIFEST_NAME, manifest.content())
+            if earlier is not None:
+                _earlier_manifest(target)  # refuses if something else was put there meanwhile: it would be removed
+    except OSError as error:
+        raise write_error(output_dir, error) from error
+    return _report(output_dir, manifest, unchanged=False)
+
+
+def _report(output: Path, manifest: Manifest, unchanged: bool) -> PrepareReport:
+    return PrepareReport(
+        output, manifest.records, len(manifest.shards), manifest.enlarged, manifest.unreadable, unchanged
+    )
+
+
+class _ShardWriter:
+    """One shard, written record by record."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self._name = f"images-{number:05d}.tfrecord"
+        self._file: IO[bytes] = (folder / self._name).open("xb")
+        self._digest = hashlib.sha256()
+        self._bytes = 0
+        self.offsets: List[int] = []
+
+    def add(self, record: bytes) -> None:
+        self.offsets.append(self._bytes)
+        self._bytes += self._file.write(record)
+        self._digest.update(record)
+
+    def close(self) -> Shard:
+        self._file.close()
+        return Shard(self._name, self._bytes, self._digest.hexdigest(), tuple(self.offsets))
+
+
+def _write_shards(
+    files: Sequence[Path], input_dir: Path, folder: Path, size: int, shard_size: int, progress: bool
+) -> Manifest:
+    shards: List[Shard] = []
+    unreadable: List[Tuple[str, str]] = []
+    digests: List[Tuple[str, str]] = []
+    writer: Optional[_ShardWriter] = None
+    enlarged = 0
+    for item in _prepared(files, input_dir, size, progress):
+        digests.append((item.name, item.digest))
+        if item.record is None:
+            unreadable.append((item.name, item.reason))
+            continue
+        enlarged += item.enlarged
+        writer = writer or _ShardWriter(folder, len(shards))
+        writer.add(item.record)
+        if len(writer.offsets) == shard_size:
+            shards.append(writer.close())
+            writer = None
+    if writer is not None:
+        shards.append(writer.close())
+    if not shards:
+        name, reason = unreadable[0]
+        raise ValueError(
+            f"{printable(input_dir)}: none of its {len(files)} image files can be read; the first is "
+            f"{printable(name)} ({reason})"
+        )
+    return Manifest(size, _fingerprint(digests, size, shard_size), enlarged, tuple(shards), tuple(unreadable))
+
+
+def _prepared(files: Sequence[Path], input_dir: Path, size: int, progress: bool) -> Iterator[_Prepared]:
+    """The files in order, each squared, resized, encoded and framed, several at a time."""
+    bar = tqdm(total=len(files), desc="preparing", unit="image", delay=2, disable=not progress)
+    with bar, ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
+        for first in range(0, len(files), _FILES_AT_A_TIME):
+            for item in pool.map(
+                lambda path: _prepare_one(path, input_dir, size), files[first : first + _FILES_AT_A_TIME]
+            ):
+                bar.update()
+                yield item
+
+
+def _prepare_one(path: Path, input_dir: Path, size: int) -> _Prepared:
+    name = path.relative_to(input_dir).as_posix()
+    digest = _NOTHING
+    try:
+        data, digest = read_picture(path)
+        image = decode_image(data, name)
+    except UnreadableImage as error:
+        return _Prepared(name, digest, None, False, error.reason)
+    record = frame_record(_example(name, encode_png(square_resize(image, size))))
+    return _Prepared(name, digest, record, min(image.shape[:2]) < size, "")
+
+
+def _example(name: str, encoded: bytes) -> bytes:
+    import tensorflow as tf  # only here: errors in arguments are found without it
+
+    features = {
+        IMAGE_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
+        NAME_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[name.encode("utf-8", "surrogateescape")])),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def _fingerprint(digests: Sequence[Tuple[str, str]], size: int, shard_size: int) -> str:
+    digest = hashlib.sha256(f"{size} {shard_size}\n".encode())
+    for name, content in digests:
+        digest.update(f"{content} {name}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _source_sha256(files: Sequence[Path], input_dir: Path, size: int, shard_size: int, progress: bool) -> str:
+    digests = []
+    for path in tqdm(files, desc="comparing", unit="image", delay=2, disable=not progress):
+        try:
+            _, digest = read_picture(path)
+        except UnreadableImage:
+            digest = _NOTHING
+        digests.append((path.relative_to(input_dir).as_posix(), digest))
+    return _fingerprint(digests, size, shard_size)
+
+
+def _earlier_manifest(output_dir: Path) -> Optional[Manifest]:
+    """The manifest that `output_dir` holds; None if there is nothing there.
+
+    Raises:
+        ValueError: if it holds something that `prepare` did not make.
+    """
+    if not os.path.lexists(output_dir):
+        return None
+    shown = printable(output_dir)
+    if not output_dir.is_dir():
+        raise ValueError(f"{shown}: is a file; expected a folder to write to: choose another --output")
+    manifest = read_manifest(output_dir)
+    ours = {MANIFEST_NAME, *(shard.name for shard in manifest.shards)} if manifest else set()
+    foreign = sorted(
+        entry.name
+        for entry in os.scandir(output_dir)
+        if entry.name not in ours
+        or not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
+        or not (entry.name == MANIFEST_NAME or _OUR_SHARD.fullmatch(entry.name))
+    )
+    if foreign:
+        raise ValueError(
+            f"{shown}: holds other files ({printable(foreign[0])}{', ...' if len(foreign) > 1 else ''}); "
+            "expected a new or empty folder: choose another --output"
+        )
+    return manifest
+
+
+def _refuse_other_content(earlier: Manifest, output_dir: Path, source_sha256: str) -> None:
+    if earlier.source_sha256 != source_sha256:
+        raise ValueError(
+            f"{printable(output_dir)}: holds images prepared from other files or with another size; "
+            "choose another --output, or remove that folder first"
+        )
+
+
+def _is_intact(manifest: Manifest, folder: Path, progress: bool) -> bool:
+    try:
+        files = [check_size(folder, shard) for shard in manifest.shards]
+    except DamagedRecordsError:
+        return False
+    return file_sha256s(files, progress, "checking") == [shard.sha256 for shard in manifest.shards]

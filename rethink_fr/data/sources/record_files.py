@@ -1,0 +1,166 @@
+"""TFRecord files: written, walked over, and read at any position.
+
+A TFRecord file is a row of `length (8 bytes), masked CRC of the length (4), data, masked CRC of the data (4)`, all
+little-endian; TensorFlow reads it from its beginning only. Training wants any image at any time, so the place of every
+record is taken from the manifest that `rethink-fr prepare` wrote, or found by walking over the lengths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, List, Optional, Sequence, Tuple, Union
+
+from tqdm import tqdm
+
+from rethink_fr.data.sources.manifest import DamagedRecordsError
+from rethink_fr.files.crc32c import masked_crc32c
+from rethink_fr.files.names import printable
+from rethink_fr.files.reading import UnreadableFile, open_regular
+from rethink_fr.pictures.files import UnreadableImage
+
+IMAGE_KEY = "image/encoded"
+NAME_KEY = "image/name"
+
+HEADER_BYTES = 12  # length and its CRC
+FOOTER_BYTES = 4  # CRC of the data
+_MAX_RECORD_BYTES = 128 << 20  # a picture of 6,000 pixels square without compression
+_MAX_SHARD_BYTES = 1 << 50
+_BLOCK = 1 << 20  # bytes hashed at a time
+
+
+def frame_record(data: bytes) -> bytes:
+    """`data` as one record of a TFRecord file."""
+    length = struct.pack("<Q", len(data))
+    return length + struct.pack("<I", masked_crc32c(length)) + data + struct.pack("<I", masked_crc32c(data))
+
+
+def list_shards(folder: Union[str, Path]) -> List[Path]:
+    """The `*.tfrecord` files directly in `folder`, sorted; hidden ones are work in progress and skipped."""
+    return sorted(path for path in Path(folder).glob("*.tfrecord") if not path.name.startswith("."))
+
+
+def open_shard(path: Path) -> IO[bytes]:
+    """A shard for reading.
+
+    Raises:
+        UnreadableFile: if it is not there or no regular file.
+    """
+    return open_regular(path, _MAX_SHARD_BYTES)
+
+
+def scan_offsets(path: Path) -> Tuple[int, ...]:
+    """Byte at which each record of a TFRecord file begins, found by walking over the lengths.
+
+    Raises:
+        DamagedRecordsError: if a length's CRC is wrong (no TFRecord file, or a compressed one) or the file ends early.
+        UnreadableFile: if it cannot be read.
+    """
+    offsets: List[int] = []
+    offset = 0
+    with open_shard(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        while offset < size:
+            file.seek(offset)
+            length = _record_length(file.read(HEADER_BYTES))
+            if length is None:
+                raise DamagedRecordsError(
+                    f"{printable(path)}: no TFRecord header where record {len(offsets)} should begin; "
+                    "the file is damaged, compressed or not TFRecord: copy it again or run prepare again"
+                )
+            following = offset + HEADER_BYTES + length + FOOTER_BYTES
+            if following > size:
+                raise DamagedRecordsError(
+                    f"{printable(path)}: ends inside record {len(offsets)} (expected {following} bytes or more, has "
+                    f"{size}); copy the file again or run prepare again"
+                )
+            offsets.append(offset)
+            offset = following
+    return tuple(offsets)
+
+
+def read_record(path: Path, offset: int, number: int) -> bytes:
+    """The data of the record that begins at `offset`.
+
+    Raises:
+        UnreadableImage: for a record that is damaged or cannot be read, named by `path` and `number`.
+    """
+    name = record_name(path, number)
+    try:
+        with open_shard(path) as file:
+            file.seek(offset)
+            length = _record_length(file.read(HEADER_BYTES))
+            if length is None:
+                raise UnreadableImage(name, "damaged (no TFRecord header)")
+            data = file.read(length)
+            footer = file.read(FOOTER_BYTES)
+    except UnreadableFile as error:
+        raise UnreadableImage(name, error.reason) from error
+    except OSError as error:
+        raise UnreadableImage(name, error.strerror or type(error).__name__) from error
+    if len(footer) != FOOTER_BYTES or struct.pack("<I", masked_crc32c(data)) != footer:
+        raise UnreadableImage(name, "damaged (wrong CRC)")
+    return data
+
+
+def encoded_image(data: bytes, name: str) -> bytes:
+    """The image file that a record holds.
+
+    Raises:
+        UnreadableImage: for data that is not a `tf.train.Example` with one image.
+    """
+    import tensorflow as tf  # only here: the container's format needs none
+    from google.protobuf.message import DecodeError
+
+    try:
+        features = tf.train.Example.FromString(data).features.feature
+    except DecodeError:
+        features = {}
+    values = features[IMAGE_KEY].bytes_list.value if IMAGE_KEY in features else []
+    if len(values) != 1:
+        found = printable(", ".join(sorted(features)) or "none")
+        raise UnreadableImage(name, f"no bytes feature {IMAGE_KEY!r} with one image (features found: {found[:200]})")
+    return bytes(values[0])
+
+
+def record_name(path: Path, number: int) -> str:
+    """What a record goes by in messages."""
+    return f"{path} record {number}"
+
+
+def file_sha256s(files: Sequence[Path], progress: bool, what: str) -> List[Optional[str]]:
+    """SHA-256 of each file, several at a time; None for one that cannot be read.
+
+    Args:
+        files: to be read whole.
+        progress: show a bar on stderr if it takes longer than two seconds.
+        what: is done, for the bar.
+    """
+    total = sum(path.stat().st_size for path in files if path.is_file())
+    bar = tqdm(total=total, desc=what, unit="B", unit_scale=True, delay=2, disable=not progress)
+    with bar, ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+
+        def one(path: Path) -> Optional[str]:
+            digest = hashlib.sha256()
+            try:
+                with open_shard(path) as file:
+                    for block in iter(lambda: file.read(_BLOCK), b""):
+                        digest.update(block)
+                        bar.update(len(block))
+            except (UnreadableFile, OSError):
+                return None
+            return digest.hexdigest()
+
+        return list(pool.map(one, files))
+
+
+def _record_length(header: bytes) -> Optional[int]:
+    """The length that a record's header gives, None if it is no header."""
+    if len(header) == HEADER_BYTES:
+        length, checksum = struct.unpack("<QI", header)
+        if masked_crc32c(header[:8]) == checksum and length <= _MAX_RECORD_BYTES:
+            return int(length)
+    return None

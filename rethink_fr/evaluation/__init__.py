@@ -1,0 +1,1 @@
+"""Measuring restored pictures against their references."""

@@ -1,0 +1,239 @@
+"""Any network in an ONNX file as embedder or landmark network, run by onnxruntime.
+
+Size and layout of the input are in every file. The range of values and the crop are not; a file may say them in its
+metadata, as `rethink_fr.value_range` (`0..255`) and `rethink_fr.crop` (`left,top,right,bottom`).
+"""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any, Dict, Literal, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from rethink_fr.errors import install_advice
+from rethink_fr.evaluation.networks.crops import (
+    Box,
+    check_box,
+    check_pictures,
+    in_batches,
+    parse_box,
+    resample_area,
+    round_levels,
+)
+from rethink_fr.evaluation.networks.onnx_files import DamagedOnnx, has_external_data
+from rethink_fr.files.names import printable
+
+ValueRange = Literal["-1..1", "0..1", "0..255"]
+LandmarkUnit = Literal["fraction", "pixel"]
+
+MAX_ONNX_BYTES = 1 << 30  # the largest recognition networks have 250 MB
+_MAX_MEMORY = 3 << 29  # bytes for the values of all networks
+_MAX_SIDE = 1024  # pixels
+_METADATA = "rethink_fr."
+# Levels 0..255 times the first plus the second.
+_RANGES: Dict[str, Tuple[float, float]] = {"-1..1": (2.0 / 255.0, -1.0), "0..1": (1.0 / 255.0, 0.0), "0..255": (1, 0)}
+
+
+class OnnxError(ValueError):
+    """A file that cannot serve, or onnxruntime is not installed; one line saying why."""
+
+
+class OnnxEmbedder:
+    """An identity or image network: its first output, flattened, is the embedding.
+
+    Call with uint8 RGB `[B, H, W, 3]` of any size, one face each, framed as in FFHQ; returns float32 `[B, D]`.
+    The crop is resized by area, in 8 bits, to the size that the file asks for; channels are RGB.
+
+    Args:
+        name: for reports and errors, such as the file's name.
+        model: the file's bytes.
+        sha256: of them.
+        value_range: what the network takes. None: what the file's metadata say, else [-1, 1], as most face networks.
+        crop: what of the picture is shown to it. None: what the file's metadata say, else all of it.
+
+    Raises:
+        OnnxError: if the file cannot be used so, or onnxruntime is not installed.
+        ValueError: if the crop is empty or the value range unknown.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: bytes,
+        sha256: str,
+        value_range: Optional[ValueRange] = None,
+        crop: Optional[Box] = None,
+    ) -> None:
+        self.name = name
+        self.sha256 = sha256
+        self._network = _OnnxNetwork(name, model, value_range, crop)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return self._network(images)
+
+
+class OnnxLandmarks:
+    """A landmark network: its first output, `[B, 2 L]` or `[B, L, 2]`, is the points, x before y.
+
+    Call with uint8 RGB `[B, H, W, 3]` as for `OnnxEmbedder`; returns float32 `[B, L, 2]`, (x, y) in pixels of these
+    pictures, the top left corner being (0, 0).
+
+    Args:
+        name, model, sha256, value_range, crop: as for `OnnxEmbedder`.
+        unit: of the output: "fraction" (default), 0..1 of the network's input; "pixel", pixels of its input.
+
+    Raises:
+        OnnxError: if the file cannot be used so, or onnxruntime is not installed.
+        ValueError: if the crop is empty, or the value range or the unit unknown.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: bytes,
+        sha256: str,
+        value_range: Optional[ValueRange] = None,
+        crop: Optional[Box] = None,
+        unit: LandmarkUnit = "fraction",
+    ) -> None:
+        if unit not in ("fraction", "pixel"):
+            raise ValueError(f"{name}: landmark unit {unit!r}; expected fraction or pixel")
+        self.name = name
+        self.sha256 = sha256
+        self._network = _OnnxNetwork(name, model, value_range, crop)
+        self._pixels = unit == "pixel"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        outputs = self._network(images)
+        if outputs.shape[1] % 2:
+            raise OnnxError(f"{self.name}: {outputs.shape[1]} numbers a face; expected x and y of each landmark")
+        points = outputs.reshape(len(outputs), -1, 2).astype(np.float64)
+        if self._pixels:
+            points /= (self._network.size.columns, self._network.size.rows)
+        left, top, right, bottom = self._network.crop
+        points = points * (right - left, bottom - top) + (left, top)
+        height, width = np.asarray(images).shape[1:3]
+        return (points * (width, height)).astype(np.float32)
+
+
+class _InputSize(NamedTuple):
+    rows: int
+    columns: int
+    channels_last: bool
+    one_at_a_time: bool  # the file fixes the batch to 1
+
+
+class _OnnxNetwork:
+    """Pictures in, the first output `[B, N]` out."""
+
+    def __init__(self, name: str, model: bytes, value_range: Optional[str], crop: Optional[Box]) -> None:
+        self._name = name
+        self._session = _open(name, model)
+        try:
+            self._describe(name, value_range, crop)
+        except UnicodeDecodeError:
+            raise OnnxError(f"{name}: a name in it is not UTF-8; the file is damaged, get it again") from None
+
+    def _describe(self, name: str, value_range: Optional[str], crop: Optional[Box]) -> None:
+        """Read what the file says of its input and output; onnxruntime decodes names only when asked for them."""
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if value_range is None:
+            value_range = metadata.get(f"{_METADATA}value_range", "-1..1")
+        if value_range not in _RANGES:
+            raise ValueError(f"{name}: value range {printable(str(value_range))[:80]!r}; expected {', '.join(_RANGES)}")
+        self._scale, self._offset = _RANGES[value_range]
+        self.crop = check_box(crop or parse_box(metadata.get(f"{_METADATA}crop", "0,0,1,1")))
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1 or inputs[0].type != "tensor(float)":
+            found = ", ".join(f"{one.name} {one.type}" for one in inputs) or "none"
+            raise OnnxError(f"{name}: inputs: {printable(found)[:120]}; expected one, float32 pictures")
+        self._input = inputs[0].name
+        self._output = self._session.get_outputs()[0].name
+        self.size = _input_size(name, inputs[0].shape)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return in_batches(self._batch, check_pictures(images, self._name))
+
+    def _batch(self, images: np.ndarray) -> np.ndarray:
+        levels = round_levels(resample_area(images, self.crop, self.size.rows, self.size.columns))
+        values = (levels * self._scale + self._offset).astype(np.float32)
+        if not self.size.channels_last:
+            values = values.transpose(0, 3, 1, 2)
+        if not self.size.one_at_a_time:
+            return self._run(values)
+        return np.concatenate([self._run(values[number : number + 1]) for number in range(len(values))])
+
+    def _run(self, values: np.ndarray) -> np.ndarray:
+        try:
+            (output,) = self._session.run([self._output], {self._input: np.ascontiguousarray(values)})
+        except Exception as error:  # onnxruntime has a dozen kinds, and no common one of its own
+            raise OnnxError(f"{self._name}: onnxruntime failed: {_reason(error)}") from None
+        output = np.asarray(output)
+        if output.dtype.kind != "f" or output.ndim < 2 or len(output) != len(values):
+            raise OnnxError(
+                f"{self._name}: output of type {output.dtype} and shape {list(output.shape)} for {len(values)} "
+                "pictures; expected numbers [pictures, ...]"
+            )
+        return output.reshape(len(values), -1).astype(np.float32)
+
+
+def _open(name: str, model: bytes) -> Any:
+    runtime = _runtime(name)
+    try:
+        external = has_external_data(model)
+    except DamagedOnnx as error:
+        raise OnnxError(f"{name}: not a usable ONNX file: {error}") from None
+    if external:
+        raise OnnxError(f"{name}: has weights in other files; save it with all of them inside (onnx.save does)")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong comes as an exception
+    _limit_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    try:
+        return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise OnnxError(f"{name}: not a usable ONNX file: {_reason(error)}") from None
+
+
+@functools.lru_cache(maxsize=1)
+def _limit_memory() -> None:
+    """What networks of this process may take for their values: a small file may ask for any amount."""
+    import onnxruntime as runtime
+
+    memory = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
+    # 1: grow by what is needed, not by doubling.
+    limits = runtime.OrtArenaCfg({"max_mem": _MAX_MEMORY, "arena_extend_strategy": 1})
+    runtime.create_and_register_allocator(memory, limits)
+
+
+def _runtime(name: str) -> ModuleType:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise OnnxError(f"{name}: ONNX files need onnxruntime; {install_advice('onnx')}") from None
+    return onnxruntime
+
+
+def _input_size(name: str, shape: list) -> _InputSize:
+    """Layout and size from what the file says of its input, such as `[1, 3, 112, 112]` or `['N', 160, 160, 3]`."""
+    if len(shape) == 4:
+        for channels_last, channels, rows, columns in ((False, *shape[1:]), (True, shape[3], *shape[1:3])):
+            if channels == 3 and _is_size(rows) and _is_size(columns) and (shape[0] == 1 or not _is_size(shape[0])):
+                return _InputSize(rows, columns, channels_last, shape[0] == 1)
+    raise OnnxError(
+        f"{name}: input of shape {printable(str(shape))[:120]}; expected [N, 3, height, width] or "
+        f"[N, height, width, 3] with a fixed size of at most {_MAX_SIDE} pixels and N free or 1"
+    )
+
+
+def _is_size(dimension: Any) -> bool:
+    """Free dimensions are None or a name."""
+    return isinstance(dimension, int) and 0 < dimension <= _MAX_SIDE
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what onnxruntime said, without the codes and places before it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return printable(lines[0].rpartition(" : ")[2].strip())[:160]

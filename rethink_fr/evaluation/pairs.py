@@ -1,0 +1,160 @@
+"""Folders of images that belong together: files paired by name and read at one size, and the identities of faces."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Dict, List, Literal, Mapping, NamedTuple, Sequence, Tuple, Union
+
+import numpy as np
+
+from rethink_fr.files.names import printable
+from rethink_fr.files.reading import read_csv
+from rethink_fr.pictures.files import IMAGE_SUFFIXES, UnreadableImage, list_images, read_image, square_resize
+
+Resize = Union[None, Literal["reference"], int]  # see `read_together`
+
+_SHOWN = 3  # names in one error
+
+
+class SameSize(NamedTuple):
+    """The pictures of one name, all of one size."""
+
+    pictures: Dict[str, np.ndarray]  # by what they are: uint8 RGB [H, W, 3]
+    resized: Tuple[str, ...]  # those that had another size
+
+
+def pair_by_name(folders: Mapping[str, Union[str, Path]]) -> List[Dict[str, Path]]:
+    """Files of the same name in several folders, at any depth; endings may differ (`sub/a.png` and `sub/a.jpg`).
+
+    Args:
+        folders: folders by what they hold, such as `{"restored": ..., "reference": ...}`; the first sets the order.
+
+    Returns:
+        One `{what: file}` per name, sorted by name. Every file of every folder is in exactly one.
+
+    Raises:
+        ValueError: if a folder is missing or empty, two of its files share a name, or a file has no partner (named).
+    """
+    named = {what: _by_name(Path(folder)) for what, folder in folders.items()}
+    first, *others = named
+    for other in others:
+        for here, there in ((first, other), (other, first)):
+            alone = [name for name in named[here] if name not in named[there]]
+            if alone:
+                files = _listed([str(named[here][name]) for name in alone])
+                raise ValueError(
+                    f"{files}: no image of that name in {printable(folders[there])}; "
+                    f"expected each {here} image to have its {there} one (endings may differ)"
+                )
+    return [{what: files[name] for what, files in named.items()} for name in named[first]]
+
+
+def read_together(pair: Mapping[str, Path], resize: Resize = None) -> SameSize:
+    """The pictures of one name, all of one size.
+
+    What is resized is made square as `restore` and `train` make their inputs square: the central square, by Lanczos.
+    Restorers give squares of their own resolution; so they and what they were made from lie on each other again.
+
+    Args:
+        pair: files by what they are, `reference` among them.
+        resize: `None`: sizes must be equal. `"reference"`: pictures of unequal sizes get the size of the reference,
+            or of its central square if it is none; equal ones stay as they are. A number: the side in pixels of all
+            pictures, the reference too.
+
+    Raises:
+        UnreadableImage: naming the file that cannot be read, or is of another size where none may be changed.
+    """
+    pictures = {what: read_image(path) for what, path in pair.items()}
+    rows, columns, _ = pictures["reference"].shape
+    other = next((what for what, picture in pictures.items() if picture.shape[:2] != (rows, columns)), None)
+    if resize is None and other is not None:
+        height, width, _ = pictures[other].shape
+        raise UnreadableImage(
+            str(pair[other]),
+            f"{width} x {height} pixels, expected {columns} x {rows} as {printable(pair['reference'])} has; "
+            "add --resize, or resize one of them",
+        )
+    if resize is None or (resize == "reference" and other is None):
+        return SameSize(pictures, ())
+    side = min(rows, columns) if resize == "reference" else int(resize)
+    squares = {what: square_resize(picture, side) for what, picture in pictures.items()}
+    return SameSize(squares, tuple(what for what, one in squares.items() if one.shape != pictures[what].shape))
+
+
+def check_resize(resize: Resize) -> None:
+    """Refuse a size at which nobody measures pictures.
+
+    Raises:
+        ValueError: naming what was expected.
+    """
+    if resize not in (None, "reference") and not (isinstance(resize, int) and 8 <= resize <= 4096):
+        raise ValueError(f"--resize {resize}: expected 8 to 4096 pixels, or no number: the references' sizes")
+
+
+def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, str]:
+    """Identity of each face in `names`, from a CSV file with the columns `name` and `identity`.
+
+    Args:
+        path: UTF-8; names are paths relative to the folder of images, with or without ending; bytes that are not UTF-8
+            are written as reports show them, `\\udce9`. Further columns and names that are not asked for are ignored.
+        names: without endings, with `/` between folders.
+
+    Raises:
+        ValueError: naming `path`, if it cannot be read, lacks a column, contradicts itself or misses a name.
+    """
+    shown, asked = printable(path), {printable(name): name for name in names}
+    rows = read_csv(path)
+    head = [cell.strip() for cell in next(rows, [])]
+    if head.count("name") != 1 or head.count("identity") != 1:
+        raise ValueError(f"{shown}: expected a first line 'name,identity' and one line for each image")
+    of_name, of_identity = head.index("name"), head.index("identity")
+    found: Dict[str, str] = {}
+    for number, row in enumerate(rows, start=2):
+        if not row:  # an empty line
+            continue
+        name, identity = (row[place].strip() if place < len(row) else "" for place in (of_name, of_identity))
+        if not name or not identity:
+            raise ValueError(f"{shown}: line {number} lacks a name or an identity")
+        file = PurePosixPath(name)
+        if file.name in ("", ".."):
+            raise ValueError(f"{shown}: line {number} has the name {_quoted(name)}, which no image can have")
+        for key in (asked[one] for one in {str(file), _without_ending(file)} if one in asked):
+            if found.setdefault(key, identity) != identity:
+                raise ValueError(f"{shown}: line {number} gives {_quoted(name)} another identity than a line before")
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ValueError(f"{shown}: no identity for {_listed(missing)}; add a line for each image")
+    return {name: found[name] for name in names}
+
+
+def image_name(path: Path, folder: Union[str, Path]) -> str:
+    """What a file goes by: its path relative to `folder`, without ending, with `/` between folders."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _by_name(folder: Path) -> Dict[str, Path]:
+    files: Dict[str, Path] = {}
+    for path in list_images(folder):
+        name = image_name(path, folder)
+        if name in files:
+            raise ValueError(f"{printable(path)}: has the same name as {printable(files[name].name)}; keep one of them")
+        files[name] = path
+    if not files:
+        raise ValueError(
+            f"{printable(folder)}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
+        )
+    return files
+
+
+def _without_ending(file: PurePosixPath) -> str:
+    """Without the ending of an image: `a.v2.png` and `a.v2` are the same picture, `a.v2` and `a.v3` are not."""
+    return str(file.with_suffix("") if file.suffix.lower() in IMAGE_SUFFIXES else file)
+
+
+def _quoted(name: str) -> str:
+    return f"'{printable(name[:80])}'"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(printable(name) for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -1,0 +1,1 @@
+"""What an evaluation tells: tables, files and a page."""

@@ -1,0 +1,1 @@
+"""Blind comparisons by people: the page, and the tally of its answers."""

@@ -1,0 +1,95 @@
+"""`rethink-fr study make`: blind comparisons of methods for people.
+
+"Rethinking Deep Face Restoration", Appendix D: each trial shows an input, its ground truth and the methods'
+restorations in a random order of its own. The order goes into the key, which the raters do not get.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Mapping, Optional, Union
+
+import numpy as np
+from tqdm import tqdm
+
+from rethink_fr.evaluation.pairs import Resize, check_resize, image_name, pair_by_name, read_together
+from rethink_fr.evaluation.report.web_page import as_data_uri
+from rethink_fr.evaluation.study.files import LETTERS, StudyKey, Trial
+from rethink_fr.evaluation.study.page import PageTrial, study_page
+from rethink_fr.files.outputs import Outputs
+
+QUESTION = "Which restoration is the best: like the ground truth in identity, and natural?"
+# Of JPEG. Every picture is encoded anew in the same way: neither metadata nor the kind of file may tell methods apart.
+_QUALITY = 95
+
+_Folder = Union[str, Path]
+
+
+def make_study(
+    methods: Mapping[str, _Folder],
+    reference: _Folder,
+    degraded: _Folder,
+    page: _Folder,
+    key: _Folder,
+    trials: Optional[int] = None,
+    seed: int = 0,
+    question: str = QUESTION,
+    lossless: bool = False,
+    resize: Resize = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> StudyKey:
+    """Write the page and the key of a study.
+
+    Args:
+        methods: folders of restored images by the methods' names, two to 26.
+        reference, degraded: folders with images of the same names, and sizes unless `resize` is given.
+        page, key: files to write; the page holds all pictures, and no names of methods, folders or images.
+        trials: number of images to choose at random; None: all of them.
+        seed: of that choice, of the order of trials and of the methods in each.
+        question: what the raters are asked.
+        lossless: PNG instead of JPEG of quality 95 without chroma subsampling; the page grows several times.
+        resize: `"reference"` or a number of pixels: the size at which images are shown; see
+            `rethink_fr.evaluation.pairs.read_together`.
+        overwrite: whether `page` and `key` may replace files that are there; pictures are never replaced.
+        progress: show a bar on stderr if it takes longer than two seconds.
+
+    Raises:
+        ValueError: naming what is wrong with folders, images, the number of trials or the files to write.
+    """
+    if not 2 <= len(methods) <= len(LETTERS):
+        raise ValueError(f"--restored: {len(methods)} methods; expected 2 to {len(LETTERS)}, as NAME=DIR NAME=DIR")
+    wrong = [name for name in methods if name in ("reference", "degraded") or not name.strip()]
+    if wrong:
+        raise ValueError(f"--restored: a method may not be called {wrong[0]!r}; choose another name")
+    check_resize(resize)
+    pairs = pair_by_name({**methods, "reference": reference, "degraded": degraded})
+    outputs = Outputs((path for pair in pairs for path in pair.values()), overwrite)
+    outputs.claim_writable(page)
+    outputs.claim_writable(key, "--key")
+    if trials is not None and not 1 <= trials <= len(pairs):
+        raise ValueError(f"--trials {trials}: expected 1 to {len(pairs)}, the images there are")
+
+    generator = np.random.default_rng(seed)
+    chosen = generator.permutation(len(pairs))[:trials]
+    names = list(methods)
+    laid_out: List[Trial] = []
+    shown: List[PageTrial] = []
+    for number, place in enumerate(tqdm(chosen, desc="study", unit="trial", delay=2, disable=not progress), start=1):
+        pair = pairs[place]
+        order = tuple(names[one] for one in generator.permutation(len(names)))
+        together = read_together(pair, resize).pictures
+        pictures = {what: as_data_uri(one, None, _QUALITY, lossless) for what, one in together.items()}
+        laid_out.append(Trial(str(number), image_name(pair["reference"], reference), order))
+        shown.append(
+            {
+                "trial": str(number),
+                "input": pictures["degraded"],
+                "truth": pictures["reference"],
+                "options": [pictures[name] for name in order],
+            }
+        )
+    made = StudyKey(question, seed, tuple(names), tuple(laid_out))
+    outputs.write_json(key, made.as_json())
+    outputs.write_bytes(page, study_page(made.study, question, shown))
+    return made

@@ -1,0 +1,190 @@
+"""`rethink-fr study tally`: what people preferred, and which metrics agree with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from scipy import stats
+
+from rethink_fr.evaluation.study.correlation import (
+    MIN_METHODS,
+    RankCorrelation,
+    rank_correlation,
+    read_metrics,
+    why_none,
+)
+from rethink_fr.evaluation.study.files import Answers, StudyKey, read_answers, read_key
+from rethink_fr.files.names import printable
+from rethink_fr.metrics.bootstrap import mean_interval
+
+Interval = Tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Preference:
+    """How often one method was chosen; both intervals are of 95 %.
+
+    `wilson` takes all answers as independent; `over_trials` (bootstrap) takes the answers to one trial together, as
+    is right for several raters of the same trials, but is too narrow near 0 and 1.
+    """
+
+    method: str
+    chosen: int
+    share: float
+    wilson: Interval
+    over_trials: Interval
+
+
+@dataclass(frozen=True)
+class Tally:
+    """All of a study's answers. `failed` are (file, reason) of answers and reports that do not count."""
+
+    study: str
+    question: str
+    trials: int
+    raters: Tuple[str, ...]
+    preferences: Tuple[Preference, ...]
+    agreement: Optional[float]  # share of pairs of raters who chose the same, over trials; None for one rater
+    kappa: Optional[float]  # that beyond chance (Fleiss 1971); None for one rater, or if all chose the same
+    correlations: Tuple[RankCorrelation, ...]
+    no_correlation: Optional[str]  # why reports were given and there is no rank correlation
+    failed: Tuple[Tuple[str, str], ...]
+
+    def table(self) -> List[str]:
+        """Lines for the terminal."""
+        lines = [f"{self.trials} trials, raters: {len(self.raters)}; 95 % intervals: Wilson, bootstrap over trials"]
+        rows = [
+            (
+                printable(one.method),
+                f"{one.chosen}",
+                f"{100 * one.share:.1f} %",
+                _percent(one.wilson),
+                _percent(one.over_trials),
+            )
+            for one in self.preferences
+        ]
+        lines += _aligned([("method", "chosen", "share", "Wilson", "over trials"), *rows])
+        if self.agreement is not None:
+            kappa = "not defined" if self.kappa is None else f"{self.kappa:.3f}"
+            lines.append(f"pairs of raters who agree: {100 * self.agreement:.1f} %, Fleiss' kappa {kappa}")
+        if self.correlations:
+            found = [
+                (printable(one.metric), f"{one.methods}", _plain(one.spearman), _plain(one.kendall))
+                for one in self.correlations
+            ]
+            lines += _aligned([("metric", "methods", "Spearman", "Kendall"), *found])
+            if not self.no_correlation and any(one.spearman is None for one in self.correlations):
+                lines.append("-: all methods have the same value")
+        if self.no_correlation:
+            lines.append(f"no rank correlation: {self.no_correlation}")
+        return lines
+
+
+def tally_study(
+    key: Union[str, Path],
+    answers: Sequence[Union[str, Path]],
+    evaluations: Sequence[Union[str, Path]] = (),
+    seed: int = 0,
+) -> Tally:
+    """Count preferences, and correlate them with metrics.
+
+    Args:
+        key: what `study make` wrote beside the page.
+        answers: what the raters sent, a file each.
+        evaluations: JSON reports of `evaluate` with the methods called as in the study, for the rank correlations.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: naming an unusable key, or if no file of answers can be used.
+    """
+    found = read_key(key)
+    given: List[Answers] = []
+    failed: List[Tuple[str, str]] = []
+    raters: Dict[str, Union[str, Path]] = {}
+    for path in answers:
+        try:
+            one = read_answers(path, found)
+            if one.rater in raters:
+                first = printable(raters[one.rater])
+                raise ValueError(f"{printable(path)}: is of the same rater as {first}; expected one file of each")
+        except ValueError as error:
+            failed.append(_reason(path, error))
+            continue
+        raters[one.rater] = path
+        given.append(one)
+    if not given:
+        what = f"{failed[0][0]}: {failed[0][1]}" if failed else "there are none"
+        raise ValueError(f"no answers can be used; {what}")
+
+    preferences = _preferences(found, given, seed)
+    agreement, kappa = _agreement(found, given)
+    shares = {one.method: one.share for one in preferences}
+    metrics, unusable = read_metrics(evaluations, found.methods)
+    correlations = [rank_correlation(about, shares) for about in metrics if len(about.values) >= MIN_METHODS]
+    return Tally(
+        study=found.study,
+        question=found.question,
+        trials=len(found.trials),
+        raters=tuple(raters),
+        preferences=tuple(preferences),
+        agreement=agreement,
+        kappa=kappa,
+        correlations=tuple(correlations),
+        no_correlation=why_none(metrics, correlations, found.methods) if evaluations else None,
+        failed=(*failed, *unusable),
+    )
+
+
+def wilson_interval(chosen: int, count: int, level: float = 0.95) -> Interval:
+    """Interval of a share of `count` independent answers (Wilson 1927): inside 0..1 and sensible at both ends."""
+    z = stats.norm.ppf((1.0 + level) / 2.0)
+    share, weight = chosen / count, z * z / count
+    centre = (share + weight / 2.0) / (1.0 + weight)
+    half = np.sqrt(weight * (share * (1.0 - share) + weight / 4.0)) / (1.0 + weight)
+    return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
+
+
+def _preferences(key: StudyKey, given: Sequence[Answers], seed: int) -> List[Preference]:
+    """Of all methods, the most preferred first."""
+    count = len(given) * len(key.trials)
+    preferences = []
+    for method in key.methods:
+        chose = np.array([[choice == method for choice in one.methods] for one in given])  # [raters, trials]
+        chosen = int(chose.sum())
+        interval = mean_interval(chose.mean(axis=0), seed)
+        preferences.append(Preference(method, chosen, chosen / count, wilson_interval(chosen, count), interval))
+    return sorted(preferences, key=lambda one: -one.chosen)
+
+
+def _agreement(key: StudyKey, given: Sequence[Answers]) -> Tuple[Optional[float], Optional[float]]:
+    """Fleiss 1971, eqs. 2, 3 and 7: observed agreement of pairs, and kappa."""
+    raters = len(given)
+    if raters < 2:
+        return None, None
+    counts = np.array(
+        [[choices.count(method) for method in key.methods] for choices in zip(*(a.methods for a in given))]
+    )
+    observed = float(np.mean((np.square(counts).sum(axis=1) - raters) / (raters * (raters - 1))))
+    by_chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
+    return observed, None if by_chance == 1.0 else (observed - by_chance) / (1.0 - by_chance)
+
+
+def _reason(path: Union[str, Path], error: ValueError) -> Tuple[str, str]:
+    shown = printable(path)
+    return shown, str(error).replace(f"{shown}: ", "", 1)
+
+
+def _percent(interval: Interval) -> str:
+    return f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def _plain(value: Optional[float]) -> str:
+    return "-" if value is None else f"{value:+.3f}"
+
+
+def _aligned(rows: Sequence[Tuple[str, ...]]) -> List[str]:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

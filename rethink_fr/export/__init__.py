@@ -1,1 +1,0 @@
-"""Deployable models: one exporter a file; each checks what it wrote."""

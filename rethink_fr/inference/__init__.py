@@ -1,0 +1,1 @@
+"""Restoring pictures with a trained network, and exporting it."""

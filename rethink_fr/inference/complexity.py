@@ -1,0 +1,157 @@
+"""Counts of parameters and multiply-accumulates, read off the traced graph."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Set
+
+import numpy as np
+import tensorflow as tf
+
+from rethink_fr.layers.deformable import IMPLEMENTS
+from rethink_fr.restorer.build import build_discriminator, build_restorer
+from rethink_fr.restorer.settings import ModelConfig
+from rethink_fr.system import Inference
+
+
+class Complexity(NamedTuple):
+    """Size of one network; multiply-accumulates for one image."""
+
+    trained_parameters: int
+    codebook_values: int
+    multiply_accumulates: int
+
+
+def model_complexity(model: ModelConfig) -> Dict[str, Complexity]:
+    """Complexity of the restorer and the discriminator of a configuration."""
+    image = tf.TensorSpec([1, model.resolution, model.resolution, 3], tf.float32)
+    restorer, discriminator = build_restorer(model), build_discriminator(model)
+    noise = tf.TensorSpec([1, *restorer.noise_shape], tf.float32)
+    codebooks = [block.quantizer.codebook for block in restorer.skip_blocks if block.quantizer is not None]
+    return {
+        "restorer": Complexity(
+            _size(restorer.trainable_variables), _size(codebooks), multiply_accumulates(restorer, image, noise)
+        ),
+        "discriminator": Complexity(
+            _size(discriminator.trainable_variables), 0, multiply_accumulates(discriminator, image)
+        ),
+    }
+
+
+def inference_complexity(inference: Inference) -> Complexity:
+    """Complexity of a network of any kind, restoring one image of its resolution."""
+    specs = [tf.TensorSpec([1, inference.resolution, inference.resolution, 3], tf.float32)]
+    if inference.control is not None:
+        shape = [1 if size is None else size for size in inference.control_shape]
+        specs.append(tf.TensorSpec(shape, tf.float32))
+    return Complexity(_size(inference.network.trainable_variables), 0, multiply_accumulates(inference.function, *specs))
+
+
+def multiply_accumulates(function: Callable[..., Any], *specs: tf.TensorSpec) -> int:
+    """Multiply-accumulates of all convolutions and matrix products in one call of `function` (forward only or not)."""
+    graph = tf.function(function).get_concrete_function(*specs).graph
+    return sum(count_operations(graph).values())
+
+
+def count_operations(graph: tf.Graph) -> Dict[str, int]:
+    """Multiply-accumulates by kind of operation. Element-wise work is not counted; all shapes must be static.
+
+    A branch of a conditional counts like code that always runs. A deformable convolution counts as a convolution of
+    its shapes, whichever implementation is inside.
+    """
+    counts: Dict[str, int] = {}
+    deformable = {
+        function.signature.name
+        for function in graph.as_graph_def().library.function
+        if function.attr["_implements"].s.decode() == IMPLEMENTS
+    }
+    for operation in _operations(graph, deformable):
+        kind = operation.type
+        if kind in _CALLS and operation.get_attr("f").name in deformable:
+            kind = _DEFORMABLE
+        if kind in _COUNTED:
+            counts[kind] = counts.get(kind, 0) + _COUNTED[kind](operation)
+    return counts
+
+
+def _operations(graph: tf.Graph, whole: Set[str]) -> Iterator[tf.Operation]:
+    """Operations of a graph and of the functions it calls, but not of those that stand for one operation."""
+    for operation in graph.get_operations():
+        yield operation
+        for name in operation.node_def.attr:
+            value = operation.node_def.attr[name]
+            for called in [value.func, *value.list.func]:
+                if called.name and called.name not in whole:
+                    yield from _operations(_function_graph(graph, called.name), whole)
+
+
+def _function_graph(graph: Any, name: str) -> tf.Graph:
+    while name not in graph._functions and graph.outer_graph is not None:
+        graph = graph.outer_graph
+    return graph._functions[name].graph
+
+
+def _convolution(operation: tf.Operation) -> int:
+    kernel = operation.inputs[1].shape  # [k, k, in, out]
+    return _elements(operation.outputs[0]) * int(np.prod(kernel[:3]))
+
+
+def _convolution_to_input(operation: tf.Operation) -> int:
+    return _elements(operation.inputs[2]) * int(np.prod(operation.inputs[1].shape[:3]))
+
+
+def _convolution_to_kernel(operation: tf.Operation) -> int:
+    return _elements(operation.inputs[2]) * int(np.prod(operation.outputs[0].shape[:3]))
+
+
+def _deformable_convolution(operation: tf.Operation) -> int:
+    return _elements(operation.outputs[0]) * int(np.prod(operation.inputs[3].shape[:3]))
+
+
+def _deformable_gradient(operation: tf.Operation) -> int:
+    """Towards the sampled values, and towards the filters: each as much as forward."""
+    return 2 * _elements(operation.inputs[4]) * int(np.prod(operation.inputs[3].shape[:3]))
+
+
+def _depthwise(operation: tf.Operation) -> int:
+    return _elements(operation.outputs[0]) * int(np.prod(operation.inputs[1].shape[:2]))
+
+
+def _depthwise_to_input(operation: tf.Operation) -> int:
+    return _elements(operation.inputs[2]) * int(np.prod(operation.inputs[1].shape[:2]))
+
+
+def _depthwise_to_kernel(operation: tf.Operation) -> int:
+    return _elements(operation.inputs[2]) * int(np.prod(operation.outputs[0].shape[:2]))
+
+
+def _matrix_product(operation: tf.Operation) -> int:
+    transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
+    return _elements(operation.outputs[0]) * int(operation.inputs[0].shape[-2 if transposed else -1])
+
+
+def _elements(tensor: tf.Tensor) -> int:
+    if not tensor.shape.is_fully_defined():
+        raise ValueError(f"cannot count {tensor.op.name}: its shape {tensor.shape} is not static")
+    return int(np.prod(tensor.shape))
+
+
+def _size(variables: list[tf.Variable]) -> int:
+    return sum(int(np.prod(variable.shape)) for variable in variables)
+
+
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_DEFORMABLE = "RethinkFr>DeformConv2d"
+_DEFORMABLE_GRADIENT = "RethinkFr>DeformConv2dGrad"
+
+_COUNTED: Dict[str, Callable[[tf.Operation], int]] = {
+    "Conv2D": _convolution,
+    "Conv2DBackpropInput": _convolution_to_input,
+    "Conv2DBackpropFilter": _convolution_to_kernel,
+    "DepthwiseConv2dNative": _depthwise,
+    "DepthwiseConv2dNativeBackpropInput": _depthwise_to_input,
+    "DepthwiseConv2dNativeBackpropFilter": _depthwise_to_kernel,
+    _DEFORMABLE: _deformable_convolution,
+    _DEFORMABLE_GRADIENT: _deformable_gradient,
+    "MatMul": _matrix_product,
+    "BatchMatMulV2": _matrix_product,
+}

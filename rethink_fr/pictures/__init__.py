@@ -1,0 +1,1 @@
+"""Picture files: read safely, written whole, laid out in sheets."""

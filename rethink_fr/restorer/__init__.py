@@ -1,0 +1,1 @@
+"""The first system: the stochastic restorer of "Rethinking Deep Face Restoration" (CVPR 2022)."""

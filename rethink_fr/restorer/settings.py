@@ -1,0 +1,110 @@
+"""Settings of a run: frozen dataclasses of the sections that systems share, and of the restorer; their checks.
+
+Imports no TensorFlow. Layers and models take plain keyword arguments and know nothing of this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Tuple
+
+from rethink_fr.config.checks import Checks, check_shared
+from rethink_fr.config.sections import DataConfig, DegradationConfig, TrainingConfig
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The restorer. `n_skips` counts skip blocks from 8x8 upward (at 8, 16, 32, ... 2^(n_skips + 2))."""
+
+    resolution: int = 512
+    width: float = 1.0
+    n_skips: int = 4
+    codebook_size: int = 1024
+    fusion: Literal["lgf", "add", "concat"] = "lgf"
+    quantize: bool = True
+    noise: bool = True
+    codebook_decay: float = 0.99
+    codebook_reseed_after: int = 200  # steps without use before a code is re-seeded; 0 turns re-seeding off
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Weights of Eq. 7 and of the discriminator's side. The five perceptual weights go with conv1_2 ... conv5_4."""
+
+    adversarial: float = 1.0  # alpha
+    l1: float = 1.0
+    commitment: float = 1.0
+    vgg19: str = "imagenet"  # "imagenet" (Keras' download), a path to Keras VGG-19 weights (.h5), or "none"
+    feature: Tuple[float, float, float, float, float] = (1e-6, 1e-6, 1e-6, 1e-6, 1e-6)
+    style: Tuple[float, float, float, float, float] = (1e-6, 1e-6, 1e-6, 1e-6, 1e-6)
+    augment: str = "color,translation"  # DiffAugment policy; "" turns it off
+    r1_gamma: float = 0.0
+    r1_interval: int = 16
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam (Appendix A of the paper), for both networks."""
+
+    learning_rate: float = 2.5e-3
+    beta_1: float = 0.0
+    beta_2: float = 0.99
+    epsilon: float = 1e-8
+    decay_steps: int = 0  # steps over which the learning rate falls to 0 along half a cosine; 0: constant
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything that defines a run of the restorer; written to `config.yaml` beside its checkpoints."""
+
+    architecture: Literal["rethink"] = "rethink"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    degradation: DegradationConfig = field(default_factory=DegradationConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def check_restorer(config: ExperimentConfig) -> None:
+    """Check everything of a run of the restorer.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    checks = Checks(config)
+    model, objective, optimizer, steps = config.model, config.objective, config.optimizer, config.training.steps
+    resolution = model.resolution
+    power_of_two = resolution & (resolution - 1) == 0
+    checks.require(32 <= resolution <= 1024 and power_of_two, "model.resolution", "a power of two, 32 to 1024")
+    checks.within("model.width", 1 / 32, 8)
+    most = max_skips(resolution)
+    checks.require(0 <= model.n_skips <= most, "model.n_skips", f"0 to {most} at {resolution} px")
+    checks.within("model.codebook_size", 2, 1 << 20)
+    checks.fraction("model.codebook_decay")
+    checks.within("model.codebook_reseed_after", 0)
+    check_shared(config)
+    for key in ("adversarial", "l1", "commitment", "feature", "style", "r1_gamma"):
+        checks.within(f"objective.{key}", 0)
+    checks.within("objective.r1_interval", 1)
+    policies = [policy for policy in objective.augment.split(",") if policy]
+    checks.require(
+        all(policy in ("color", "translation", "cutout") for policy in policies),
+        "objective.augment",
+        "a comma-separated choice of color, translation, cutout, or ''",
+    )
+    checks.require(bool(objective.vgg19), "objective.vgg19", "'imagenet', 'none' or a path to an .h5 file")
+    checks.within("optimizer.learning_rate", 0, 10)
+    checks.within("optimizer.epsilon", 0, 1)
+    checks.fraction("optimizer.beta_1")
+    checks.fraction("optimizer.beta_2")
+    checks.require(
+        optimizer.decay_steps == 0 or optimizer.decay_steps >= steps,
+        "optimizer.decay_steps",
+        f"0 or at least training.steps ({steps})",
+    )
+
+
+def max_skips(resolution: int) -> int:
+    """Skip blocks stand at 8 ... resolution / 2, one an octave."""
+    return resolution.bit_length() - 4

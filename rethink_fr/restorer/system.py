@@ -1,0 +1,68 @@
+"""The stochastic restorer as one of the systems that the commands know. TensorFlow loads when a function is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, Optional
+
+from rethink_fr.config.checks import ConfigError
+from rethink_fr.restorer.settings import ExperimentConfig, ModelConfig, check_restorer
+from rethink_fr.system import Inference, Precision, System
+from rethink_fr.training.task import TrainingTask
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from rethink_fr.restorer.network import Restorer
+
+
+def build(model: ModelConfig) -> Restorer:
+    """The restorer of a configuration, its variables created."""
+    from rethink_fr.restorer.build import build_restorer
+
+    return build_restorer(model)
+
+
+def inference(restorer: Restorer, precision: Precision = "float32") -> Inference:
+    """The restorer with its noise as an input.
+
+    Raises:
+        ValueError: if another precision than float32 is asked for.
+    """
+    if precision != "float32":
+        raise ValueError(f"--precision {precision}: the stochastic restorer computes in float32 only")
+
+    def restore(images: tf.Tensor, noise: Optional[tf.Tensor] = None) -> Dict[str, tf.Tensor]:
+        return {"restored": restorer(images, noise).image}
+
+    shape = (None, *restorer.noise_shape)
+    return Inference(restorer, restore, restorer.resolution, None, "noise", shape, stochastic=restorer.use_noise)
+
+
+def task(config: ExperimentConfig) -> TrainingTask:
+    """What a run of this configuration trains."""
+    from rethink_fr.restorer.build import build_restorer_task
+
+    return build_restorer_task(config)
+
+
+def check_files(config: ExperimentConfig) -> None:
+    """Refuse a file of VGG-19 weights that is not there.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    weights = config.objective.vgg19
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise ConfigError(f"objective.vgg19: no file {weights}; expected 'imagenet', 'none' or a Keras VGG-19 .h5 file")
+
+
+SYSTEM = System(
+    ModelConfig,
+    build,
+    inference,
+    experiment=ExperimentConfig,
+    check=check_restorer,
+    task=task,
+    check_files=check_files,
+)

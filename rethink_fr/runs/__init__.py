@@ -1,0 +1,1 @@
+"""The folder of a run: its configuration, checkpoints and records."""

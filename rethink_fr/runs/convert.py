@@ -1,0 +1,67 @@
+"""`rethink-fr convert-vqfr`: published PyTorch weights become a run directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from rethink_fr.config.reading import save_model_section
+from rethink_fr.files.names import printable
+from rethink_fr.files.outputs import check_folder
+from rethink_fr.files.writing import new_folder
+from rethink_fr.runs.checkpoint_reading import save_average
+from rethink_fr.systems import SYSTEMS
+from rethink_fr.weights.torch_files import TorchFileError, read_torch_file
+
+_ARCHITECTURE = "vqfr"
+_RUN_PARTS = ("checkpoints", "config.yaml")  # of what is written here; training adds others
+_SECTIONS = ("params_ema", "params")  # of a published file; the first that is there counts
+
+
+class ConvertError(ValueError):
+    """A file that is not a published checkpoint, or cannot be read or converted."""
+
+
+class ConvertReport(NamedTuple):
+    """What was converted."""
+
+    output: Path
+    network: str
+    parameters: int
+
+
+def convert(checkpoint: Path, output: Path, overwrite: bool = False) -> ConvertReport:
+    """Turn a published checkpoint into a run directory that `restore` and `export` take.
+
+    Version and stage are recognised by the names in it. The directory appears complete or not at all.
+
+    Args:
+        checkpoint: a `.pth` file, a dictionary with the weights under `params_ema` or `params`.
+        output: a new or empty directory.
+        overwrite: whether a converted network that is there already, and was not trained since, may be replaced.
+
+    Raises:
+        ConvertError: if it is not such a file, or PyTorch is not installed.
+        ValueError: if the weights are not exactly those of a network, or `output` is taken or cannot be written.
+    """
+    check_folder(output, [checkpoint], overwrite, _RUN_PARTS)
+    kind = SYSTEMS.get(_ARCHITECTURE)
+    if kind is None or kind.from_torch is None:
+        raise ConvertError("convert-vqfr: this installation has no VQFR")
+    try:
+        state = read_torch_file(checkpoint, _SECTIONS)
+    except TorchFileError as error:
+        raise ConvertError(str(error)) from None
+    try:
+        settings, network = kind.from_torch(state)
+    except ValueError as error:
+        raise ConvertError(f"{printable(checkpoint)}: {error}") from None
+    try:
+        with new_folder(output, replace=overwrite) as folder:
+            save_average(folder / "checkpoints", network)
+            save_model_section(_ARCHITECTURE, settings, folder / "config.yaml")
+    except tf.errors.OpError as error:
+        raise ConvertError(f"{printable(output)}: cannot be written ({str(error).splitlines()[0]})") from None
+    return ConvertReport(output, f"{settings.network} version {settings.version}", network.count_params())

@@ -1,0 +1,70 @@
+"""Starting a run from the weights of another one: `rethink-fr train --init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, List, Mapping, Tuple
+
+from tensorflow import keras
+
+from rethink_fr.config.checks import ConfigError
+from rethink_fr.config.sections import Experiment
+from rethink_fr.runs.checkpoint_reading import load_matching
+from rethink_fr.runs.loading import load_run
+from rethink_fr.systems import SYSTEMS
+from rethink_fr.training.task import TrainingTask
+from rethink_fr.training.trainer import AdversarialTrainer
+
+
+class StartingRun:
+    """A `SourceRun`: the network of a run directory with its averaged weights, and what else its checkpoint holds.
+
+    Args:
+        path: made by `train` or converted from published weights.
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        loaded = load_run(path)
+        self.settings: Any = loaded.settings
+        self.network = loaded.inference.network
+        self._path = path
+
+    def start(self, task: TrainingTask) -> List[str]:
+        """The generator, which must be the same network, and what else there is of what the task saves."""
+        if type(self.network) is not type(task.generator) or _shapes(self.network) != _shapes(task.generator):
+            raise ConfigError(
+                f"training.init: {self._path} holds another network ({self.settings}); expected the same `model` "
+                "settings as here"
+            )
+        task.generator.set_weights(self.network.get_weights())
+        others = {name: part for name, part in task.saved.items() if part is not task.generator}
+        return ["generator", *self.load(others)]
+
+    def load(self, saved: Mapping[str, Any]) -> List[str]:
+        """Read what the checkpoint has of these under their names and in their shapes; returns their names."""
+        return load_matching(self._path / "checkpoints", saved) if saved else []
+
+
+def _shapes(network: keras.Model) -> List[Tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in network.weights]
+
+
+def initialise(trainer: AdversarialTrainer, config: Experiment) -> List[str]:
+    """Give a new run the weights of the run `training.init`; call it inside the strategy's scope.
+
+    The average starts as a copy; optimizers and the step start from nothing.
+
+    Returns:
+        What was taken over, by name.
+
+    Raises:
+        ValueError: if that run cannot be read or is of another network.
+    """
+    run = StartingRun(Path(config.training.init))
+    hook = SYSTEMS[config.architecture].initialise
+    loaded = run.start(trainer.task) if hook is None else hook(trainer.task, run)
+    trainer.average.set_weights(trainer.task.generator.get_weights())
+    return loaded

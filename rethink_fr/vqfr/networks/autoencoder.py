@@ -1,0 +1,129 @@
+"""The two halves of the codebook autoencoder: the encoder, and the texture decoder.
+
+Both are rows of stages, one for each size. The versions differ in what a stage is made of and in what the released
+code calls its parts; each has one function here that makes a stage.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, List, Optional, Tuple
+
+import tensorflow as tf
+from tensorflow import keras
+
+from rethink_fr.vqfr.networks.architecture import Architecture
+from rethink_fr.vqfr.networks.convolution import Chain, Convolution, norm_swish_convolution
+from rethink_fr.vqfr.networks.resampling import BilinearDown, BilinearUp, NearestUp, StridedDown
+from rethink_fr.vqfr.networks.residual import Attention, ResidualBlock
+
+_Stage = List[keras.layers.Layer]
+# What the released code of version 2 calls the shortcut of a residual block.
+SHORTCUT_NAMES = {1: "shortcut_conv", 2: "residual_func"}
+
+
+class Encoder(keras.layers.Layer):
+    """Images `[B, H, W, 3]` to features `[B, H / f, W / f, C]`, f being the pixels of a code's side.
+
+    Version 1: two residual blocks a level, C the channels of the last level (its quantizer projects). Version 2 has
+    attention at the last level and a residual, an attention and a residual block after it; C is the size of a code.
+    """
+
+    def __init__(self, architecture: Architecture, **kwargs) -> None:
+        super().__init__(**kwargs)
+        name, channels, factors = self.name, architecture.channels, architecture.factors
+        self.conv_in = Convolution(channels[0], name=f"{name}.conv_in")
+        self.stages: _Stage = []
+        if architecture.version == 1:
+            for factor, count in zip(factors, channels):
+                down = ("pre_downsample_dict", BilinearDown) if factor > 1 else None
+                self.stages += _plain_stage(name, factor, count, 2, down)
+            self.conv_out = norm_swish_convolution(channels[-1], f"{name}.enc_convout_dict.Level_{factors[-1]}")
+        else:
+            for level, count in enumerate(channels):
+                last = level == len(channels) - 1
+                down = StridedDown(channels[level - 1], name=f"{name}.blocks.{level}.0") if level > 0 else None
+                self.stages += _attentive_stage(f"{name}.blocks.{level}", count, down, attention=last)
+            self.stages.append(_middle(f"{name}.mid_blocks", channels[-1]))
+            self.conv_out = norm_swish_convolution(architecture.code_size, f"{name}.conv_out")
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        features = self.conv_in(images)
+        for stage in self.stages:
+            features = stage(features)
+        return self.conv_out(features)
+
+
+class TextureDecoder(keras.layers.Layer):
+    """Quantized features `[B, h, w, C]` to the features of every level, from which the texture image is one step.
+
+    Version 1: three residual blocks a level. Version 2: two, with attention at the first level and a residual, an
+    attention and a residual block before it.
+
+    Call returns a tuple of features, coarsest first: `[B, h, w, C_last]`, ..., `[B, H, W, C_first]`. `to_image` turns
+    the last into an image `[B, H, W, 3]`, nominally in [-1, 1], not clipped.
+    """
+
+    def __init__(self, architecture: Architecture, **kwargs) -> None:
+        super().__init__(**kwargs)
+        name = self.name
+        channels, factors = architecture.channels[::-1], architecture.factors[::-1]
+        self.entry: _Stage = []
+        self.stages: List[_Stage] = []
+        if architecture.version == 1:
+            for level, (factor, count) in enumerate(zip(factors, channels)):
+                up = ("pre_upsample_dict", BilinearUp) if level > 0 else None
+                self.stages.append(_plain_stage(name, factor, count, 3, up))
+        else:
+            self.entry = [Convolution(channels[0], name=f"{name}.conv_in"), _middle(f"{name}.mid_blocks", channels[0])]
+            for level, count in enumerate(channels):
+                up = NearestUp(channels[level - 1], name=f"{name}.blocks.{level}.0") if level > 0 else None
+                self.stages.append(_attentive_stage(f"{name}.blocks.{level}", count, up, attention=level == 0))
+        self.to_image = norm_swish_convolution(3, f"{name}.conv_out")
+
+    @property
+    def last_kernel(self) -> tf.Variable:
+        """Of the convolution that makes the texture image."""
+        return self.to_image.links[-1].kernel
+
+    def call(self, features: tf.Tensor) -> Tuple[tf.Tensor, ...]:
+        for layer in self.entry:
+            features = layer(features)
+        levels = []
+        for stage in self.stages:
+            for layer in stage:
+                features = layer(features)
+            levels.append(features)
+        return tuple(levels)
+
+
+def _plain_stage(
+    part: str,
+    factor: int,
+    channels: int,
+    blocks: int,
+    resample: Optional[Tuple[str, Callable[..., keras.layers.Layer]]],
+) -> _Stage:
+    """A level of version 1: resampling to `channels`, then residual blocks."""
+    stage: _Stage = []
+    if resample is not None:
+        group, make = resample
+        stage.append(make(channels, name=f"{part}.{group}.Level_{factor}"))
+    name = f"{part}.{part}_dict.Level_{factor}"
+    stage.append(Chain([ResidualBlock(channels, name=f"{name}.{number}") for number in range(blocks)], name=name))
+    return stage
+
+
+def _attentive_stage(name: str, channels: int, resample: Optional[keras.layers.Layer], attention: bool) -> _Stage:
+    """A level of version 2: resampling, then two residual blocks, each followed by attention if asked for."""
+    links = [] if resample is None else [resample]
+    for _ in range(2):
+        links.append(ResidualBlock(channels, SHORTCUT_NAMES[2], name=f"{name}.{len(links)}"))
+        if attention:
+            links.append(Attention(name=f"{name}.{len(links)}"))
+    return [Chain(links, name=name)]
+
+
+def _middle(name: str, channels: int) -> Chain:
+    """Residual block, attention, residual block at the codes' size (version 2)."""
+    first, last = (ResidualBlock(channels, SHORTCUT_NAMES[2], name=f"{name}.{number}") for number in (0, 2))
+    return Chain([first, Attention(name=f"{name}.1"), last], name=name)

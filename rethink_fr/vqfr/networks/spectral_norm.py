@@ -1,0 +1,131 @@
+"""Spectrally normalised layers: weights divided by their largest singular value, as every layer of a discriminator.
+
+Miyato et al. 2018 (arXiv:1802.05957), Algorithm 1. The largest singular value is followed by one step of the power
+iteration a call, in training and in inference alike, as the released code of VQFR does it.
+"""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import tensorflow as tf
+from tensorflow import keras
+
+from rethink_fr.vqfr.networks.convolution import initial_weights
+
+_EPSILON = 1e-12
+
+
+class SpectralNormalized(keras.layers.Layer):
+    """What the two layers share: a kernel, the vectors that follow its largest singular value, a bias.
+
+    Of the kernel as a matrix W of O rows, one for each output, a call computes v = n(W^T u), u = n(W v) with
+    n(a) = a / (||a|| + 1e-12), stores both, and uses W / sigma with sigma = u^T W v. Gradients pass through sigma to
+    the kernel; u and v count as constants.
+
+    All replicas hold the same kernel and compute the same u and v, so that each stores its own and the first one's are
+    saved: no communication, and calls inside `tf.cond` are allowed.
+
+    Our reading: kernels start from a normal distribution of deviation 0.02, as in the networks; what they start from
+    only matters for how fast they turn.
+
+    Attributes:
+        iterates: read when the layer is traced; False leaves u and v as they are, so that calls change nothing.
+    """
+
+    def __init__(self, filters: int, use_bias: bool = True, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.use_bias = use_bias
+        self.iterates = True
+
+    def make_weights(self, fan_in: Sequence[int]) -> None:
+        """Create the variables for a kernel of shape `[*fan_in, filters]`."""
+
+        def vector(name: str, shape: Sequence[int]) -> tf.Variable:
+            return self.add_weight(
+                name=name,
+                shape=shape,
+                initializer=keras.initializers.RandomNormal(),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+
+        self.spectral_kernel = self.add_weight(
+            name="spectral_kernel", shape=[*fan_in, self.filters], initializer=initial_weights()
+        )
+        self.left_vector = vector("left_vector", [self.filters])  # u
+        self.right_vector = vector("right_vector", fan_in)  # v, its axes those of the kernel
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=[self.filters], initializer="zeros")
+
+    def normalized_kernel(self) -> tf.Tensor:
+        """The kernel over its largest singular value, after one step of the power iteration."""
+        matrix = tf.reshape(self.spectral_kernel, [-1, self.filters])  # W^T: [inputs, O]
+        left = tf.convert_to_tensor(self.left_vector)
+        right = tf.reshape(self.right_vector, [-1])
+        if self.iterates:
+            right = _normalized(tf.linalg.matvec(tf.stop_gradient(matrix), left))
+        product = tf.linalg.matvec(matrix, right, transpose_a=True)  # W v
+        if self.iterates:
+            left = _normalized(tf.stop_gradient(product))
+            self.left_vector.assign(left)
+            self.right_vector.assign(tf.reshape(right, self.right_vector.shape))
+        return self.spectral_kernel / tf.reduce_sum(left * product)
+
+
+class SpectralConvolution(SpectralNormalized):
+    """Spectrally normalised convolution, zeros outside. `[B, H, W, C]` to `[B, h, w, filters]`.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: side of the square kernel in pixels.
+        strides: step in pixels, the same in both directions.
+        padding: zeros on each of the four sides, in pixels.
+        use_bias: add a bias, which is not normalised.
+    """
+
+    def __init__(
+        self, filters: int, kernel_size: int, strides: int = 1, padding: int = 0, use_bias: bool = True, **kwargs
+    ) -> None:
+        super().__init__(filters, use_bias, **kwargs)
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.padding = padding
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        self.make_weights([self.kernel_size, self.kernel_size, int(tf.TensorShape(input_shape)[-1])])
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        border = [self.padding, self.padding]
+        padding = [[0, 0], border, border, [0, 0]]
+        outputs = tf.nn.conv2d(features, self.normalized_kernel(), self.strides, padding)
+        return tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs
+
+
+class SpectralDense(SpectralNormalized):
+    """Spectrally normalised dense layer with bias. `[B, C]` to `[B, filters]`."""
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        self.make_weights([int(tf.TensorShape(input_shape)[-1])])
+        super().build(input_shape)
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        outputs = tf.matmul(features, self.normalized_kernel())
+        return tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs
+
+
+def set_power_iteration(network: keras.Model, enabled: bool) -> None:
+    """Let a network's calls follow the singular values, or leave its vectors u and v as they are.
+
+    Functions traced before keep what they had.
+    """
+    for layer in network.submodules:
+        if isinstance(layer, SpectralNormalized):
+            layer.iterates = enabled
+
+
+def _normalized(vector: tf.Tensor) -> tf.Tensor:
+    return vector / (tf.norm(vector) + tf.cast(_EPSILON, vector.dtype))

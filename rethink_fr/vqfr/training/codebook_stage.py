@@ -1,0 +1,102 @@
+"""Stage 1: the autoencoder and its codebook, on clean faces."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import tensorflow as tf
+from tensorflow import keras
+
+from rethink_fr.training.task import StepContext, Turn, TurnLoss
+from rethink_fr.vqfr.networks.network import VQGAN
+from rethink_fr.vqfr.settings import CodebookConfig
+from rethink_fr.vqfr.training.image_branch import ImageBranch, target
+from rethink_fr.vqfr.training.reservoir import Reservoir, reestimate
+from rethink_fr.vqfr.training.usage import UsageMeter
+
+_RESERVOIR = 0  # purpose of random draws
+Batch = Mapping[str, tf.Tensor]
+
+
+class CodebookTask:
+    """A `TrainingTask`: a VQGAN that reconstructs clean faces ("VQFR", Gu et al., ECCV 2022, section 3.2).
+
+    The codebook of version 1 starts in three phases, which the paper does not mention and the released code has:
+    features first pass it as they are; until later, k-means on a reservoir of features replaces it every so often;
+    then it follows its loss alone. Boundaries between them are steps at which another graph is traced.
+
+    Args:
+        generator: the network, built.
+        codebook: the phases.
+        codebook_weight: of the codebook loss.
+        branch: loss terms and discriminator of the texture image, the only one here.
+        optimizers: "autoencoder", and of the branch's discriminator.
+    """
+
+    reconstructs = True
+
+    def __init__(
+        self,
+        generator: VQGAN,
+        codebook: CodebookConfig,
+        codebook_weight: float,
+        branch: ImageBranch,
+        optimizers: Mapping[str, keras.optimizers.Optimizer],
+    ) -> None:
+        self.generator = generator
+        self.phases = codebook
+        self.codebook_weight = codebook_weight
+        self.branch = branch
+        self.codebook = generator.codebook
+        self.usage = UsageMeter(self.codebook.shape[0])
+        saved: Dict[str, Any] = {"generator": generator, "usage": self.usage, **branch.networks}
+        self.reservoir: Optional[Reservoir] = None
+        if codebook.reestimate_until:
+            self.reservoir = saved["reservoir"] = Reservoir(codebook.reservoir, self.codebook.shape[1])
+        self.saved: Mapping[str, Any] = saved
+        self.optimizers = optimizers
+        starts = [codebook.quantize_from, codebook.reestimate_until]
+        if branch.networks:
+            starts.append(branch.adversarial_from)
+        self.boundaries: Tuple[int, ...] = tuple(sorted({step for step in starts if step > 0}))
+
+    def scalar_names(self, step: int) -> List[str]:
+        """Those of the branch, and of the codebook."""
+        return [*self.branch.scalar_names(step), "loss/codebook", "codebook/usage", "codebook/perplexity"]
+
+    def update_state(self, batch: Batch, context: StepContext, step: int) -> Dict[str, tf.Tensor]:
+        """Nothing: what the reservoir and the meter count are features of the turn itself."""
+        return {}
+
+    def turns(self, step: int) -> List[Turn]:
+        """Autoencoder, then the discriminator once it has started."""
+        variables = self.generator.trainable_variables
+        if not self._quantizes(step):
+            variables = [variable for variable in variables if variable is not self.codebook]
+        turns = [Turn("autoencoder", {"autoencoder": variables}, partial(self._loss, step))]
+        return turns + [self.branch.turn()] if self.branch.adversarial(step) else turns
+
+    def after_step(self, step: int) -> None:
+        """Re-estimate the codebook every so often: outside the graph, since k-means is scikit-learn's."""
+        if self.reservoir is not None and self._samples(step) and step % self.phases.reestimate_every == 0:
+            reestimate(self.codebook, self.reservoir)
+
+    def _loss(self, step: int, batch: Batch, context: StepContext, made: Batch) -> TurnLoss:
+        kernel = self.generator.decoder.last_kernel
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(kernel)
+            image, selection = self.generator(batch["clean"], quantize=self._quantizes(step))
+            terms = self.branch.terms(image, target(batch["clean"], self.branch.perceptual), step)
+        loss = self.branch.total(image, terms, tape, kernel)
+        if self.reservoir is not None and self._samples(step):
+            self.reservoir.add(selection.features, context.random_seed(_RESERVOIR))
+        scalars = {"loss/codebook": selection.loss, **self.usage.count(selection.indices, context.step)}
+        value = loss.value + self.codebook_weight * selection.loss
+        return TurnLoss(value, {**loss.scalars, **scalars}, {self.branch.name: image})
+
+    def _quantizes(self, step: int) -> bool:
+        return step >= self.phases.quantize_from
+
+    def _samples(self, step: int) -> bool:
+        return step < self.phases.reestimate_until

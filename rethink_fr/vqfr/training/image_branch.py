@@ -1,0 +1,173 @@
+"""One image that a generator makes: what pulls it towards the clean one, and the discriminators that judge it."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+import tensorflow as tf
+from tensorflow import keras
+
+from rethink_fr.losses.adaptive import adaptive_weight
+from rethink_fr.losses.adversarial import (
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    lazy_r1,
+    logistic_discriminator_loss,
+    nonsaturating_generator_loss,
+)
+from rethink_fr.losses.lpips import PerceptualDistance
+from rethink_fr.losses.reconstruction import l1_loss
+from rethink_fr.training.task import StepContext, Turn, TurnLoss
+from rethink_fr.vqfr.settings import BranchConfig, VQFRObjectiveConfig
+
+_RECONSTRUCTION = ("l1", "lpips", "style")
+
+
+class Target(NamedTuple):
+    """The clean images that all branches are compared with."""
+
+    images: tf.Tensor  # [B, H, W, 3]
+    features: Optional[Sequence[tf.Tensor]]  # of the perceptual network; None without one
+
+
+def target(images: tf.Tensor, perceptual: Optional[PerceptualDistance]) -> Target:
+    """What branches are compared with, for clean images `[B, H, W, 3]`."""
+    return Target(images, None if perceptual is None else [tf.stop_gradient(f) for f in perceptual.features(images)])
+
+
+class ImageBranch:
+    """Loss terms of one image ("VQFR", Gu et al., ECCV 2022, section 3.4), and the turn of its discriminators.
+
+    Args:
+        name: "texture" or "main"; it stands before the names of all scalars.
+        weights: of this branch.
+        objective: what is the same for both branches.
+        perceptual: the network of LPIPS and of the style loss, or None for neither.
+        global_discriminator, local_discriminator: needed where their weight is not 0.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: BranchConfig,
+        objective: VQFRObjectiveConfig,
+        perceptual: Optional[PerceptualDistance],
+        global_discriminator: Optional[keras.Model] = None,
+        local_discriminator: Optional[keras.Model] = None,
+    ) -> None:
+        self.name = name
+        self.objective = objective
+        self.perceptual = perceptual
+        self.global_discriminator = global_discriminator
+        self.local_discriminator = local_discriminator
+        self.adversarial_from = weights.adversarial_from
+        self.local_weight = weights.local_adversarial
+        self.weights = {"l1": weights.l1, "global": weights.global_adversarial}
+        if perceptual is not None:
+            self.weights.update({k: w for k, w in (("lpips", weights.lpips), ("style", weights.style)) if w > 0})
+
+    @property
+    def optimizer(self) -> str:
+        """Name of the optimizer that the discriminators share, and of their turn."""
+        return f"{self.name}_discriminators"
+
+    @property
+    def networks(self) -> Dict[str, keras.Model]:
+        """The discriminators by the name under which checkpoints hold them."""
+        found = {"global": self.global_discriminator, "local": self.local_discriminator}
+        return {f"{self.name}_{name}": network for name, network in found.items() if network is not None}
+
+    def adversarial(self, step: int) -> bool:
+        """Whether discriminators take part at a step."""
+        return step >= self.adversarial_from and bool(self.networks)
+
+    def scalar_names(self, step: int) -> List[str]:
+        """Everything that this branch logs at a step."""
+        names = [f"loss/{self.name}_{term}" for term in self.weights if term != "global"]
+        if self.adversarial(step):
+            if self.global_discriminator is not None:
+                names += [f"loss/{self.name}_global", *(f"score/{self.name}_{side}" for side in ("real", "fake"))]
+                names += [f"loss/{self.name}_r1"] if self.objective.r1_gamma else []
+            if self.local_discriminator is not None:
+                names += [f"loss/{self.name}_local", f"adaptive_weight/{self.name}", f"loss/{self.name}_patches"]
+        return names
+
+    def terms(self, image: tf.Tensor, target: Target, step: int) -> Dict[str, tf.Tensor]:
+        """Unweighted scalar terms of an image `[B, H, W, 3]`: reconstruction, then what the discriminators say."""
+        terms = {"l1": l1_loss(target.images, image)}
+        if self.perceptual is not None and target.features is not None:
+            features = self.perceptual.features(image)
+            if "lpips" in self.weights:
+                terms["lpips"] = self.perceptual.distance(target.features, features)
+            if "style" in self.weights:
+                terms["style"] = self.perceptual.style_distance(target.features, features)
+        if self.adversarial(step):
+            if self.global_discriminator is not None:
+                terms["global"] = nonsaturating_generator_loss(self.global_discriminator(image))
+            if self.local_discriminator is not None:
+                terms["local"] = hinge_generator_loss(self.local_discriminator(image, training=True))
+        return terms
+
+    def total(
+        self, image: tf.Tensor, terms: Mapping[str, tf.Tensor], tape: tf.GradientTape, kernel: tf.Variable
+    ) -> TurnLoss:
+        """The weighted sum, the local term's weight being adaptive: see `adaptive_weight`.
+
+        Args:
+            image, terms: see `terms`; both computed under `tape`.
+            tape: persistent, and watching `kernel`.
+            kernel: of the last convolution that makes the image.
+        """
+        weighted = {name: self.weights[name] * term for name, term in terms.items() if name != "local"}
+        scalars = {f"loss/{self.name}_{name}": term for name, term in terms.items()}
+        if "local" not in terms:
+            return TurnLoss(tf.add_n(list(weighted.values())), scalars)
+        counted = [n for n in _RECONSTRUCTION if n in terms and (n != "l1" or self.objective.adaptive_l1)]
+        weights = [tf.constant(self.weights[name]) for name in counted]
+        # Once through the perceptual network and the local discriminator, down to the image: from there both the
+        # kernel's gradients, which the adaptive weight compares, and the generator's cost little.
+        pull = tape.gradient([terms[name] for name in counted], image, output_gradients=weights)
+        push = tape.gradient(terms["local"], image)
+        gradients = [tape.gradient(image, kernel, output_gradients=part) for part in (pull, push)]
+        replica = tf.distribute.get_replica_context()  # the weight is that of the global batch
+        weight = adaptive_weight(*replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients))
+        local_weight = self.local_weight * weight
+        known = tf.add_n([weighted.pop(name) for name in counted]) + local_weight * terms["local"]
+        value = _with_gradient(known, image, pull + local_weight * push)
+        scalars[f"adaptive_weight/{self.name}"] = weight
+        return TurnLoss(tf.add_n([value, *weighted.values()]), scalars)
+
+    def turn(self) -> Turn:
+        """The discriminators' turn, on `made[name]` of a turn before it."""
+        variables = [variable for network in self.networks.values() for variable in network.trainable_variables]
+        return Turn(self.optimizer, {self.optimizer: variables}, self._discriminator_loss)
+
+    def _discriminator_loss(
+        self, batch: Mapping[str, tf.Tensor], context: StepContext, made: Mapping[str, tf.Tensor]
+    ) -> TurnLoss:
+        real, fake = batch["clean"], made[self.name]
+        value, scalars = tf.zeros([]), {}
+        if self.global_discriminator is not None:
+            real_logits, fake_logits = self.global_discriminator(real), self.global_discriminator(fake)
+            value += logistic_discriminator_loss(real_logits, fake_logits)
+            scalars[f"score/{self.name}_real"] = tf.reduce_mean(real_logits)
+            scalars[f"score/{self.name}_fake"] = tf.reduce_mean(fake_logits)
+            if self.objective.r1_gamma:
+                penalty = lazy_r1(
+                    self.global_discriminator, real, context.step, self.objective.r1_gamma, self.objective.r1_interval
+                )
+                value += penalty
+                scalars[f"loss/{self.name}_r1"] = penalty
+        if self.local_discriminator is not None:
+            patches = hinge_discriminator_loss(
+                self.local_discriminator(real, training=True), self.local_discriminator(fake, training=True)
+            )
+            value += self.objective.local_discriminator * patches
+            scalars[f"loss/{self.name}_patches"] = patches
+        return TurnLoss(value, scalars)
+
+
+def _with_gradient(value: tf.Tensor, image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """The scalar `value`, with a gradient towards `image` that is known already."""
+    linear = tf.reduce_sum(image * tf.stop_gradient(gradient))
+    return tf.stop_gradient(value) + (linear - tf.stop_gradient(linear))

@@ -1,0 +1,132 @@
+"""Stage 2: restoration with the codebook of stage 1."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+import tensorflow as tf
+from tensorflow import keras
+
+from rethink_fr.losses.codes import code_cross_entropy, code_matching_loss
+from rethink_fr.training.task import StepContext, Turn, TurnLoss
+from rethink_fr.vqfr.networks.architecture import Architecture
+from rethink_fr.vqfr.networks.autoencoder import Encoder
+from rethink_fr.vqfr.networks.codes import CodeSelection
+from rethink_fr.vqfr.networks.network import VQFR, nearest_codes
+from rethink_fr.vqfr.training.image_branch import ImageBranch, target
+
+Batch = Mapping[str, tf.Tensor]
+
+
+class Teacher(keras.Model):
+    """Encoder and codebook of stage 1, which say what codes clean images have; never trained.
+
+    Call with images, float32 `[B, H, W, 3]` in [-1, 1]; returns their `CodeSelection`.
+    """
+
+    def __init__(self, architecture: Architecture, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.resolution = architecture.resolution
+        self.architecture = architecture
+        self.encoder = Encoder(architecture, name="encoder")
+        self.quantizer = nearest_codes(architecture)
+
+    def call(self, images: tf.Tensor) -> CodeSelection:
+        return self.quantizer(self.encoder(images))
+
+
+class RestorationTask:
+    """A `TrainingTask`: a VQFR that restores degraded faces ("VQFR", Gu et al., ECCV 2022, section 3.4).
+
+    The codebook is frozen. Version 1 trains everything else, both images having losses and discriminators. Version 2
+    leaves the texture decoder as stage 1 made it, and predicts codes; only the main image has losses. The released code
+    of version 2 never resets the gradients of its global discriminator, so that they add up over steps; here every step
+    has its own.
+
+    Args:
+        generator: the network, built.
+        teacher: of the same architecture, built.
+        branches: losses and discriminators of the images that are trained: "texture" and "main", or "main".
+        code_matching, code_prediction: weights of the losses on codes; the latter is version 2's only.
+        optimizers: "autoencoder" (encoder, quantizer, texture decoder), "main_branch" (all else), and of each branch's
+            discriminators.
+    """
+
+    reconstructs = False
+
+    def __init__(
+        self,
+        generator: VQFR,
+        teacher: Teacher,
+        branches: Sequence[ImageBranch],
+        code_matching: float,
+        code_prediction: float,
+        optimizers: Mapping[str, keras.optimizers.Optimizer],
+    ) -> None:
+        self.generator = generator
+        self.teacher = teacher
+        self.branches = list(branches)
+        self.code_weights = {"code_matching": code_matching}
+        if generator.architecture.version == 2:
+            self.code_weights["code_prediction"] = code_prediction
+        self.optimizers = optimizers
+        judges = {name: network for branch in branches for name, network in branch.networks.items()}
+        self.saved: Mapping[str, Any] = {"generator": generator, "teacher": teacher, **judges}
+        starts = {branch.adversarial_from for branch in branches if branch.networks}
+        self.boundaries: Tuple[int, ...] = tuple(sorted(starts - {0}))
+
+    def scalar_names(self, step: int) -> List[str]:
+        """Those of the branches, and of the codes."""
+        names = [name for branch in self.branches for name in branch.scalar_names(step)]
+        return [*names, *(f"loss/{name}" for name in self.code_weights), "codes/agreement"]
+
+    def update_state(self, batch: Batch, context: StepContext, step: int) -> Dict[str, tf.Tensor]:
+        """Nothing moves without a gradient."""
+        return {}
+
+    def turns(self, step: int) -> List[Turn]:
+        """Generator, then the discriminators that have started."""
+        turns = [Turn("generator", self.trained_variables(), partial(self._loss, step))]
+        return turns + [branch.turn() for branch in self.branches if branch.adversarial(step)]
+
+    def after_step(self, step: int) -> None:
+        """Nothing happens outside the graph."""
+
+    def trained_variables(self) -> Dict[str, List[tf.Variable]]:
+        """Those of the generator, by optimizer; what is not there is frozen."""
+        network = self.generator
+        parts: List[keras.layers.Layer] = [network.encoder, network.quantizer]
+        if network.architecture.version == 1:
+            parts.append(network.decoder)
+        autoencoder = [variable for part in parts for variable in part.trainable_variables]
+        rest = {id(variable) for part in (*parts, network.decoder) for variable in part.trainable_variables}
+        return {
+            "autoencoder": [variable for variable in autoencoder if variable is not network.codebook],
+            "main_branch": [variable for variable in network.trainable_variables if id(variable) not in rest],
+        }
+
+    def _loss(self, step: int, batch: Batch, context: StepContext, made: Batch) -> TurnLoss:
+        network = self.generator
+        kernels = {"texture": network.decoder.last_kernel, "main": network.last_kernel}
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(list(kernels.values()))
+            faces, selection = network.forward(batch["degraded"])
+            images = {"texture": faces.texture, "main": faces.restored}
+            clean = target(batch["clean"], self.branches[0].perceptual)
+            terms = {branch.name: branch.terms(images[branch.name], clean, step) for branch in self.branches}
+        losses = [
+            branch.total(images[branch.name], terms[branch.name], tape, kernels[branch.name])
+            for branch in self.branches
+        ]
+        wanted = self.teacher(batch["clean"])
+        codes = {"code_matching": code_matching_loss(selection.features, wanted.codes)}
+        if "code_prediction" in self.code_weights:
+            codes["code_prediction"] = code_cross_entropy(selection.logits, wanted.indices)
+        value = tf.add_n([loss.value for loss in losses] + [self.code_weights[k] * term for k, term in codes.items()])
+        scalars = {f"loss/{name}": term for name, term in codes.items()}
+        for loss in losses:
+            scalars.update(loss.scalars)
+        agreeing = tf.equal(selection.indices, wanted.indices)
+        scalars["codes/agreement"] = tf.reduce_mean(tf.cast(agreeing, tf.float32))
+        return TurnLoss(value, scalars, {branch.name: images[branch.name] for branch in self.branches})

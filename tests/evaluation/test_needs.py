@@ -1,0 +1,324 @@
+"""Metrics of `evaluate` that need networks, with tiny ones in their place."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rethink_fr.evaluation.evaluate import evaluate
+from rethink_fr.evaluation.measures import METRICS
+from rethink_fr.evaluation.needs import Missing, Sources, load_needs
+from rethink_fr.evaluation.networks import loading as feature_networks
+from rethink_fr.evaluation.report.page import evaluation_page
+from rethink_fr.evaluation.report.tables import table_text
+from rethink_fr.evaluation.study.correlation import read_metrics
+from rethink_fr.files.writing import write_json
+from rethink_fr.metrics import (
+    code_usage,
+    frechet_distance,
+    identity_angle,
+    identity_precision_recall,
+    landmark_distance,
+    lpips,
+    precision_recall,
+)
+from rethink_fr.pictures.files import read_image, write_image
+
+COUNT, SIDE = 12, 32
+NEEDS = {"niqe_statistics", "fid_statistics"}
+
+
+class Means:
+    """Means over squares of the picture, as a network's features; counts its calls."""
+
+    sha256 = "0" * 64
+
+    def __init__(self, name, squares):
+        self.name, self.squares, self.calls = name, squares, 0
+
+    def __call__(self, images):
+        self.calls += 1
+        assert images.dtype == np.uint8
+        count, rows, columns, _ = images.shape
+        steps = (self.squares, rows // self.squares, self.squares, columns // self.squares)
+        squares = images.reshape(count, *steps, 3).mean((2, 4))
+        return (squares.reshape(len(images), -1) - 128.0).astype(np.float32)
+
+
+class Points(Means):
+    def __call__(self, images):
+        return super().__call__(images).reshape(len(images), -1, 2)
+
+
+class Codes(Means):
+    """Squares by their brightness, as one of eight codes."""
+
+    codebook_size = 8
+
+    def __call__(self, images):
+        return np.clip(super().__call__(images)[:, ::3] // 32 + 4, 0, 7)
+
+
+class Colours:
+    """The picture itself as the only feature map of LPIPS."""
+
+    name, sha256, heads = "colours", "1" * 64, [np.array([1.0, 2.0, 3.0])]
+
+    def __call__(self, images):
+        return [np.maximum(images, 0.0)]
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Folders clean/, restored/, other/ and degraded/ of twelve pictures, and their identities, three of each."""
+    generator = np.random.default_rng(0)
+    lines = ["name,identity"]
+    for number in range(COUNT):
+        clean = generator.normal(128, 40, [4, 4, 3]).repeat(8, 0).repeat(8, 1)
+        for folder, noise in (("clean", 2), ("restored", 30), ("other", 50), ("degraded", 70)):
+            shift = generator.normal(0, noise, [4, 4, 3]).repeat(8, 0).repeat(8, 1)
+            shift += generator.normal(0, noise / 3, 3)
+            write_image(tmp_path / folder / f"{number:02}.png", np.clip(clean + shift, 0, 255).astype(np.uint8))
+        lines.append(f"{number:02},p{number // 3}")
+    (tmp_path / "people.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+@pytest.fixture
+def networks():
+    identity, inception = Means("identity", 1), Means("inception", 4)
+    return {
+        "inception": inception,
+        "recognition": identity,
+        "neighbours": identity,
+        "landmarks": Points("points", 4),
+        "codes": Codes("codes", 4),
+        "lpips_vgg": Colours(),
+        "lpips_alex": Colours(),
+    }
+
+
+@pytest.fixture
+def run(faces, networks):
+    """Evaluates restored/ with the tiny networks; anything may be changed by keywords."""
+
+    def absent():
+        raise Missing("not here; do this")
+
+    def evaluated(**changes):
+        loaders = {**dict.fromkeys(NEEDS, absent), **{name: lambda one=one: one for name, one in networks.items()}}
+        loaders.update(changes.pop("loaders", {}))
+        given = {"restored": faces / "restored", "reference": faces / "clean", "identities": faces / "people.csv"}
+        return evaluate(**{**given, **changes}, loaders=loaders, progress=False)
+
+    return evaluated
+
+
+def pictures(folder):
+    return np.stack([read_image(folder / f"{number:02}.png") for number in range(COUNT)])
+
+
+def test_every_metric_is_what_its_function_gives(run, faces, networks):
+    report = run()
+    clean, restored = pictures(faces / "clean"), pictures(faces / "restored")
+    embed, look = networks["recognition"], networks["inception"]
+    people = [f"p{number // 3}" for number in range(COUNT)]
+    cells = report.cells
+    rows = [row.values["restored"] for row in report.rows]
+    np.testing.assert_allclose([row["deg"] for row in rows], identity_angle(embed(restored), embed(clean)), rtol=1e-6)
+    points = networks["landmarks"]
+    np.testing.assert_allclose([row["lmd"] for row in rows], landmark_distance(points(restored), points(clean)))
+    expected = lpips(restored / 127.5 - 1, clean / 127.5 - 1, Colours())
+    # 1e-5: the images are scaled to [-1, 1] in float32 there.
+    np.testing.assert_allclose([row["lpips_vgg"] for row in rows], expected, rtol=1e-5)
+    assert cells["fid_paired", "restored"].value == pytest.approx(frechet_distance(look(restored), look(clean)))
+    found = precision_recall(embed(clean), embed(restored))
+    own = identity_precision_recall(embed(clean), embed(restored), people, people)
+    assert found == (cells["precision", "restored"].value, cells["recall", "restored"].value)
+    assert own == (cells["iprecision", "restored"].value, cells["irecall", "restored"].value)
+    assert 0.0 < own[0] < found[0]  # the data tell the two apart
+    usage = code_usage(networks["codes"](restored).astype(int), 8)
+    assert usage == (cells["code_usage", "restored"].value, cells["code_perplexity", "restored"].value)
+    assert 1 / 8 < usage.share <= 1.0
+    for k in (1, 2, 3, 4):
+        share = cells["iprecision", "restored"].by_k[k - 1]
+        assert share.value == identity_precision_recall(embed(clean), embed(restored), people, people, k)[0]
+        assert share.interval[0] <= share.value <= share.interval[1]
+    assert [name for name, _ in report.left_out] == ["niqe", "fid_statistics"]
+    assert report.left_out[0][1] == "not here; do this" and report.missing == ()
+
+
+@pytest.mark.parametrize("protocol", list(METRICS))
+def test_every_metric_is_in_every_output(run, faces, tmp_path, protocol):
+    """A metric that some table, page or tally does not know cannot pass."""
+    statistics = {
+        "niqe_statistics": lambda: (np.ones(36), np.eye(36)),
+        "fid_statistics": lambda: (np.zeros(48), np.eye(48)),
+    }
+    methods = {"A": faces / "restored", "B": faces / "other", "C": faces / "degraded"}
+    report = run(restored=methods, protocol=protocol, loaders=statistics, resize=192)
+    assert list(dict.fromkeys(figure.metric for figure in report.figures)) == list(METRICS[protocol])
+    assert report.left_out == report.missing == report.failed == ()
+    titles = [metric.title for metric in METRICS[protocol].values()]
+    assert len(set(titles)) == len(titles) and all(titles)
+    tables = {name: table_text(report, name) for name in ("t.tex", "t.md")}
+    page, terminal = evaluation_page(report).decode("utf-8"), "\n".join(report.table())
+    for title in titles:
+        assert all(title in text for text in (*tables.values(), page))
+    write_json(tmp_path / "report.json", report.as_json())
+    (found, failed) = read_metrics([tmp_path / "report.json"], list(methods))
+    assert [metric.name for metric in found] == list(METRICS[protocol]) and failed == []
+    for name in METRICS[protocol]:
+        assert f"\n{name} " in terminal
+    for what in (*tables.values(), page, terminal):
+        assert "12 images" in what and "48 pictures resized to 192 x 192 px" in what
+
+
+def test_the_report_names_every_network_and_number(run, faces):
+    report = json.loads(json.dumps(run(degraded=faces / "degraded", seed=3).as_json()))
+    assert report["networks"]["recognition"] == {"name": "identity", "sha256": "0" * 64}
+    perceptual = {"lpips_vgg", "lpips_alex"}
+    assert set(report["networks"]) == {"inception", "recognition", "landmarks", "neighbours", "codes"} | perceptual
+    assert set(report["metrics"]) == set(METRICS["ours"]) - {"niqe", "fid_statistics"}
+    for name, metric in report["metrics"].items():
+        for folder in ("restored", "degraded"):
+            assert metric["definition"] and metric[folder]["count"] == COUNT
+            if name in ("fid_paired", "code_usage", "code_perplexity"):
+                assert metric[folder]["value"] > 0.0 and metric[folder]["interval"] is None
+            else:
+                low, high = metric[folder]["interval"]
+                assert low <= metric[folder]["mean"] <= high
+    assert [share["k"] for share in report["metrics"]["irecall"]["restored"]["by_k"]] == [1, 2, 3, 4]
+    assert report["k"] == 4 and report["interval"]["seed"] == 3 and "tensorflow" in report["versions"]
+
+
+def test_a_network_sees_each_name_once_whatever_it_serves(run, networks):
+    run(metrics=["deg", "precision", "iprecision"])
+    assert networks["recognition"] is networks["neighbours"]
+    assert networks["recognition"].calls == COUNT
+    assert networks["inception"].calls == 0
+
+
+def test_methods_side_by_side_are_what_each_is_alone(run, faces):
+    both = run(restored={"A": faces / "restored", "B": faces / "other"})
+    alone = {"A": run(), "B": run(restored=faces / "other")}
+    assert both.methods == ("A", "B") and both.columns == ["A", "B"]
+    for (metric, method), figure in both.cells.items():
+        assert figure.value == pytest.approx(alone[method].cells[metric, "restored"].value, rel=1e-6)
+    head = both.table()[1].split()
+    assert head == ["metric", "better", "A", "B"]
+
+
+def test_statistics_of_the_references_give_the_paired_distance(run, faces, networks):
+    features = networks["lpips_vgg"], Means("inception", 1)  # three dimensions: twelve images have full rank
+    stored = features[1](pictures(faces / "clean")).astype(np.float64)
+    statistics = stored.mean(0), np.cov(stored.T)
+    report = run(metrics=["fid"], loaders={"inception": lambda: features[1], "fid_statistics": lambda: statistics})
+    paired, given = (report.cells[name, "restored"].value for name in ("fid_paired", "fid_statistics"))
+    assert paired == pytest.approx(given, rel=1e-6) and paired > 1.0
+    assert report.figures[0].definition != report.figures[1].definition
+
+
+def test_vqfr_leaves_pairs_below_one_degree_out_of_its_mean(run, faces):
+    write_image(faces / "restored" / "03.png", read_image(faces / "clean" / "03.png"))
+    ours, theirs = run(metrics=["deg"]), run(metrics=["deg"], protocol="vqfr")
+    angles = [row.values["restored"]["deg"] for row in ours.rows]
+    assert angles[3] < 1.0 and min(angles[:3] + angles[4:]) > 1.0
+    assert ours.figures[0].value == pytest.approx(np.mean(angles)) and ours.figures[0].count == COUNT
+    assert theirs.figures[0].value == pytest.approx(np.mean(angles[:3] + angles[4:]))
+    assert theirs.figures[0].count == COUNT - 1 and "left out of the mean" in theirs.figures[0].definition
+    same = run(restored=faces / "clean", metrics=["deg"], protocol="vqfr")
+    assert same.figures == () and "all 12 pairs are below one degree" in same.missing[0][1]
+
+
+def test_features_that_are_not_finite_name_the_file_and_leave_its_name_out_everywhere(run, faces, networks):
+    class Broken(Means):
+        def __call__(self, images):
+            features = super().__call__(images)
+            return np.where(images.max((1, 2, 3))[:, None] == 0, np.nan, features)
+
+    write_image(faces / "other" / "05.png", np.zeros([SIDE, SIDE, 3], np.uint8))
+    broken = {"neighbours": lambda: Broken("broken", 2)}
+    report = run(restored={"A": faces / "restored", "B": faces / "other"}, loaders=broken)
+    ((file, reason),) = report.failed
+    assert file.endswith("other/05.png") and reason == "what broken makes of it is not finite; look at the image"
+    assert {figure.count for figure in report.figures} == {COUNT - 1}
+
+
+def test_a_k_that_the_images_do_not_allow(run, faces):
+    assert run(k=COUNT - 1).cells["precision", "restored"].value >= run(k=4).cells["precision", "restored"].value
+    with pytest.raises(ValueError, match=rf"--k {COUNT}: expected at most {COUNT - 1}, since .*clean holds {COUNT} im"):
+        run(k=COUNT, metrics=["precision"])
+    report = run(k=COUNT)
+    assert {"precision", "recall", "iprecision", "irecall"} <= dict(report.left_out).keys()
+    assert "psnr" in {figure.metric for figure in report.figures}
+    (faces / "restored" / "00.png").write_bytes(b"")
+    report = run(k=COUNT - 1, metrics=["psnr", "iprecision"])
+    assert [name for name, _ in report.missing] == ["iprecision"] and "restored: k = 11" in report.missing[0][1]
+    assert [figure.metric for figure in report.figures] == ["psnr"]
+
+
+def test_one_image_has_no_frechet_distance_and_says_so(run, faces):
+    for number in range(1, COUNT):
+        for folder in ("clean", "restored"):
+            (faces / folder / f"{number:02}.png").unlink()
+    report = run(metrics=["psnr", "fid_paired"])
+    assert report.missing == (("fid_paired", "restored: features_a: 1 samples; expected 2 or more"),)
+
+
+@pytest.mark.parametrize("name", ["reference", "degraded", "definition", " "])
+def test_method_names_that_would_be_taken_for_something_else(run, faces, name):
+    with pytest.raises(ValueError, match="--restored: a method may not be called"):
+        run(restored={name: faces / "restored"})
+
+
+def test_without_identities_the_identity_metrics_are_missing(run):
+    report = run(identities=None, metrics=["precision", "iprecision"])
+    assert report.missing[0][0] == "iprecision" and "add --identities CSV" in report.missing[0][1]
+    assert [figure.metric for figure in report.figures] == ["precision"]
+
+
+def test_one_identity_file_serves_both_identity_needs(monkeypatch, tmp_path):
+    loaded = []
+    monkeypatch.setattr(feature_networks, "load_onnx_embedder", lambda *given: loaded.append(given) or object())
+    (tmp_path / "net.onnx").touch()
+    sources = Sources(identity_net=tmp_path / "net.onnx", identity_range="0..1", identity_crop=(0, 0, 1, 0.5))
+    tools, absent = load_needs(["recognition", "neighbours"], sources.loaders())
+    assert tools["recognition"] is tools["neighbours"] and absent == {}
+    assert loaded == [(tmp_path / "net.onnx", "0..1", (0, 0, 1, 0.5))]
+
+
+def test_precision_may_look_at_inception(monkeypatch, tmp_path):
+    monkeypatch.setattr(feature_networks, "load_inception", lambda path: object())
+    (tmp_path / "net.pth").touch()
+    sources = Sources(inception=tmp_path / "net.pth", features="inception")
+    tools, _ = load_needs(["inception", "neighbours"], sources.loaders())
+    assert tools["inception"] is tools["neighbours"]
+
+
+def test_each_network_is_loaded_from_the_file_that_was_given(monkeypatch, tmp_path):
+    needs = {"inception": "inception", "recognition": "arcface", "neighbours": "facenet", "landmarks": "awing"}
+    for name in needs.values():
+        monkeypatch.setattr(feature_networks, f"load_{name}", lambda path, name=name: (name, path))
+        (tmp_path / name).touch()
+    monkeypatch.setattr(feature_networks, "load_lpips", lambda backbone, path: (backbone, path))
+    (tmp_path / "alex").touch()
+    files = {name: tmp_path / name for name in needs.values()}
+    tools, absent = load_needs([*needs, "lpips_alex"], Sources(**files, lpips_alex=tmp_path / "alex").loaders())
+    assert absent == {}
+    assert {need: tools[need] for need in needs} == {need: (name, tmp_path / name) for need, name in needs.items()}
+    assert tools["lpips_alex"] == ("alex", tmp_path / "alex")
+
+
+def test_a_network_that_is_not_there_is_absent_but_a_file_that_was_given_must_serve(monkeypatch, tmp_path):
+    monkeypatch.setenv("RETHINK_FR_CACHE", str(tmp_path))
+    tools, absent = load_needs(["inception", "lpips_vgg"], Sources().loaders())
+    assert tools == {}
+    assert "run `rethink-fr weights fetch inception`, or add --inception FILE" in absent["inception"]
+    assert "run `rethink-fr weights fetch lpips-vgg`, or add --lpips-vgg FILE" in absent["lpips_vgg"]
+    with pytest.raises(ValueError, match=r"gone.pth: no such file; expected the one of --inception"):
+        Sources(inception=tmp_path / "gone.pth").loaders()
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(ValueError, match="text.pth: ") as caught:
+        load_needs(["inception"], Sources(inception=tmp_path / "text.pth").loaders())
+    assert "\n" not in str(caught.value)
