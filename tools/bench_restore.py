@@ -16,9 +16,8 @@ import tensorflow as tf
 from _timing import gemm_peak, median_seconds
 
 from rethink_fr import images
-from rethink_fr.inference.complexity import model_complexity
 from rethink_fr.inference.loading import LoadedRestorer
-from rethink_fr.restorer.build import build_restorer
+from rethink_fr.restorer.build import build_complexity, build_restorer
 from rethink_fr.restorer.settings import ModelConfig
 from rethink_fr.restorer.system import inference
 
@@ -41,7 +40,7 @@ def main() -> None:
     def restore() -> np.ndarray:
         return images.to_uint8(loaded(images.to_model(picture), noise)).numpy()
 
-    macs = model_complexity(model)["restorer"].multiply_accumulates
+    macs = build_complexity(model)["restorer"].multiply_accumulates
     before = gemm_peak()
     seconds = median_seconds(restore, arguments.repeats, warm_up=4)
     peak = (before + gemm_peak()) / 2

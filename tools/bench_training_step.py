@@ -18,7 +18,7 @@ from _timing import gemm_peak, median_seconds
 
 from rethink_fr.config.sections import DataConfig, TrainingConfig
 from rethink_fr.data.pipeline import training_batches
-from rethink_fr.inference.complexity import count_operations
+from rethink_fr.layers.complexity import count_operations
 from rethink_fr.restorer.settings import ExperimentConfig, ModelConfig, ObjectiveConfig
 from rethink_fr.training.pictures import open_sources
 from rethink_fr.training.run import build_trainer

@@ -22,7 +22,7 @@ import tensorflow as tf
 from _timing import gemm_peak
 
 from rethink_fr import images
-from rethink_fr.inference.complexity import inference_complexity
+from rethink_fr.layers.complexity import network_complexity
 from rethink_fr.metrics import psnr
 from rethink_fr.pictures.files import list_images, read_image, square_resize
 from rethink_fr.runs.loading import load_run
@@ -46,7 +46,7 @@ def main() -> None:
         if hasattr(module, "implementation"):
             module.implementation = arguments.implementation
     faces = pictures(arguments.pictures, network.resolution)
-    macs = inference_complexity(inference(network)).multiply_accumulates
+    macs = network_complexity(network, network, (1, network.resolution, network.resolution, 3)).multiply_accumulates
     peak = gemm_peak()
     print(f"{macs / 1e9:.1f} GMAC a face; peak {peak / 1e9:.1f} GMAC/s, so the arithmetic needs {macs / peak:.2f} s")
     precisions: Tuple[Precision, ...] = ("float32", "bfloat16")

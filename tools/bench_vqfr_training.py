@@ -22,8 +22,8 @@ import numpy as np
 import tensorflow as tf
 from _timing import gemm_peak, median_seconds
 
-from rethink_fr.config.reading import load_config
-from rethink_fr.inference.complexity import count_operations
+from rethink_fr.layers.complexity import count_operations
+from rethink_fr.runs.config_file import load_config
 from rethink_fr.training.run import build_trainer
 from rethink_fr.vqfr.settings import VQFRExperiment
 

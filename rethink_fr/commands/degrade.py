@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rethink_fr.commands.arguments import add_overwrite, add_settings
 from rethink_fr.commands.outcome import report_failures
-from rethink_fr.config.reading import load_degradation
+from rethink_fr.config.parsing import load_degradation
 from rethink_fr.files.names import printable
 
 NAME = "degrade"

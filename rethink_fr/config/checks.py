@@ -56,21 +56,29 @@ def check_shared(config: Experiment) -> None:
     checks.within("data.workers", 0, 1024)
     checks.require(bool(data.train) and data.train != "holdout", "data.train", "'builtin' or a path")
     checks.require(bool(data.validation), "data.validation", "'builtin', 'holdout' or a path")
-    vqfr = config.degradation.task == "vqfr"
+    check_degradation(config)
+    checks.fraction("training.average_decay")
+    for key in ("steps global_batch log_every sample_every validate_every checkpoint_every keep_checkpoints").split():
+        checks.within(f"training.{key}", 1)
+    checks.within("training.logical_cpus", 0, 64)
+    checks.within("training.seed", 0, 2**31 - 1)
+
+
+def check_degradation(config: Any) -> None:
+    """Check the section `degradation` of a configuration, or of anything else that has it as an attribute.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    checks, degradation = Checks(config), config.degradation
+    vqfr = degradation.task == "vqfr"
     checks.within("degradation.anisotropic", 0, 1)
-    checks.require(
-        vqfr or not config.degradation.anisotropic, "degradation.anisotropic", "0, unless degradation.task is vqfr"
-    )
+    checks.require(vqfr or not degradation.anisotropic, "degradation.anisotropic", "0, unless degradation.task is vqfr")
     for key, low, high in (
         ("blur_sigma", 0.0, 100.0),
         ("downscale", 0.25 if vqfr else 1.0, 64.0),  # only VQFR's code enlarges
         ("noise", 0.0, 255.0),
         ("jpeg_quality", 1, 100),
     ):
-        first, last = getattr(config.degradation, key)
+        first, last = getattr(degradation, key)
         checks.require(low <= first <= last <= high, f"degradation.{key}", f"[low, high] within {low:g} to {high:g}")
-    checks.fraction("training.average_decay")
-    for key in ("steps global_batch log_every sample_every validate_every checkpoint_every keep_checkpoints").split():
-        checks.within(f"training.{key}", 1)
-    checks.within("training.logical_cpus", 0, 64)
-    checks.within("training.seed", 0, 2**31 - 1)

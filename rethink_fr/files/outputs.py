@@ -96,7 +96,7 @@ class Outputs:
         if identity is not None and identity in self._made:
             shown = printable(self._made[identity])
             raise OutputError(path, f"is the same file as the output {shown}; choose different names")
-        if path.is_dir() and not path.is_symlink():
+        if path.is_dir():  # also through a link: an input may be reached by it
             raise OutputError(path, f"is a folder, expected a file's name; choose another {option}")
         if os.path.lexists(path) and not self._overwrite:
             raise OutputError(path, f"is there already; choose another {option}, or add --overwrite to replace it")

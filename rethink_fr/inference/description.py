@@ -10,10 +10,9 @@ from typing import List, Optional, Tuple
 import tensorflow as tf
 
 import rethink_fr
-from rethink_fr.config.reading import CONFIG_DIRECTORY, available_configs, load_config, load_model_section
-from rethink_fr.inference.complexity import inference_complexity, model_complexity
 from rethink_fr.ops import NativeOpsError
 from rethink_fr.ops.native import OPERATORS, forbidden, native_library
+from rethink_fr.runs.config_file import CONFIG_DIRECTORY, available_configs, load_config, load_model_section
 from rethink_fr.systems import SYSTEMS
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "keras-cv", "tensorflow-io", "numpy", "scipy", "pillow")
@@ -40,23 +39,7 @@ def _networks(config: str, overrides: List[str]) -> List[Tuple[str, str]]:
     else:
         experiment = load_config(config, overrides)
         architecture, model = experiment.architecture, experiment.model
-    size = f"({model.resolution} px, width {model.width:g}"
-    if architecture != "rethink":
-        kind = SYSTEMS[architecture]
-        complexity = inference_complexity(kind.inference(kind.build(model), "float32"))
-        counts = (
-            f"{complexity.trained_parameters:,} parameters, {complexity.multiply_accumulates / 1e9:.3f} G "
-            "multiply-accumulates an image"
-        )
-        return [(f"{model.network} {model.version}", f"{counts} {size})")]
-    rows = []
-    for name, complexity in model_complexity(model).items():
-        counts = (
-            f"{complexity.trained_parameters:,} trained parameters, {complexity.codebook_values:,} codebook values, "
-            f"{complexity.multiply_accumulates / 1e9:.3f} G multiply-accumulates an image"
-        )
-        rows.append((name, f"{counts} {size}, {model.n_skips} skips)"))
-    return rows
+    return SYSTEMS[architecture].costs(model)
 
 
 def _native_rows() -> List[Tuple[str, str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Dict, Optional
 
 import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.config.checks import ConfigError
+from rethink_fr.layers.complexity import Complexity, network_complexity
 from rethink_fr.restorer.discriminator import Discriminator
 from rethink_fr.restorer.network import Restorer
 from rethink_fr.restorer.objective import RestorerObjective
@@ -37,6 +38,17 @@ def build_discriminator(model: ModelConfig) -> Discriminator:
     discriminator = Discriminator(model.resolution, model.width)
     _create_variables(discriminator, model.resolution)
     return discriminator
+
+
+def build_complexity(model: ModelConfig) -> Dict[str, Complexity]:
+    """Complexity of the restorer and the discriminator of a configuration."""
+    image = (1, model.resolution, model.resolution, 3)
+    restorer, discriminator = build_restorer(model), build_discriminator(model)
+    codebooks = [block.quantizer.codebook for block in restorer.skip_blocks if block.quantizer is not None]
+    return {
+        "restorer": network_complexity(restorer, restorer, image, (1, *restorer.noise_shape), codebooks=codebooks),
+        "discriminator": network_complexity(discriminator, discriminator, image),
+    }
 
 
 def build_restorer_task(config: ExperimentConfig) -> RestorerTask:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.restorer.settings import ExperimentConfig, ModelConfig, check_restorer
-from rethink_fr.system import Inference, Precision, System
-from rethink_fr.training.task import TrainingTask
+from rethink_fr.system import Inference, Precision, System, TrainingTask
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -39,6 +38,21 @@ def inference(restorer: Restorer, precision: Precision = "float32") -> Inference
     return Inference(restorer, restore, restorer.resolution, None, "noise", shape, stochastic=restorer.use_noise)
 
 
+def costs(model: ModelConfig) -> List[Tuple[str, str]]:
+    """Parameters and arithmetic of the restorer and its discriminator, as text."""
+    from rethink_fr.restorer.build import build_complexity
+
+    return [
+        (
+            name,
+            f"{one.trained_parameters:,} trained parameters, {one.codebook_values:,} codebook values, "
+            f"{one.multiply_accumulates / 1e9:.3f} G multiply-accumulates an image "
+            f"({model.resolution} px, width {model.width:g}, {model.n_skips} skips)",
+        )
+        for name, one in build_complexity(model).items()
+    ]
+
+
 def task(config: ExperimentConfig) -> TrainingTask:
     """What a run of this configuration trains."""
     from rethink_fr.restorer.build import build_restorer_task
@@ -61,6 +75,7 @@ SYSTEM = System(
     ModelConfig,
     build,
     inference,
+    costs,
     experiment=ExperimentConfig,
     check=check_restorer,
     task=task,

@@ -7,12 +7,12 @@ from typing import Any, Dict, List, Mapping, Tuple
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.layers.diff_augment import apply_augmentation, augmentation_draws
 from rethink_fr.losses.adversarial import lazy_r1, logistic_discriminator_loss
 from rethink_fr.restorer.discriminator import Discriminator
 from rethink_fr.restorer.network import Restorer
 from rethink_fr.restorer.objective import RestorerObjective
-from rethink_fr.training.diff_augment import apply_augmentation, augmentation_draws
-from rethink_fr.training.task import StepContext, Turn, TurnLoss
+from rethink_fr.system import StepContext, Turn, TurnLoss
 
 _NOISE, _AUGMENT_GENERATOR, _AUGMENT_REAL, _AUGMENT_FAKE = range(4)  # purposes of random draws
 

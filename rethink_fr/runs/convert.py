@@ -7,15 +7,14 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rethink_fr.config.reading import save_model_section
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import check_folder
 from rethink_fr.files.writing import new_folder
 from rethink_fr.runs.checkpoint_reading import save_average
+from rethink_fr.runs.config_file import save_model_section
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.weights.torch_files import TorchFileError, read_torch_file
 
-_ARCHITECTURE = "vqfr"
 _RUN_PARTS = ("checkpoints", "config.yaml")  # of what is written here; training adds others
 _SECTIONS = ("params_ema", "params")  # of a published file; the first that is there counts
 
@@ -47,21 +46,22 @@ def convert(checkpoint: Path, output: Path, overwrite: bool = False) -> ConvertR
         ValueError: if the weights are not exactly those of a network, or `output` is taken or cannot be written.
     """
     check_folder(output, [checkpoint], overwrite, _RUN_PARTS)
-    kind = SYSTEMS.get(_ARCHITECTURE)
-    if kind is None or kind.from_torch is None:
+    convertible = {name: system.from_torch for name, system in SYSTEMS.items() if system.from_torch is not None}
+    if not convertible:
         raise ConvertError("convert-vqfr: this installation has no VQFR")
+    architecture, from_torch = next(iter(convertible.items()))  # there is one system with published weights
     try:
         state = read_torch_file(checkpoint, _SECTIONS)
     except TorchFileError as error:
         raise ConvertError(str(error)) from None
     try:
-        settings, network = kind.from_torch(state)
+        settings, network = from_torch(state)
     except ValueError as error:
         raise ConvertError(f"{printable(checkpoint)}: {error}") from None
     try:
         with new_folder(output, replace=overwrite) as folder:
             save_average(folder / "checkpoints", network)
-            save_model_section(_ARCHITECTURE, settings, folder / "config.yaml")
+            save_model_section(architecture, settings, folder / "config.yaml")
     except tf.errors.OpError as error:
         raise ConvertError(f"{printable(output)}: cannot be written ({str(error).splitlines()[0]})") from None
     return ConvertReport(output, f"{settings.network} version {settings.version}", network.count_params())

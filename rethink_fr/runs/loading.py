@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rethink_fr.config.reading import load_model_section
 from rethink_fr.runs.checkpoint_reading import load_average
+from rethink_fr.runs.config_file import load_model_section
 from rethink_fr.system import Inference, Precision
 from rethink_fr.systems import SYSTEMS
 

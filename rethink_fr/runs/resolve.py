@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.config.reading import changed_keys, load_config, load_model_section
 from rethink_fr.config.sections import Experiment
 from rethink_fr.files.names import printable
 from rethink_fr.runs.checkpoint_files import checkpoint_steps
+from rethink_fr.runs.config_file import changed_keys, load_config, load_model_section
 from rethink_fr.runs.divergence import divergence
 from rethink_fr.runs.folder import CHECKPOINTS, CONFIG, started_config
 from rethink_fr.systems import SYSTEMS

@@ -11,8 +11,8 @@ from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import Experiment
 from rethink_fr.runs.checkpoint_reading import load_matching
 from rethink_fr.runs.loading import load_run
+from rethink_fr.system import TrainingTask
 from rethink_fr.systems import SYSTEMS
-from rethink_fr.training.task import TrainingTask
 from rethink_fr.training.trainer import AdversarialTrainer
 
 

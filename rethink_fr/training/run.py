@@ -13,13 +13,13 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.config.reading import learning_rates, save_config
 from rethink_fr.config.sections import Experiment
 from rethink_fr.data.pipeline import training_batches
 from rethink_fr.errors import RunFailure
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import WriteError, clear_temporary, write_bytes
 from rethink_fr.pictures.files import encode_png
+from rethink_fr.runs.config_file import learning_rates, save_config
 from rethink_fr.runs.divergence import forget_divergence, record_divergence
 from rethink_fr.runs.event_files import forget_events
 from rethink_fr.runs.folder import CHECKPOINTS, CONFIG, FINAL_SHEET, LOGS, METRICS, is_chief, run_lock, started_config

@@ -7,9 +7,9 @@ from typing import Dict, List, Mapping, Tuple
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.system import StepContext, TrainingTask, Turn
 from rethink_fr.training.average import update_average
 from rethink_fr.training.step_context import ReplicaStepContext
-from rethink_fr.training.task import StepContext, TrainingTask, Turn
 
 
 class AdversarialTrainer(keras.Model):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, List, Literal, Mapping, Optional, Tuple, Union
 
-from rethink_fr.system import Inference, Precision, SourceRun, System
-from rethink_fr.training.task import TrainingTask
+from rethink_fr.system import Inference, Precision, SourceRun, System, TrainingTask
 from rethink_fr.vqfr.settings import VQFRExperiment, VQFRSettings, check, check_files
 
 if TYPE_CHECKING:
@@ -17,13 +16,9 @@ if TYPE_CHECKING:
 
 def build(settings: VQFRSettings) -> Union[VQFR, VQGAN]:
     """The network of a configuration, its variables created."""
-    from rethink_fr.vqfr.networks.network import VQFR, VQGAN
-    from rethink_fr.vqfr.published_weights import create_variables
+    from rethink_fr.vqfr.build import build_network
 
-    make = VQFR if settings.network == "vqfr" else VQGAN
-    network = make(settings.version, settings.resolution, settings.width, settings.levels, settings.codebook_size)
-    create_variables(network)
-    return network
+    return build_network(settings)
 
 
 def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> Inference:
@@ -57,6 +52,18 @@ def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> 
 
     control: Optional[Literal["fidelity"]] = "fidelity" if network.takes_fidelity else None
     return Inference(network, restore, resolution, check_shape, control, (), has_texture=True)
+
+
+def costs(settings: VQFRSettings) -> List[Tuple[str, str]]:
+    """Parameters and arithmetic of the network, as text."""
+    from rethink_fr.vqfr.build import build_complexity
+
+    one = build_complexity(settings)
+    text = (
+        f"{one.trained_parameters:,} parameters, {one.multiply_accumulates / 1e9:.3f} G multiply-accumulates an image "
+        f"({settings.resolution} px, width {settings.width:g})"
+    )
+    return [(f"{settings.network} {settings.version}", text)]
 
 
 def from_torch(state: Mapping[str, np.ndarray]) -> Tuple[VQFRSettings, Union[VQFR, VQGAN]]:
@@ -113,6 +120,7 @@ SYSTEM = System(
     VQFRSettings,
     build,
     inference,
+    costs,
     from_torch,
     experiment=VQFRExperiment,
     check=check,

@@ -126,7 +126,7 @@ def onnx_networks(folder: Path) -> Target:
 
 def configurations(folder: Path) -> Target:
     """Those that come with the package, and a run's own."""
-    from rethink_fr.config.reading import CONFIG_DIRECTORY, load_config, load_model_section
+    from rethink_fr.runs.config_file import CONFIG_DIRECTORY, load_config, load_model_section
 
     files = []
     for path in sorted(CONFIG_DIRECTORY.glob("*.yaml")):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rethink_fr.config import reading as configuration
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.config.reading import available_configs, changed_keys, load_config, save_config
 from rethink_fr.restorer.settings import ExperimentConfig, ModelConfig, max_skips
+from rethink_fr.runs import config_file as configuration
+from rethink_fr.runs.config_file import available_configs, changed_keys, load_config, save_config
 from rethink_fr.systems import SYSTEMS
 from tests.command_line import ROOT
 from tests.training import toy
@@ -117,7 +117,7 @@ def test_yaml_that_explodes_or_hides_something_is_refused_in_one_line(tmp_path, 
 
 
 def test_a_configuration_that_explodes_does_so_in_no_process(tmp_path):
-    code = "import sys; from rethink_fr.config.reading import load_config; load_config(sys.argv[1], sys.argv[2:])"
+    code = "import sys; from rethink_fr.runs.config_file import load_config; load_config(sys.argv[1], sys.argv[2:])"
     for arguments in ([str(write(tmp_path, LAUGHS))], ["smoke_64", f"model={LAUGHS}"]):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=10
@@ -217,12 +217,12 @@ def test_each_system_has_its_own_sections_and_checks(tmp_path, monkeypatch):
 def test_the_systems_settings_are_checked_without_tensorflow(tmp_path, text, message):
     code = (
         "import sys\n"
-        "from rethink_fr.config import reading\n"
+        "from rethink_fr.runs import config_file\n"
         "from rethink_fr.systems import SYSTEMS\n"
         "from tests.training import toy\n"
         "SYSTEMS['toy'] = toy.SYSTEM\n"
-        "try: reading.load_model_section(reading.Path(sys.argv[1]))\n"
-        "except reading.ConfigError as error: print(error)\n"
+        "try: config_file.load_model_section(config_file.Path(sys.argv[1]))\n"
+        "except config_file.ConfigError as error: print(error)\n"
         "assert 'tensorflow' not in sys.modules"
     )
     done = subprocess.run(

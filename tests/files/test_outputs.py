@@ -66,6 +66,9 @@ def test_files_in_the_place_of_folders_and_folders_in_that_of_files_are_named(tm
         Outputs([]).check(tmp_path / "file/deep/a.png")
     with pytest.raises(OutputError, match="is a folder"):
         Outputs([], overwrite=True).check(tmp_path / "folder.png")
+    (tmp_path / "linked.png").symlink_to("folder.png")
+    with pytest.raises(OutputError, match="is a folder"):
+        Outputs([], overwrite=True).check(tmp_path / "linked.png")
     Outputs([]).check(tmp_path / ("n" * 255))
     with pytest.raises(LongNameError, match="256 bytes"):
         Outputs([]).check(tmp_path / ("n" * 256))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rethink_fr.layers.diff_augment import apply_augmentation
 from rethink_fr.restorer import task as restorer_task
-from rethink_fr.training.diff_augment import apply_augmentation
 from rethink_fr.training.step_context import ReplicaStepContext
 from tests.training.helpers import GLOBAL_BATCH, random_batch, replace, small_config, values, with_sgd
 

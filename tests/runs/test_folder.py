@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.config.reading import load_config, save_config
+from rethink_fr.runs.config_file import load_config, save_config
 from rethink_fr.runs.divergence import record_divergence
 from rethink_fr.runs.folder import is_chief, run_lock
 from rethink_fr.runs.resolve import resolve_config

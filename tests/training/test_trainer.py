@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.system import Turn, TurnLoss
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.training.callbacks import FollowTask, NonFiniteError
 from rethink_fr.training.run import build_trainer, train
-from rethink_fr.training.task import Turn, TurnLoss
 from tests.training import toy
 from tests.training.helpers import random_batch, records
 

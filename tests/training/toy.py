@@ -11,8 +11,7 @@ from typing import Any, Dict, List, Literal
 
 from rethink_fr.config.checks import Checks, check_shared
 from rethink_fr.config.sections import DataConfig, DegradationConfig, TrainingConfig
-from rethink_fr.system import Inference, System
-from rethink_fr.training.task import Turn, TurnLoss
+from rethink_fr.system import Inference, System, Turn, TurnLoss
 
 
 @dataclass(frozen=True)
@@ -166,4 +165,9 @@ class ToyTask:
             self.generator.shift.assign_add([0.25, 0.0, 0.0])
 
 
-SYSTEM = System(ToyModel, build, inference, experiment=ToyExperiment, check=check, task=ToyTask)
+def costs(model: ToyModel) -> list:
+    """Nothing to tell."""
+    return []
+
+
+SYSTEM = System(ToyModel, build, inference, costs, experiment=ToyExperiment, check=check, task=ToyTask)

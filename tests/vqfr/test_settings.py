@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.config.reading import load_config
+from rethink_fr.runs.config_file import load_config
 from rethink_fr.vqfr.settings import VQFRExperiment, check, check_files, perceptual_files, trained_branches
 from tests.command_line import assert_train_refuses
 from tests.vqfr.training.stages import codebook_stage, restoration_stage

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rethink_fr.config.reading import load_model_section
+from rethink_fr.runs.config_file import load_model_section
 from tests.command_line import ROOT
 
 
@@ -25,9 +25,9 @@ def test_a_network_that_was_not_trained_here_has_settings_only(tmp_path):
 def test_a_wrong_key_or_value_is_told_before_tensorflow_loads(tmp_path, text, message):
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
     code = (
-        "import pathlib, sys; from rethink_fr.config import reading\n"
-        "try: reading.load_model_section(pathlib.Path(sys.argv[1]))\n"
-        "except reading.ConfigError as error: print(error)\n"
+        "import pathlib, sys; from rethink_fr.runs import config_file\n"
+        "try: config_file.load_model_section(pathlib.Path(sys.argv[1]))\n"
+        "except config_file.ConfigError as error: print(error)\n"
         "assert 'tensorflow' not in sys.modules"
     )
     done = subprocess.run(

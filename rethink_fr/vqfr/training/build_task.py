@@ -9,14 +9,13 @@ from tensorflow import keras
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.losses.lpips import PerceptualDistance
-from rethink_fr.system import SourceRun
-from rethink_fr.training.task import TrainingTask
+from rethink_fr.system import SourceRun, TrainingTask
+from rethink_fr.vqfr.build import build_network
 from rethink_fr.vqfr.networks.discriminators import StyleDiscriminator, WaveletDiscriminator
 from rethink_fr.vqfr.networks.network import VQGAN
 from rethink_fr.vqfr.networks.patch_discriminator import PatchDiscriminator
 from rethink_fr.vqfr.published_weights import create_variables, official_weights
 from rethink_fr.vqfr.settings import AdamConfig, VQFRExperiment, perceptual_files, trained_branches
-from rethink_fr.vqfr.system import build
 from rethink_fr.vqfr.training.codebook_stage import CodebookTask
 from rethink_fr.vqfr.training.image_branch import ImageBranch
 from rethink_fr.vqfr.training.restoration_stage import RestorationTask, Teacher
@@ -32,7 +31,7 @@ def build_task(config: VQFRExperiment) -> Union[CodebookTask, RestorationTask]:
     Raises:
         ConfigError: if the weights of the perceptual network cannot be read.
     """
-    generator = build(config.model)
+    generator = build_network(config.model)
     perceptual = load_perceptual(config.objective.vgg16)
     branches = [_branch(name, config, perceptual) for name in trained_branches(config)]
     settings = config.optimizer

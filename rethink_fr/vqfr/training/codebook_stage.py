@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.training.task import StepContext, Turn, TurnLoss
+from rethink_fr.system import StepContext, Turn, TurnLoss
 from rethink_fr.vqfr.networks.network import VQGAN
 from rethink_fr.vqfr.settings import CodebookConfig
 from rethink_fr.vqfr.training.image_branch import ImageBranch, target

@@ -17,7 +17,7 @@ from rethink_fr.losses.adversarial import (
 )
 from rethink_fr.losses.lpips import PerceptualDistance
 from rethink_fr.losses.reconstruction import l1_loss
-from rethink_fr.training.task import StepContext, Turn, TurnLoss
+from rethink_fr.system import StepContext, Turn, TurnLoss
 from rethink_fr.vqfr.settings import BranchConfig, VQFRObjectiveConfig
 
 _RECONSTRUCTION = ("l1", "lpips", "style")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.losses.codes import code_cross_entropy, code_matching_loss
-from rethink_fr.training.task import StepContext, Turn, TurnLoss
+from rethink_fr.system import StepContext, Turn, TurnLoss
 from rethink_fr.vqfr.networks.architecture import Architecture
 from rethink_fr.vqfr.networks.autoencoder import Encoder
 from rethink_fr.vqfr.networks.codes import CodeSelection

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.training.diff_augment import apply_augmentation, augmentation_draws, diff_augment
+from rethink_fr.layers.diff_augment import apply_augmentation, augmentation_draws, diff_augment
 
 POLICIES = ("color", "translation", "color,translation", "cutout", "color,translation,cutout")
 NEUTRAL = 0.5  # of every draw but cutout's: no change of colour, no translation

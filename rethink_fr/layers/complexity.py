@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Set
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Sequence, Set
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 
 from rethink_fr.layers.deformable import IMPLEMENTS
-from rethink_fr.restorer.build import build_discriminator, build_restorer
-from rethink_fr.restorer.settings import ModelConfig
-from rethink_fr.system import Inference
 
 
 class Complexity(NamedTuple):
@@ -21,29 +19,19 @@ class Complexity(NamedTuple):
     multiply_accumulates: int
 
 
-def model_complexity(model: ModelConfig) -> Dict[str, Complexity]:
-    """Complexity of the restorer and the discriminator of a configuration."""
-    image = tf.TensorSpec([1, model.resolution, model.resolution, 3], tf.float32)
-    restorer, discriminator = build_restorer(model), build_discriminator(model)
-    noise = tf.TensorSpec([1, *restorer.noise_shape], tf.float32)
-    codebooks = [block.quantizer.codebook for block in restorer.skip_blocks if block.quantizer is not None]
-    return {
-        "restorer": Complexity(
-            _size(restorer.trainable_variables), _size(codebooks), multiply_accumulates(restorer, image, noise)
-        ),
-        "discriminator": Complexity(
-            _size(discriminator.trainable_variables), 0, multiply_accumulates(discriminator, image)
-        ),
-    }
+def network_complexity(
+    network: keras.Model, function: Callable[..., Any], *shapes: Sequence[int], codebooks: Sequence[tf.Variable] = ()
+) -> Complexity:
+    """Count a network's parameters, and the arithmetic of one call.
 
-
-def inference_complexity(inference: Inference) -> Complexity:
-    """Complexity of a network of any kind, restoring one image of its resolution."""
-    specs = [tf.TensorSpec([1, inference.resolution, inference.resolution, 3], tf.float32)]
-    if inference.control is not None:
-        shape = [1 if size is None else size for size in inference.control_shape]
-        specs.append(tf.TensorSpec(shape, tf.float32))
-    return Complexity(_size(inference.network.trainable_variables), 0, multiply_accumulates(inference.function, *specs))
+    Args:
+        network: built.
+        function: what is called; the network itself, or a function around it.
+        shapes: of its float32 inputs, every size known.
+        codebooks: variables of the network that hold codes.
+    """
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    return Complexity(_size(network.trainable_variables), _size(codebooks), multiply_accumulates(function, *specs))
 
 
 def multiply_accumulates(function: Callable[..., Any], *specs: tf.TensorSpec) -> int:
@@ -135,7 +123,7 @@ def _elements(tensor: tf.Tensor) -> int:
     return int(np.prod(tensor.shape))
 
 
-def _size(variables: list[tf.Variable]) -> int:
+def _size(variables: Sequence[tf.Variable]) -> int:
     return sum(int(np.prod(variable.shape)) for variable in variables)
 
 

@@ -1,0 +1,143 @@
+"""The configuration of a run, of whichever system: read by name or path, checked, written, compared.
+
+Nothing here imports TensorFlow, so that a wrong key or value is refused in milliseconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Mapping, Sequence, Tuple
+
+import yaml
+
+from rethink_fr.config.checks import ConfigError
+from rethink_fr.config.parsing import apply_override, join, parse, plain, shown
+from rethink_fr.config.sections import Experiment
+from rethink_fr.config.strict_yaml import read_yaml
+from rethink_fr.files import writing
+from rethink_fr.files.reading import UnreadableFile
+from rethink_fr.system import System
+from rethink_fr.systems import SYSTEMS
+
+_PACKAGE = Path(__file__).parents[1]
+# An installed package carries the folder inside; a checkout has it beside the package.
+CONFIG_DIRECTORY = next(
+    (path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()), _PACKAGE / "configs"
+)
+_ARCHITECTURE = "rethink"  # of a file that does not say
+_LAST_SECTION = "training"  # of every experiment: a file that was cut off lacks it
+
+
+def available_configs() -> list[str]:
+    """Names of the configurations that are installed with the package."""
+    return sorted(path.stem for path in CONFIG_DIRECTORY.glob("*.yaml"))
+
+
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read a configuration by installed name or by path, apply `key=value` overrides, check it.
+
+    Its key `architecture` says which system it is of; without one it is the stochastic restorer.
+
+    Raises:
+        ConfigError: naming the key, what stood there and what was expected.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = CONFIG_DIRECTORY / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise ConfigError(
+            f"no configuration {str(name_or_path)!r}: expected a .yaml file or one of {', '.join(available_configs())}"
+        )
+    values = _read_yaml(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected sections such as 'model:' at the top, got {type(values).__name__}")
+    for override in overrides:
+        apply_override(values, override)
+    architecture, kind = _kind(values, "")
+    if kind.experiment is None or kind.check is None:
+        raise ConfigError(f"architecture: {architecture} cannot be trained by this version")
+    config = parse(kind.experiment, values, "")
+    kind.check(config)
+    return config
+
+
+def save_config(config: Experiment, path: Path) -> None:
+    """Write the resolved configuration so that `load_config` gives the same one back.
+
+    Raises:
+        WriteError: if it cannot be written.
+    """
+    writing.write_text(path, yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None))
+
+
+def load_run_config(path: Path) -> Experiment:
+    """The configuration of a run that has begun, as `save_config` wrote it: an empty file is not one of defaults.
+
+    Raises:
+        ConfigError: as `load_config`, and if it is not whole.
+    """
+    values = _read_yaml(path)
+    if not isinstance(values, dict) or _LAST_SECTION not in values:
+        raise ConfigError(f"{path}: has no section {_LAST_SECTION!r}, expected the whole configuration of a run")
+    return load_config(path)
+
+
+def load_model_section(path: Path) -> Tuple[str, Any]:
+    """The architecture that a run directory's `config.yaml` is about, and its `model` section.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    values = _read_yaml(path)
+    if isinstance(values, dict) and "architecture" in values and set(values) <= {"architecture", "model"}:
+        # A network that was not trained here, see `save_model_section`.
+        architecture, kind = _kind(values, f"{path}: ")
+        return architecture, parse(kind.settings, values.get("model", {}), "model")
+    config = load_config(path)
+    return config.architecture, config.model
+
+
+def save_model_section(architecture: str, settings: Any, path: Path) -> None:
+    """Write the `config.yaml` of a network that was not trained here, for `load_model_section`.
+
+    Raises:
+        WriteError: if it cannot be written.
+    """
+    values = {"architecture": architecture, "model": plain(settings)}
+    writing.write_text(path, yaml.safe_dump(values, sort_keys=False, default_flow_style=None))
+
+
+def changed_keys(old: Experiment, new: Experiment) -> list[str]:
+    """Dotted keys in which two configurations differ; only `architecture` if they are of two systems."""
+    if old.architecture != new.architecture:
+        return ["architecture"]
+    return _changed(plain(old), plain(new), "")
+
+
+def learning_rates(config: Experiment) -> dict[str, float]:
+    """The learning rates of a configuration by their dotted keys, such as `optimizer.learning_rate`."""
+    optimizer = plain(getattr(config, "optimizer", None))
+    sections = {"optimizer": optimizer} if isinstance(optimizer, dict) else {}
+    sections.update({f"optimizer.{name}": part for name, part in (optimizer or {}).items() if isinstance(part, dict)})
+    return {f"{key}.learning_rate": part["learning_rate"] for key, part in sections.items() if "learning_rate" in part}
+
+
+def _changed(old: Any, new: Any, key: str) -> list[str]:
+    if isinstance(new, dict):
+        return [changed for name in new for changed in _changed(old[name], new[name], join(key, name))]
+    return [] if old == new else [key]
+
+
+def _kind(values: Mapping[str, Any], where: str) -> Tuple[str, System]:
+    """The system that a file is about."""
+    architecture = values.get("architecture", _ARCHITECTURE)
+    if not isinstance(architecture, str) or architecture not in SYSTEMS:
+        raise ConfigError(f"{where}architecture: expected one of {', '.join(SYSTEMS)}, got {shown(architecture)}")
+    return architecture, SYSTEMS[architecture]
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return read_yaml(path) or {}
+    except UnreadableFile as error:
+        raise ConfigError(str(error)) from None
