@@ -1,6 +1,6 @@
-"""Settings of a run: frozen dataclasses of the sections that systems share, and of the restorer; their checks.
+"""The settings of a run of the stochastic restorer, as frozen dataclasses, and their checks.
 
-Imports no TensorFlow. Layers and models take plain keyword arguments and know nothing of this.
+Does not import TensorFlow. Networks do not know these classes; they take plain keyword arguments.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rethink_fr.config.sections import DataConfig, DegradationConfig, TrainingCo
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The restorer. `n_skips` counts skip blocks from 8x8 upward (at 8, 16, 32, ... 2^(n_skips + 2))."""
+    """The section `model`: the arguments of `Restorer`."""
 
     resolution: int = 512
     width: float = 1.0
@@ -29,33 +29,36 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """Weights of Eq. 7 and of the discriminator's side. The five perceptual weights go with conv1_2 ... conv5_4."""
+    """The section `objective`: weights of the restorer's loss (Eq. 7), and how the discriminator is trained.
+
+    The five numbers of `feature` and `style` are for the layers conv1_2 to conv5_4 of VGG-19.
+    """
 
     adversarial: float = 1.0  # alpha
     l1: float = 1.0
     commitment: float = 1.0
-    vgg19: str = "imagenet"  # "imagenet" (Keras' download), a path to Keras VGG-19 weights (.h5), or "none"
+    vgg19: str = "imagenet"  # "imagenet" (Keras' download), the path of Keras VGG-19 weights (.h5), or "none"
     feature: Tuple[float, float, float, float, float] = (1e-6, 1e-6, 1e-6, 1e-6, 1e-6)
     style: Tuple[float, float, float, float, float] = (1e-6, 1e-6, 1e-6, 1e-6, 1e-6)
     augment: str = "color,translation"  # DiffAugment policy; "" turns it off
-    r1_gamma: float = 0.0
-    r1_interval: int = 16
+    r1_gamma: float = 0.0  # weight of the R1 penalty; 0 turns it off
+    r1_interval: int = 16  # in steps
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam (Appendix A of the paper), for both networks."""
+    """The section `optimizer`: Adam with the values of Appendix A of the paper, for both networks."""
 
     learning_rate: float = 2.5e-3
     beta_1: float = 0.0
     beta_2: float = 0.99
     epsilon: float = 1e-8
-    decay_steps: int = 0  # steps over which the learning rate falls to 0 along half a cosine; 0: constant
+    decay_steps: int = 0  # number of steps in which the learning rate falls to 0 along half a cosine; 0: it does not
 
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """Everything that defines a run of the restorer; written to `config.yaml` beside its checkpoints."""
+    """The whole configuration of a run of the restorer, as in `config.yaml` in its folder."""
 
     architecture: Literal["rethink"] = "rethink"
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -67,10 +70,10 @@ class ExperimentConfig:
 
 
 def check_restorer(config: ExperimentConfig) -> None:
-    """Check everything of a run of the restorer.
+    """Check that all values make sense.
 
     Raises:
-        ConfigError: naming the key.
+        ConfigError: if one does not; it names the key.
     """
     checks = Checks(config)
     model, objective, optimizer, steps = config.model, config.objective, config.optimizer, config.training.steps
@@ -106,5 +109,5 @@ def check_restorer(config: ExperimentConfig) -> None:
 
 
 def max_skips(resolution: int) -> int:
-    """Skip blocks stand at 8 ... resolution / 2, one an octave."""
+    """The largest number of skips: there can be one at each of the resolutions 8, 16, ... resolution / 2."""
     return resolution.bit_length() - 4

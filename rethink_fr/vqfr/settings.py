@@ -1,6 +1,6 @@
-"""Settings of VQFR's networks and of its two training stages: frozen dataclasses and their checks.
+"""The settings of VQFR's networks and of a run of either stage, as frozen dataclasses, and their checks.
 
-Imports no TensorFlow. What was published for each stage and version is in `configs/`.
+Does not import TensorFlow. The published settings of each stage and version are in `configs/`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rethink_fr.weights.known import KNOWN_WEIGHTS
 
 @dataclass(frozen=True)
 class VQFRSettings:
-    """The `model` section of a run with `architecture: vqfr`. The defaults are the published networks."""
+    """The section `model`: which network, and its sizes (see `reduced_architecture`). Defaults are as published."""
 
     network: Literal["vqfr", "vqgan"] = "vqfr"
     version: Literal[1, 2] = 1
@@ -28,47 +28,51 @@ class VQFRSettings:
 
 @dataclass(frozen=True)
 class CodebookConfig:
-    """How stage 1 starts the codebook, in steps. Version 2 does neither: both 0."""
+    """The section `codebook`: how stage 1 starts the codebook. Numbers are steps; version 2 has 0 for the first two."""
 
-    quantize_from: int = 10_000  # before it, features pass the codebook as they are
-    reestimate_until: int = 30_000  # before it, k-means on a reservoir of features replaces the codebook ...
-    reestimate_every: int = 2_000  # ... this often
-    reservoir: int = 16_384  # feature vectors
+    quantize_from: int = 10_000  # before this step features are not replaced by codes
+    reestimate_until: int = 30_000  # before this step k-means centres of features replace the codebook ...
+    reestimate_every: int = 2_000  # ... every so many steps
+    reservoir: int = 16_384  # number of feature vectors that the centres are computed from
 
 
 @dataclass(frozen=True)
 class BranchConfig:
-    """Loss weights of one image that the generator makes. A weight of 0 leaves the term out."""
+    """The sections `objective.texture` and `objective.main`: weights of the losses of one image; 0 turns one off."""
 
     l1: float = 1.0
     lpips: float = 1.0
     style: float = 0.0
     global_adversarial: float = 1.0  # with 0 there is no global discriminator
-    local_adversarial: float = 0.0  # before the adaptive weight; with 0 there is no local discriminator
-    adversarial_from: int = 0  # step at which the discriminators start
+    local_adversarial: float = 0.0  # multiplies the adaptive weight; with 0 there is no local discriminator
+    adversarial_from: int = 0  # the step at which the discriminators start
 
 
 @dataclass(frozen=True)
 class VQFRObjectiveConfig:
-    """Weights of all loss terms. Of the two images, stage 1 makes the texture image only; stage 2 trains both in
-    version 1 and the main one in version 2. What a stage does not have is ignored."""
+    """The section `objective`: weights of all losses.
 
-    # A file of VGG-16 and LPIPS weights, "fetched" by `rethink-fr weights fetch lpips-vgg`, or "none": no such terms.
+    Stage 1 makes the texture image only. Stage 2 has losses for both images in version 1, and for the main image in
+    version 2. Settings that a stage does not use are ignored.
+    """
+
+    # The path of VGG-16 and LPIPS weights, "fetched" for those of `rethink-fr weights fetch lpips-vgg`, or "none" to
+    # leave the terms lpips and style out.
     vgg16: str = "fetched"
     codebook: float = 1.0  # stage 1
     code_matching: float = 1.0  # stage 2
     code_prediction: float = 1.0  # stage 2, version 2
     texture: BranchConfig = field(default_factory=BranchConfig)
     main: BranchConfig = field(default_factory=BranchConfig)
-    adaptive_l1: bool = True  # whether L1 counts beside the perceptual terms in the local term's adaptive weight
-    local_discriminator: float = 0.5  # of the local discriminator's own loss
-    r1_gamma: float = 10.0  # of the global discriminators; 0 turns it off
-    r1_interval: int = 16
+    adaptive_l1: bool = True  # whether the adaptive weight is computed from L1, too, not from lpips and style alone
+    local_discriminator: float = 0.5  # weight of the local discriminator's own loss
+    r1_gamma: float = 10.0  # weight of the global discriminators' R1 penalty; 0 turns it off
+    r1_interval: int = 16  # in steps
 
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """The networks that judge: version 1 has the wavelet one and 3 layers of patches, version 2 style and 4."""
+    """The section `discriminator`. Version 1 has `wavelet` and 3 patch layers, version 2 `style` and 4."""
 
     kind: Literal["wavelet", "style"] = "wavelet"
     patch_layers: int = 3
@@ -77,7 +81,7 @@ class DiscriminatorConfig:
 
 @dataclass(frozen=True)
 class AdamConfig:
-    """One optimizer (Kingma and Ba 2015)."""
+    """The settings of one Adam optimizer (Kingma and Ba 2015)."""
 
     learning_rate: float = 1e-4
     beta_1: float = 0.9
@@ -86,18 +90,18 @@ class AdamConfig:
 
 @dataclass(frozen=True)
 class VQFROptimizerConfig:
-    """Optimizers by what they move, and the steps at which all learning rates are multiplied by `gamma`."""
+    """The section `optimizer`: an optimizer for each part, and when all learning rates fall."""
 
-    autoencoder: AdamConfig = field(default_factory=AdamConfig)  # encoder, codes, texture decoder where it is trained
+    autoencoder: AdamConfig = field(default_factory=AdamConfig)  # encoder, codes, and texture decoder if it is trained
     main_branch: AdamConfig = field(default_factory=AdamConfig)  # stage 2: all the rest of the generator
     discriminators: AdamConfig = field(default_factory=AdamConfig)
-    milestones: Tuple[int, ...] = ()
-    gamma: float = 0.5
+    milestones: Tuple[int, ...] = ()  # steps at which all learning rates are multiplied ...
+    gamma: float = 0.5  # ... by this factor
 
 
 @dataclass(frozen=True)
 class VQFRExperiment:
-    """Everything that defines a run of either stage; written to `config.yaml` beside its checkpoints."""
+    """The whole configuration of a run of either stage, as in `config.yaml` in its folder."""
 
     architecture: Literal["vqfr"] = "vqfr"
     stage: Literal["codebook", "restoration"] = "codebook"
@@ -112,17 +116,17 @@ class VQFRExperiment:
 
 
 def trained_branches(config: VQFRExperiment) -> Tuple[Literal["texture", "main"], ...]:
-    """Which images' losses train the generator: sections of `objective`."""
+    """The images whose losses train the generator; each is a section of `objective`."""
     if config.stage == "codebook":
         return ("texture",)
     return ("texture", "main") if config.model.version == 1 else ("main",)
 
 
 def check(config: VQFRExperiment) -> None:
-    """Check everything of a run of VQFR; looks at no file.
+    """Check that all values make sense. Files are not looked at.
 
     Raises:
-        ConfigError: naming the key.
+        ConfigError: if one does not; it names the key.
     """
     check_shared(config)
     checks, model = Checks(config), config.model
@@ -155,10 +159,10 @@ def check(config: VQFRExperiment) -> None:
 
 
 def check_files(config: VQFRExperiment) -> None:
-    """Refuse an experiment that names files that are not there, or stage 2 without a run to start from.
+    """Check that the files exist that the configuration names, and that stage 2 has a run to start from.
 
     Raises:
-        ConfigError: naming the key.
+        ConfigError: if not; it names the key.
     """
     if config.stage == "restoration" and not config.training.init:
         raise ConfigError(
@@ -174,7 +178,7 @@ def check_files(config: VQFRExperiment) -> None:
 
 
 def perceptual_files(source: str) -> List[Path]:
-    """The files that `objective.vgg16` stands for."""
+    """The files that the setting `objective.vgg16` stands for."""
     if source == "none":
         return []
     return [file.path for file in KNOWN_WEIGHTS["lpips-vgg"].files] if source == "fetched" else [Path(source)]

@@ -1,4 +1,4 @@
-"""The numbers that make a network of version 1 or 2, published or reduced."""
+"""The sizes of VQFR's networks, of version 1 or 2, published or reduced."""
 
 from __future__ import annotations
 
@@ -16,31 +16,36 @@ _CODE_SIZE = 256
 
 @dataclass(frozen=True)
 class Architecture:
-    """Of what size the parts of a network are. The defaults of `reduced_architecture` are the published ones.
+    """The sizes of a network. Made by `reduced_architecture`, whose defaults are the published network.
 
     Version 1 is the network of "VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder"
-    (Gu et al., ECCV 2022), version 2 the one its authors released later.
+    (Gu et al., ECCV 2022). Version 2 is the one that its authors released later.
     """
 
     version: int
-    resolution: int  # side of the images it is made for
-    channels: Tuple[int, ...]  # at full size, half size, ...; the last is the codes' size
+    resolution: int  # side of the images that it is made for, in pixels
+    channels: Tuple[int, ...]  # of the features at full size, half size, ...; the last have the size of the codes
     code_size: int
     codebook_size: int
 
     @property
     def factors(self) -> Tuple[int, ...]:
-        """By how much each level is smaller than the image: 1, 2, 4, ..."""
+        """How much smaller than the image the features of each level are: 1, 2, 4, ... times."""
         return tuple(1 << level for level in range(len(self.channels)))
 
     def check_images(self, name: str, shape: Tuple[int | None, ...]) -> None:
-        """Refuse images of a size that the network is not made for.
+        """Check that a network takes images of this shape.
 
-        Version 1 is fully convolutional: sides from half to twice its resolution, in steps of the size of one code.
-        Version 2 predicts its codes from a fixed number of positions.
+        Version 1 is fully convolutional. It takes sides from half to twice its resolution, in steps of the pixels that
+        one code stands for. Version 2 predicts its codes for a fixed number of positions, so it takes its resolution
+        only.
+
+        Args:
+            name: of the network, for the error.
+            shape: `[B, H, W, 3]`; None stands for what is not known.
 
         Raises:
-            ValueError: if the static shape does not fit.
+            ValueError: if it does not.
         """
         if len(shape) != 4 or shape[3] not in (None, 3):
             raise ValueError(f"{name}: images are {list(shape)}, expected [B, H, W, 3]")
@@ -63,17 +68,17 @@ class Architecture:
 def reduced_architecture(
     version: int, resolution: int = 512, width: float = 1.0, levels: int = 6, codebook_size: int = 1024
 ) -> Architecture:
-    """The published architecture of a version, or a smaller one like it.
+    """The architecture of a published network, or of a smaller one like it.
 
     Args:
         version: 1 or 2.
-        resolution: side of the images, a multiple of twice the size of one code.
-        width: factor on all channels, which are rounded to multiples of 32, at least 32.
-        levels: sizes at which it works: full, half, ... A code stands for a square of 2 ** (levels - 1) pixels.
+        resolution: side of the images in pixels, a multiple of 2 ** levels.
+        width: multiplies all numbers of channels, which are rounded to multiples of 32, at least 32.
+        levels: number of sizes that features have: full, half, ... A code stands for 2 ** (levels - 1) pixels squared.
         codebook_size: number of codes.
 
     Raises:
-        ValueError: if a number does not fit.
+        ValueError: if a number is not valid.
     """
     if version not in _PUBLISHED_CHANNELS:
         raise ValueError(f"VQFR: version is {version!r}, expected 1 or 2")

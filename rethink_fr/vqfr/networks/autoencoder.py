@@ -1,7 +1,7 @@
-"""The two halves of the codebook autoencoder: the encoder, and the texture decoder.
+"""The two halves of the autoencoder: the encoder, and the texture decoder.
 
-Both are rows of stages, one for each size. The versions differ in what a stage is made of and in what the released
-code calls its parts; each has one function here that makes a stage.
+Both are a row of stages, one for each size of the features. For each version one function makes a stage: versions
+differ in the layers of a stage and in their names in the released code.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.vqfr.networks.architecture import Architecture
+from rethink_fr.vqfr.networks.blocks import Attention, BilinearDown, BilinearUp, NearestUp, ResidualBlock, StridedDown
 from rethink_fr.vqfr.networks.convolution import Chain, Convolution, norm_swish_convolution
-from rethink_fr.vqfr.networks.resampling import BilinearDown, BilinearUp, NearestUp, StridedDown
-from rethink_fr.vqfr.networks.residual import Attention, ResidualBlock
 
 _Stage = List[keras.layers.Layer]
-# What the released code of version 2 calls the shortcut of a residual block.
+# Name of the shortcut of a residual block in the released code of each version.
 SHORTCUT_NAMES = {1: "shortcut_conv", 2: "residual_func"}
 
 
 class Encoder(keras.layers.Layer):
-    """Images `[B, H, W, 3]` to features `[B, H / f, W / f, C]`, f being the pixels of a code's side.
+    """Turns images `[B, H, W, 3]` into features `[B, H / f, W / f, C]`; one code stands for f x f pixels.
 
-    Version 1: two residual blocks a level, C the channels of the last level (its quantizer projects). Version 2 has
-    attention at the last level and a residual, an attention and a residual block after it; C is the size of a code.
+    Version 1 has two residual blocks at each size, and C is the number of channels at the last size. Version 2 adds
+    attention at the last size, then a residual, an attention and a residual block; there C is the length of a code.
+
+    Args:
+        architecture: the sizes.
     """
 
     def __init__(self, architecture: Architecture, **kwargs) -> None:
@@ -54,13 +56,16 @@ class Encoder(keras.layers.Layer):
 
 
 class TextureDecoder(keras.layers.Layer):
-    """Quantized features `[B, h, w, C]` to the features of every level, from which the texture image is one step.
+    """Turns quantized features `[B, h, w, C]` into features at every size, and the last ones into the texture image.
 
-    Version 1: three residual blocks a level. Version 2: two, with attention at the first level and a residual, an
-    attention and a residual block before it.
+    Version 1 has three residual blocks at each size. Version 2 has two; it starts with a residual, an attention and a
+    residual block, and has attention at the first size.
 
-    Call returns a tuple of features, coarsest first: `[B, h, w, C_last]`, ..., `[B, H, W, C_first]`. `to_image` turns
-    the last into an image `[B, H, W, 3]`, nominally in [-1, 1], not clipped.
+    A call returns a tuple of features, smallest size first: `[B, h, w, C]`, ..., `[B, H, W, C']`. `to_image` turns the
+    last into an image `[B, H, W, 3]`, nominally in [-1, 1], not clipped.
+
+    Args:
+        architecture: the sizes.
     """
 
     def __init__(self, architecture: Architecture, **kwargs) -> None:
@@ -82,7 +87,7 @@ class TextureDecoder(keras.layers.Layer):
 
     @property
     def last_kernel(self) -> tf.Variable:
-        """Of the convolution that makes the texture image."""
+        """Kernel of the convolution that makes the texture image."""
         return self.to_image.links[-1].kernel
 
     def call(self, features: tf.Tensor) -> Tuple[tf.Tensor, ...]:
@@ -103,7 +108,7 @@ def _plain_stage(
     blocks: int,
     resample: Optional[Tuple[str, Callable[..., keras.layers.Layer]]],
 ) -> _Stage:
-    """A level of version 1: resampling to `channels`, then residual blocks."""
+    """The layers of one size in version 1: resampling to this size, then residual blocks."""
     stage: _Stage = []
     if resample is not None:
         group, make = resample
@@ -114,7 +119,7 @@ def _plain_stage(
 
 
 def _attentive_stage(name: str, channels: int, resample: Optional[keras.layers.Layer], attention: bool) -> _Stage:
-    """A level of version 2: resampling, then two residual blocks, each followed by attention if asked for."""
+    """The layers of one size in version 2: resampling to this size, then twice a residual block and maybe attention."""
     links = [] if resample is None else [resample]
     for _ in range(2):
         links.append(ResidualBlock(channels, SHORTCUT_NAMES[2], name=f"{name}.{len(links)}"))
@@ -124,6 +129,6 @@ def _attentive_stage(name: str, channels: int, resample: Optional[keras.layers.L
 
 
 def _middle(name: str, channels: int) -> Chain:
-    """Residual block, attention, residual block at the codes' size (version 2)."""
+    """Version 2: a residual block, attention and another residual block, at the size of the codes."""
     first, last = (ResidualBlock(channels, SHORTCUT_NAMES[2], name=f"{name}.{number}") for number in (0, 2))
     return Chain([first, Attention(name=f"{name}.1"), last], name=name)

@@ -1,4 +1,4 @@
-"""Batch normalization with the statistics of all replicas."""
+"""Batch normalization with the statistics of all replicas' images."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ _MOMENTUM = 0.1  # PyTorch's: the share of the new value
 
 
 class SyncBatchNorm(keras.layers.Layer):
-    """Batch normalization (Ioffe and Szegedy 2015) over the global batch, running statistics as PyTorch keeps them.
+    """Batch normalization (Ioffe and Szegedy 2015) over the global batch, with PyTorch's running statistics.
 
-    In training, mean and biased variance are those of all replicas' pixels, and the running ones move by a tenth
-    towards them, the variance towards the unbiased one. Otherwise the running ones are used. One replica and two
-    compute the same, gradients included. In training, call it in replica context and outside `tf.cond`.
+    With `training=True`, features are normalized by the mean and the biased variance over the pixels of all replicas.
+    The running mean and the running variance move a tenth of the way towards the mean and the unbiased variance. (This
+    is why Keras' layer is not used: its running variance is the biased one.) Any number of replicas computes the same,
+    also the gradients. The layer must then be called in replica context and outside of `tf.cond`.
 
-    Keras' own layer is not used: its running variance is the biased one.
+    With `training=False`, features are normalized by the running statistics.
 
-    Call with `[B, H, W, C]`; returns the same shape.
+    Call with `[B, H, W, C]`. Returns the same shape.
     """
 
     def build(self, input_shape: tf.TensorShape) -> None:
         channels = int(tf.TensorShape(input_shape)[-1])
 
         def running(name: str, initializer: str) -> tf.Variable:
-            # The statistics are all-reduced, so that the first replica's speak for all.
+            # They are the same on all replicas, so that the first one can be saved for all.
             return self.add_weight(
                 name=name,
                 shape=[channels],
@@ -65,5 +66,5 @@ class SyncBatchNorm(keras.layers.Layer):
 
 
 def _sum_over_pixels(features: tf.Tensor) -> tf.Tensor:
-    """`[B, H, W, C]` to `[C]`, row by row: accurate in float32."""
+    """The sum over all pixels, `[B, H, W, C]` to `[C]`; row by row, which is more accurate in float32."""
     return tf.reduce_sum(tf.reduce_sum(features, axis=2), axis=[0, 1])

@@ -1,4 +1,4 @@
-"""From features to codes: the nearest one, or a predicted one."""
+"""The codebook, and how features are replaced by its codes: by the nearest one, or by a predicted one."""
 
 from __future__ import annotations
 
@@ -14,27 +14,34 @@ CODEBOOK_WEIGHT = 0.25
 
 
 class CodeSelection(NamedTuple):
-    """The codes that stand for features `[B, h, w, C]`."""
+    """The codes that replace features `[B, h, w, C]`."""
 
-    quantized: tf.Tensor  # [B, h, w, D]: what the texture decoder takes
-    indices: tf.Tensor  # int32 [B, h, w]
-    features: tf.Tensor  # [B, h, w, code_size]: what was compared with the codes, or what they were predicted from
+    quantized: tf.Tensor  # [B, h, w, D]: the input of the texture decoder
+    indices: tf.Tensor  # int32 [B, h, w]: the number of each code
+    features: tf.Tensor  # [B, h, w, code_size]: what the codes were chosen by
     codes: tf.Tensor  # [B, h, w, code_size]: the codes themselves
-    loss: Optional[tf.Tensor] = None  # scalar: the codebook loss of stage 1; None where codes are predicted
-    logits: Optional[tf.Tensor] = None  # [B, h, w, codebook_size], where codes are predicted
+    loss: Optional[tf.Tensor] = None  # scalar, the codebook loss of stage 1; None if codes are predicted
+    logits: Optional[tf.Tensor] = None  # [B, h, w, codebook_size]; None unless codes are predicted
 
 
 class Codebook(keras.layers.Layer):
-    """A table of codes, uniform in +-1 / codebook_size at the start, learned by gradient.
+    """A table of codes that is learned by gradients. Replaces each feature by its nearest code.
 
-    Call with `[B, h, w, code_size]`; returns the `CodeSelection` of the nearest codes by Euclidean distance, of equal
-    ones the first, computed in float32. `quantized` is straight-through: its gradient goes to the features.
+    Van den Oord et al. 2017 (arXiv:1711.00937), with two differences that are in the released code of VQFR: codes start
+    from a uniform distribution in +-1 / codebook_size, and of the two terms of the loss
+    `mean ||sg(e) - z||^2 + 0.25 mean ||e - sg(z)||^2` the one that moves the codes e has the small weight.
 
-    The loss is `mean ||sg(e) - z||^2 + 0.25 mean ||e - sg(z)||^2`: the small weight is on the codes' own term, the
-    reverse of van den Oord et al. 2017, as in the released code.
+    Call with features z, float32 `[B, h, w, code_size]`. Returns the `CodeSelection` of the codes with the smallest
+    Euclidean distance; if several have the same, the first. The gradient of `quantized` goes straight to the features.
+    With `quantize=False`, as version 1 starts its training, `quantized` is the features themselves and the loss is 0,
+    but indices and codes are those of the nearest codes all the same.
 
-    With `quantize=False`, how version 1's training starts, `quantized` is the features themselves and the loss is 0;
-    indices and codes are still those of the nearest.
+    Args:
+        codebook_size: number of codes.
+        code_size: length of each code.
+
+    Raises:
+        ValueError: if the features have another number of channels.
     """
 
     def __init__(self, codebook_size: int, code_size: int, **kwargs) -> None:
@@ -62,7 +69,7 @@ class Codebook(keras.layers.Layer):
         return CodeSelection(quantized, indices, features, codes, loss)
 
     def nearest(self, features: tf.Tensor) -> tf.Tensor:
-        """int32 `[B, h, w]` for features `[B, h, w, code_size]`."""
+        """Numbers of the nearest codes, int32 `[B, h, w]`, for features `[B, h, w, code_size]`."""
         flat = tf.reshape(tf.stop_gradient(features), [-1, self.code_size])
         # Without ||z||^2, which is the same for every code.
         distances = tf.reduce_sum(tf.square(self.codebook), axis=1) - 2.0 * tf.matmul(
@@ -72,12 +79,20 @@ class Codebook(keras.layers.Layer):
         return tf.ensure_shape(tf.reshape(indices, tf.shape(features)[:3]), features.shape[:3])
 
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
-        """Codes `[B, h, w, code_size]` of int32 `[B, h, w]`."""
+        """The codes `[B, h, w, code_size]` with the numbers `indices`, int32 `[B, h, w]`."""
         return tf.gather(self.codebook, indices)
 
 
 class ProjectedCodebook(keras.layers.Layer):
-    """Version 1: the nearest code between two 1x1 convolutions. `[B, h, w, channels]` to a `CodeSelection`."""
+    """Version 1: a 1x1 convolution, the nearest codes, another 1x1 convolution.
+
+    Call with `[B, h, w, channels]`. Returns a `CodeSelection`.
+
+    Args:
+        codebook_size: number of codes.
+        code_size: length of each code.
+        channels: number of channels of the features, before and after.
+    """
 
     def __init__(self, codebook_size: int, code_size: int, channels: int, **kwargs) -> None:
         super().__init__(**kwargs)
@@ -91,10 +106,15 @@ class ProjectedCodebook(keras.layers.Layer):
 
 
 class PredictedCodes(keras.layers.Layer):
-    """Version 2: each position's code is predicted from its feature by layer normalization and a dense layer.
+    """Version 2: the code at each position is predicted from its feature, by layer normalization and a dense layer.
 
-    Call with `[B, h, w, code_size]`; returns a `CodeSelection`. No gradient passes from `quantized` to the features:
-    they are trained through `logits` and by matching `codes`.
+    Call with `[B, h, w, code_size]`. Returns a `CodeSelection`. `quantized` has no gradient with respect to the
+    features; they learn through `logits` and by coming close to `codes`.
+
+    Args:
+        codebook_size: number of codes.
+        code_size: length of each code.
+        codebook_name: name of the codebook in the released code.
     """
 
     def __init__(self, codebook_size: int, code_size: int, codebook_name: str, **kwargs) -> None:

@@ -1,7 +1,7 @@
-"""Convolutions of VQFR, and layers in a row.
+"""The convolutions of VQFR, and a layer that calls others one after the other.
 
-Every layer with weights is named by its full path in the published state dicts, dots included: `torch_weights` finds it
-by that name.
+Every layer with weights has its full name in the published PyTorch files, dots included; `published_weights` finds its
+variables by that name.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from rethink_fr.layers import GroupNormSwish
 
 
 def initial_weights() -> keras.initializers.Initializer:
-    """Normal of deviation 0.02, as the released code starts every convolution and dense layer.
+    """The released code's initial weights of convolutions and dense layers: normal, standard deviation 0.02.
 
-    Its truncation at +-2 lies a hundred deviations away.
+    The released code truncates at +-2, a hundred standard deviations away; this does not.
     """
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
 class Convolution(keras.layers.Layer):
-    """Convolution with bias; zeros outside.
+    """A convolution with bias, padded by zeros.
 
-    Call with float32 `[B, H, W, C]`; returns float32 `[B, H / strides, W / strides, filters]`. A stride of 2 on even
-    sizes pads at the bottom and at the right only, which is how the released code of version 2 halves a size.
+    Call with float32 `[B, H, W, C]`. Returns float32 `[B, H / strides, W / strides, filters]`. With stride 2 and even
+    sizes only the bottom and the right are padded, as in the released code of version 2.
 
     Args:
         filters: number of output channels.
-        kernel_size: side of the square kernel in pixels.
+        kernel_size: side of the square kernel, in pixels.
         strides: step in pixels, the same in both directions.
 
     Attributes:
-        precision: dtype in which products are taken, read when the layer is traced; bfloat16 halves the time of
-            large convolutions on processors that have it. Input, weights and output are float32 all the same.
+        precision: dtype in which the convolution multiplies; it takes effect when the layer is traced. bfloat16 halves
+            the time of large convolutions on processors that support it. Inputs, weights and outputs stay float32.
     """
 
     def __init__(self, filters: int, kernel_size: int = 3, strides: int = 1, **kwargs) -> None:
@@ -63,7 +63,7 @@ class Convolution(keras.layers.Layer):
 
 
 class DepthwiseConvolution(keras.layers.Layer):
-    """Convolution of each channel by itself, with bias; zeros outside. `[B, H, W, C]` to the same shape."""
+    """A convolution of each channel on its own, with bias, padded by zeros. `[B, H, W, C]` to the same shape."""
 
     def __init__(self, kernel_size: int, **kwargs) -> None:
         super().__init__(**kwargs)
@@ -83,7 +83,7 @@ class DepthwiseConvolution(keras.layers.Layer):
 
 
 class Chain(keras.layers.Layer):
-    """Layers of one input, one after the other."""
+    """Calls layers one after the other, each with the output of the one before."""
 
     def __init__(self, links: Sequence[keras.layers.Layer], **kwargs) -> None:
         super().__init__(**kwargs)
@@ -96,5 +96,8 @@ class Chain(keras.layers.Layer):
 
 
 def norm_swish_convolution(filters: int, name: str) -> Chain:
-    """Group normalization, swish, 3x3 convolution. The released code counts the swish as number 1 of the three."""
+    """Group normalization, swish and a 3x3 convolution.
+
+    In the released code the swish is a layer of its own, number 1; hence the names `NAME.0` and `NAME.2`.
+    """
     return Chain([GroupNormSwish(name=f"{name}.0"), Convolution(filters, name=f"{name}.2")], name=name)

@@ -1,4 +1,4 @@
-"""The global discriminators: one that sees wavelets (version 1), and a residual one (version 2)."""
+"""The global discriminators, which judge whole images: by wavelets (version 1), or by residual blocks (version 2)."""
 
 from __future__ import annotations
 
@@ -13,34 +13,39 @@ from rethink_fr.layers.equalized import leaky_relu
 from rethink_fr.vqfr.networks.spectral_norm import SpectralConvolution, SpectralDense
 from rethink_fr.vqfr.networks.wavelets import blur, haar, halve
 
-# Of maps by their side, as in StyleGAN2's larger configuration; larger maps than these: 32.
+# Channels of the features by their side in pixels, as in the larger configuration of StyleGAN2.
 _CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128, 512: 64, 1024: 32}
 _SMALLEST_SIDE = 4
 
 
 class WaveletDiscriminator(keras.Model):
-    """Tells generated from real images by their Haar wavelets, at all sizes at once (the global one of version 1).
+    """Tells generated images from real ones by their Haar wavelets at all sizes: version 1's global discriminator.
 
-    Gal et al. 2021 (SWAGAN, arXiv:2102.06108), Figure 4, with spectral normalisation and without equalized learning
-    rates, as in the released code of VQFR; published: 27,772,799 parameters, vectors of the spectral norms included.
+    Gal et al. 2021 (SWAGAN, arXiv:2102.06108), Figure 4. As in the released code of VQFR, it has spectral normalisation
+    and no equalized learning rates. The published one has 27,772,799 parameters, singular vectors included.
 
-    Call with images, float32 `[B, R, R, 3]` RGB, nominally in [-1, 1]; returns logits `[B, 1]`, higher for real. Every
-    call moves the vectors of the spectral norms. The deviation over the minibatch is taken over four neighbours in the
-    batch; the released code takes images B / 4 apart, which is the same up to a batch of 7.
+    Call with images, float32 `[B, R, R, 3]` RGB, nominally in [-1, 1]. Returns logits `[B, 1]`, higher for real images.
+    Every call updates the singular vectors. The minibatch deviation is over four images that follow each other in the
+    batch. In the released code they are B / 4 images apart, which is the same for a batch of up to 7.
+
+    Example:
+        >>> discriminator = WaveletDiscriminator(resolution=64, width=0.25)
+        >>> discriminator(tf.zeros([4, 64, 64, 3])).shape
+        TensorShape([4, 1])
 
     Args:
         resolution: R, a power of two from 16 to 1024.
-        width: factor on the channels, which are rounded to multiples of 8.
+        width: multiplies all numbers of channels, which are rounded to multiples of 8.
 
     Raises:
-        ValueError: if an argument, or the static shape of the images, does not fit.
+        ValueError: if an argument, or the static shape of the images, is not valid.
     """
 
     def __init__(self, resolution: int = 512, width: float = 1.0, **kwargs) -> None:
         super().__init__(**kwargs)
         _check(type(self).__name__, resolution, 16, width)
         self.resolution = resolution
-        # Wavelets have half the image's side; the first stage has the channels of the image's side all the same.
+        # Wavelets have half the side of the image, but the first stage has the channels of the image's side.
         sides = [resolution >> (level + 1) for level in range(int(math.log2(resolution)) - 2)]  # ..., 8, 4
         channels = [_scaled(resolution, width)] + [_scaled(side, width) for side in sides[1:]]
         self.from_wavelets = [
@@ -57,26 +62,25 @@ class WaveletDiscriminator(keras.Model):
         _check_images(self, images)
         features = leaky_relu(self.from_wavelets[0](haar(images)))
         for stage, from_wavelets in zip(self.stages, self.from_wavelets[1:]):
-            # Deviates from the released code: it keeps wavelets and inverts them, which gives the same image.
+            # Deviates from the released code, which keeps wavelets and inverts them; the image is the same.
             images = halve(images)
             features = stage(features) + leaky_relu(from_wavelets(haar(images)))
         return self.ending(features)
 
 
 class StyleDiscriminator(keras.Model):
-    """Tells generated from real images by residual blocks (the global one of version 2).
+    """Tells generated images from real ones by residual blocks: version 2's global discriminator.
 
-    Karras et al. 2020 (StyleGAN2, arXiv:1912.04958), Figure 7c, with spectral normalisation and without equalized
-    learning rates, as in the released code of VQFR; published: 29,053,070 parameters, vectors of the norms included.
-
-    Called as `WaveletDiscriminator`.
+    Karras et al. 2020 (StyleGAN2, arXiv:1912.04958), Figure 7c. As in the released code of VQFR, it has spectral
+    normalisation and no equalized learning rates. The published one has 29,053,070 parameters, singular vectors
+    included. It is called like a `WaveletDiscriminator`.
 
     Args:
         resolution: R, a power of two from 8 to 1024.
-        width: factor on the channels, which are rounded to multiples of 8.
+        width: multiplies all numbers of channels, which are rounded to multiples of 8.
 
     Raises:
-        ValueError: if an argument, or the static shape of the images, does not fit.
+        ValueError: if an argument, or the static shape of the images, is not valid.
     """
 
     def __init__(self, resolution: int = 512, width: float = 1.0, **kwargs) -> None:
@@ -100,7 +104,10 @@ class StyleDiscriminator(keras.Model):
 
 
 class HalvingBlock(keras.layers.Layer):
-    """Convolution, blur, convolution of stride 2. `[B, H, W, channels]`, sides even, to half the side."""
+    """A convolution, a blur and a convolution with stride 2.
+
+    `[B, H, W, channels]`, H and W even, to `[B, H / 2, W / 2, filters]`.
+    """
 
     def __init__(self, channels: int, filters: int, **kwargs) -> None:
         super().__init__(**kwargs)
@@ -113,7 +120,7 @@ class HalvingBlock(keras.layers.Layer):
 
 
 class ResidualHalvingBlock(HalvingBlock):
-    """A `HalvingBlock` and a blurred 1x1 shortcut, added and divided by the square root of 2."""
+    """A `HalvingBlock` and a shortcut of a blur and a 1x1 convolution, added and divided by the square root of 2."""
 
     def __init__(self, channels: int, filters: int, **kwargs) -> None:
         super().__init__(channels, filters, **kwargs)
@@ -124,7 +131,7 @@ class ResidualHalvingBlock(HalvingBlock):
 
 
 class _Ending(keras.layers.Layer):
-    """Minibatch deviation, convolution, two dense layers: `[B, 4, 4, C]` to logits `[B, 1]`."""
+    """Minibatch deviation, a convolution and two dense layers: `[B, 4, 4, C]` to logits `[B, 1]`."""
 
     def __init__(self, channels: int, **kwargs) -> None:
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""The main branch: the restored features, from the warped textures of every level."""
+"""The main branch, which makes the restored image from the textures of every size."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from tensorflow import keras
 from rethink_fr.layers import GroupNormSwish
 from rethink_fr.vqfr.networks.architecture import Architecture
 from rethink_fr.vqfr.networks.autoencoder import SHORTCUT_NAMES
+from rethink_fr.vqfr.networks.blocks import BilinearUp, NearestUp, ResidualBlock
 from rethink_fr.vqfr.networks.convolution import Chain, Convolution
-from rethink_fr.vqfr.networks.resampling import BilinearUp, NearestUp
-from rethink_fr.vqfr.networks.residual import ResidualBlock
 from rethink_fr.vqfr.networks.texture_warping import TextureWarping
 
 INPUT_CHANNELS = 32
 
 
 class MainBranch(keras.layers.Layer):
-    """Warped textures, from the coarsest level to the finest, each joined to what came before by a residual block.
+    """Warps the textures of each size, from the smallest to the largest, and joins them by residual blocks.
 
-    "VQFR" (Gu et al., ECCV 2022), Fig. 3. The paper's supplement has a residual block at the coarsest level too; the
-    released code has only the warping there.
+    "VQFR" (Gu et al., ECCV 2022), Fig. 3. In the supplement of the paper there is a residual block at the smallest
+    size, too; this follows the released code, which has none there.
 
-    Call with `(textures, input_features)`: the texture decoder's tuple, coarsest first, and `[B, H, W, 32]`. Returns
-    `[B, H, W, C]`, C the channels of the finest level.
+    Call with `(textures, input_features)`: what the `TextureDecoder` returns, and features of the degraded image,
+    `[B, H, W, 32]`. Returns `[B, H, W, C]`.
+
+    Args:
+        architecture: the sizes.
     """
 
     def __init__(self, architecture: Architecture, **kwargs) -> None:
@@ -56,10 +58,10 @@ class MainBranch(keras.layers.Layer):
 
 
 class InputAwareHead(keras.layers.Layer):
-    """Version 1's last step: normalization and swish, then a 3x3 convolution that sees the degraded image too.
+    """The last step of version 1: normalization and swish, then a 3x3 convolution of the result and the degraded image.
 
-    Call with `(features [B, H, W, C], images [B, H, W, 3])`; returns the restored images `[B, H, W, 3]`. The image is
-    not added: what is written follows the released code, the paper does not state it.
+    Call with `(features, images)`, `[B, H, W, C]` and `[B, H, W, 3]`. Returns the restored images `[B, H, W, 3]`. This
+    follows the released code; the paper does not mention it.
     """
 
     def __init__(self, **kwargs) -> None:

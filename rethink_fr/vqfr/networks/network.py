@@ -1,4 +1,4 @@
-"""The networks: VQGAN (stage 1) and VQFR (stage 2), versions 1 and 2."""
+"""The networks that are trained and used: VQGAN (stage 1) and VQFR (stage 2), versions 1 and 2."""
 
 from __future__ import annotations
 
@@ -15,34 +15,31 @@ from rethink_fr.vqfr.networks.main_branch import INPUT_CHANNELS, InputAwareHead,
 
 
 class Reconstruction(NamedTuple):
-    """What `VQGAN` returns for images `[B, H, W, 3]`."""
+    """What a `VQGAN` returns for images `[B, H, W, 3]`."""
 
-    image: tf.Tensor  # [B, H, W, 3], nominally [-1, 1], not clipped
+    image: tf.Tensor  # [B, H, W, 3], nominally in [-1, 1], not clipped
     selection: CodeSelection
 
 
 class Faces(NamedTuple):
-    """What `VQFR` returns for degraded images `[B, H, W, 3]`; nominally [-1, 1], not clipped."""
+    """What a `VQFR` returns for degraded images `[B, H, W, 3]`: images nominally in [-1, 1], not clipped."""
 
-    restored: tf.Tensor  # [B, H, W, 3], of the main branch
-    texture: tf.Tensor  # [B, H, W, 3], of the texture branch: what the codes alone say
+    restored: tf.Tensor  # [B, H, W, 3], from the main branch
+    texture: tf.Tensor  # [B, H, W, 3], from the texture branch, made of the codes alone
 
 
-class VQGAN(keras.Model):
-    """Autoencoder through a codebook of facial textures, trained on clean faces (stage 1).
-
-    "VQFR" (Gu et al., ECCV 2022), section 3.1; published: 52,781,827 parameters (version 1), 63,740,099 (version 2).
-
-    Call with images, float32 `[B, H, W, 3]` RGB in [-1, 1]; returns a `Reconstruction`. `quantize=False` lets the
-    features pass the codebook as they are (the start of version 1's training).
+class _CodeNetwork(keras.Model):
+    """What both networks have in common: their sizes, an encoder, and codes that replace its features.
 
     Args:
         version: 1 (the paper) or 2 (its authors' later release).
         resolution, width, levels, codebook_size: see `reduced_architecture`; the defaults are the published network.
 
     Raises:
-        ValueError: if an argument, or the static shape of the images, does not fit.
+        ValueError: if an argument is not valid.
     """
+
+    quantizer: keras.layers.Layer  # features -> `CodeSelection`
 
     def __init__(
         self,
@@ -57,12 +54,11 @@ class VQGAN(keras.Model):
         self.architecture = reduced_architecture(version, resolution, width, levels, codebook_size)
         self.resolution = resolution
         self.encoder = Encoder(self.architecture, name="encoder")
-        self.quantizer = nearest_codes(self.architecture)
-        self.decoder = TextureDecoder(self.architecture, name="decoder")
+        self._add_parts(self.architecture)
 
-    def call(self, images: tf.Tensor, quantize: bool = True) -> Reconstruction:
-        selection = self.select_codes(images, quantize)
-        return Reconstruction(self.decoder.to_image(self.decoder(selection.quantized)[-1]), selection)
+    def _add_parts(self, architecture: Architecture) -> None:
+        """Create the other parts. Their order is that of the variables in checkpoints of optimizers."""
+        raise NotImplementedError
 
     @property
     def codebook(self) -> tf.Variable:
@@ -70,80 +66,105 @@ class VQGAN(keras.Model):
         quantizer = self.quantizer
         return quantizer.codebook if isinstance(quantizer, Codebook) else quantizer.codebook.codebook
 
-    def select_codes(self, images: tf.Tensor, quantize: bool = True) -> CodeSelection:
-        """The codes that stand for images."""
+    def select_codes(self, images: tf.Tensor, **options: bool) -> CodeSelection:
+        """The codes that stand for images `[B, H, W, 3]`; `options` are those of the quantizer."""
         self.architecture.check_images(type(self).__name__, tuple(images.shape))
-        return self.quantizer(self.encoder(images), quantize)
+        return self.quantizer(self.encoder(images), **options)
 
     def code_indices(self, images: tf.Tensor) -> tf.Tensor:
-        """int32 `[B, H / f, W / f]`: which code each square of f x f pixels gets."""
+        """The number of the code for each square of f x f pixels, int32 `[B, H / f, W / f]`."""
         return self.select_codes(images).indices
 
 
-class VQFR(keras.Model):
-    """Face restoration from a codebook of textures: a texture branch, and a main branch that warps its features.
+class VQGAN(_CodeNetwork):
+    """An autoencoder of faces through a codebook of textures; trained on clean faces (stage 1).
 
-    "VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder" (Gu et al., ECCV 2022). Where
-    paper and released code differ this is the code's network, whose size the paper states: 76,563,583 parameters in
-    version 1 (76.3 million without the codebook), 83,486,539 in version 2.
+    "VQFR" (Gu et al., ECCV 2022), section 3.1. The published networks have 52,781,827 parameters (version 1) and
+    63,740,099 (version 2).
 
-    Version 1: nearest codes; the main branch's last convolution sees the degraded image. Version 2: attention at the
-    codes' size, predicted codes, and a `fidelity` that weighs the main branch's features, which the texture decoder's
-    own last step turns into the image.
+    Call with images, float32 `[B, H, W, 3]` RGB in [-1, 1]. Returns a `Reconstruction`. With `quantize=False` the
+    features are not replaced by codes, as at the start of version 1's training.
 
-    Call with `(images, fidelity)`:
-        images:   degraded, float32 `[B, H, W, 3]` RGB in [-1, 1]. Version 1 takes sides from half to twice the
-                  resolution, multiples of 32; version 2 the resolution only.
-        fidelity: version 2 only: scalar, or one value for each image, in [0, 1]; 0 gives the texture image exactly,
-                  None is 1, the value it is trained with. Version 1 has no such thing (its released code ignores it).
-    Returns `Faces`.
+    Example:
+        >>> network = VQGAN(version=1, resolution=64, width=0.25, levels=3)
+        >>> made = network(tf.zeros([2, 64, 64, 3]))
+        >>> made.image.shape, made.selection.indices.shape
+        (TensorShape([2, 64, 64, 3]), TensorShape([2, 16, 16]))
 
     Args:
-        version: 1 or 2.
+        version: 1 (the paper) or 2 (its authors' later release).
         resolution, width, levels, codebook_size: see `reduced_architecture`; the defaults are the published network.
 
     Raises:
-        ValueError: if an argument, or the static shape of the images, does not fit.
+        ValueError: if an argument, or the static shape of the images, is not valid.
     """
 
-    def __init__(
-        self,
-        version: int = 1,
-        resolution: int = 512,
-        width: float = 1.0,
-        levels: int = 6,
-        codebook_size: int = 1024,
-        **kwargs,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.architecture = reduced_architecture(version, resolution, width, levels, codebook_size)
-        self.resolution = resolution
-        self.takes_fidelity = version == 2
-        self.encoder = Encoder(self.architecture, name="encoder")
-        self.decoder = TextureDecoder(self.architecture, name="decoder")
-        if version == 1:
-            self.quantizer = nearest_codes(self.architecture)
+    def _add_parts(self, architecture: Architecture) -> None:
+        self.quantizer = nearest_codes(architecture)
+        self.decoder = TextureDecoder(architecture, name="decoder")
+
+    def call(self, images: tf.Tensor, quantize: bool = True) -> Reconstruction:
+        selection = self.select_codes(images, quantize=quantize)
+        return Reconstruction(self.decoder.to_image(self.decoder(selection.quantized)[-1]), selection)
+
+
+class VQFR(_CodeNetwork):
+    """Restores degraded faces by a codebook of textures: a texture branch, and a main branch that warps its features.
+
+    "VQFR: Blind Face Restoration with Vector-Quantized Dictionary and Parallel Decoder" (Gu et al., ECCV 2022). Where
+    the paper and the released code differ, this is the network of the code, which has the number of parameters that the
+    paper states: 76,563,583 in version 1 (76.3 million without the codebook), 83,486,539 in version 2.
+
+    Version 1 uses the nearest codes, and its last convolution sees the degraded image. Version 2 has attention where
+    features have the size of the codes, and predicts the codes. A `fidelity` weighs the features of its main branch,
+    which the last step of the texture decoder then turns into the image.
+
+    Call with `(images, fidelity)`:
+        images: degraded, float32 `[B, H, W, 3]` RGB in [-1, 1]. Version 1 takes sides from half to twice its
+            resolution, in multiples of 32; version 2 takes its resolution only.
+        fidelity: for version 2 only, a scalar or one value for each image, in [0, 1]. With 0 the result is the texture
+            image; None means 1, with which the network is trained. (Version 1's released code ignores it.)
+    Returns `Faces`.
+
+    Example:
+        >>> network = VQFR(version=2, resolution=64, width=0.25, levels=3)
+        >>> faces = network(tf.zeros([2, 64, 64, 3]), fidelity=0.5)
+        >>> faces.restored.shape
+        TensorShape([2, 64, 64, 3])
+
+    Args:
+        version: 1 (the paper) or 2 (its authors' later release).
+        resolution, width, levels, codebook_size: see `reduced_architecture`; the defaults are the published network.
+
+    Raises:
+        ValueError: if an argument, or the static shape of the images, is not valid.
+    """
+
+    def _add_parts(self, architecture: Architecture) -> None:
+        self.takes_fidelity = architecture.version == 2
+        self.decoder = TextureDecoder(architecture, name="decoder")
+        if architecture.version == 1:
+            self.quantizer = nearest_codes(architecture)
             conv = Convolution(INPUT_CHANNELS, name="inpfeat_extraction.conv")
-            self.main_branch = MainBranch(self.architecture, name="main_decoder")
+            self.main_branch = MainBranch(architecture, name="main_decoder")
             self.head = InputAwareHead(name="main_decoder")
         else:
-            self.quantizer = PredictedCodes(
-                codebook_size, self.architecture.code_size, "quantizer.embedding", name="feat2index"
-            )
+            size, length = architecture.codebook_size, architecture.code_size
+            self.quantizer = PredictedCodes(size, length, "quantizer.embedding", name="feat2index")
             conv = Convolution(INPUT_CHANNELS, name="inpfeat_extraction")
-            self.main_branch = MainBranch(self.architecture, name="main_branch")
+            self.main_branch = MainBranch(architecture, name="main_branch")
         self.input_features = Chain([conv], name="inpfeat_extraction")
 
     def call(self, images: tf.Tensor, fidelity: Union[tf.Tensor, float, None] = None) -> Faces:
         return self.forward(images, fidelity)[0]
 
     def forward(self, images: tf.Tensor, fidelity: Union[tf.Tensor, float, None] = None) -> Tuple[Faces, CodeSelection]:
-        """As a call, with the codes that were selected beside (for the losses of stage 2)."""
+        """As a call, but also returns the codes that were selected; for the losses of stage 2."""
         weight = self._fidelity_weight(fidelity, images.dtype)
         selection = self.select_codes(images)
         textures = self.decoder(selection.quantized)
         if weight is not None:
-            # Version 2 runs its texture decoder without gradients: stage 2 leaves it as stage 1 made it.
+            # Stage 2 of version 2 leaves the texture decoder as stage 1 made it: no gradients there.
             textures = tuple(tf.stop_gradient(features) for features in textures)
         texture = self.decoder.to_image(textures[-1])
         features = self.main_branch(textures, self.input_features(images))
@@ -154,26 +175,12 @@ class VQFR(keras.Model):
         return Faces(restored, texture), selection
 
     @property
-    def codebook(self) -> tf.Variable:
-        """The codes, `[codebook_size, code_size]`."""
-        return self.quantizer.codebook.codebook
-
-    @property
     def last_kernel(self) -> tf.Variable:
-        """Of the convolution that makes the restored image; version 2 shares it with the texture image."""
+        """Kernel of the convolution that makes the restored image; in version 2 it makes the texture image, too."""
         return self.decoder.last_kernel if self.takes_fidelity else self.head.conv.kernel
 
-    def select_codes(self, images: tf.Tensor) -> CodeSelection:
-        """The codes that stand for degraded images."""
-        self.architecture.check_images(type(self).__name__, tuple(images.shape))
-        return self.quantizer(self.encoder(images))
-
-    def code_indices(self, images: tf.Tensor) -> tf.Tensor:
-        """int32 `[B, H / f, W / f]`: which code each square of f x f pixels gets."""
-        return self.select_codes(images).indices
-
     def _fidelity_weight(self, fidelity: Union[tf.Tensor, float, None], dtype: tf.DType) -> Optional[tf.Tensor]:
-        """`[1 or B, 1, 1, 1]`; None in version 1."""
+        """The fidelity as `[1 or B, 1, 1, 1]`; None in version 1."""
         if not self.takes_fidelity:
             if fidelity is not None:
                 raise ValueError("VQFR: version 1 has no fidelity; leave it out, or use a network of version 2")
@@ -185,7 +192,7 @@ class VQFR(keras.Model):
 
 
 def nearest_codes(architecture: Architecture) -> Union[Codebook, ProjectedCodebook]:
-    """The layer that replaces features by the nearest codes, as each version has it in stage 1."""
+    """The layer of stage 1 that replaces features by the nearest codes."""
     size, length = architecture.codebook_size, architecture.code_size
     if architecture.version == 1:
         name = f"quantizer.quantize_dict.Level_{architecture.factors[-1]}"

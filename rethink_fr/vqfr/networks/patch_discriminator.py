@@ -1,4 +1,4 @@
-"""The local discriminator: a logit for every patch of the image."""
+"""The local discriminator, which judges every patch of an image."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ _KERNEL = 4
 
 
 class PatchDiscriminator(keras.Model):
-    """Tells generated from real patches (the local discriminator of both versions).
+    """Tells generated patches from real ones: the local discriminator of both versions.
 
-    Isola et al. 2017 (pix2pix, arXiv:1611.07004), section 3.2.2, with spectral normalisation, as in the released code
-    of VQFR; published: 2,782,002 parameters with 3 layers (version 1), 6,986,034 with 4 (version 2), vectors of the
-    spectral norms included.
+    Isola et al. 2017 (pix2pix, arXiv:1611.07004), section 3.2.2. As in the released code of VQFR, it has spectral
+    normalisation. The published ones have 2,782,002 parameters with 3 layers (version 1) and 6,986,034 with 4 (version
+    2), singular vectors included.
 
-    Call with images, float32 `[B, H, W, 3]` RGB, nominally in [-1, 1], and `training`, which makes the batch
-    normalizations use the batch's statistics; returns logits `[B, H / 2**layers - 2, W / 2**layers - 2, 1]`, higher for
-    real. Every call moves the vectors of the spectral norms.
+    Call with images, float32 `[B, H, W, 3]` RGB, nominally in [-1, 1]. Returns logits
+    `[B, H / 2**layers - 2, W / 2**layers - 2, 1]`, higher for real patches. With `training=True` the batch
+    normalizations use the statistics of the batch. Every call updates the singular vectors.
+
+    Example:
+        >>> discriminator = PatchDiscriminator(layers=2, width=0.25)
+        >>> discriminator(tf.zeros([4, 64, 64, 3]), training=True).shape
+        TensorShape([4, 14, 14, 1])
 
     Args:
-        layers: convolutions of stride 2.
-        width: factor on the channels, which are rounded to multiples of 8.
+        layers: number of convolutions with stride 2.
+        width: multiplies all numbers of channels, which are rounded to multiples of 8.
 
     Raises:
-        ValueError: if an argument, or the static shape of the images, does not fit.
+        ValueError: if an argument, or the static shape of the images, is not valid.
     """
 
     def __init__(self, layers: int = 3, width: float = 1.0, **kwargs) -> None:
@@ -46,7 +51,7 @@ class PatchDiscriminator(keras.Model):
         def convolution(number: int, filters: int, strides: int, use_bias: bool = False) -> SpectralConvolution:
             return SpectralConvolution(filters, _KERNEL, strides, 1, use_bias, name=f"main.{number}.module")
 
-        # Numbers are places in the released code's row of layers, activations included.
+        # The numbers count the layers of the released code, activations included.
         self.conv_in = convolution(0, _scaled(1, width), strides=2, use_bias=True)
         self.convolutions: List[Tuple[SpectralConvolution, SyncBatchNorm]] = []
         for level in range(1, layers + 1):

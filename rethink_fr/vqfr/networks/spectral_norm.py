@@ -1,7 +1,8 @@
-"""Spectrally normalised layers: weights divided by their largest singular value, as every layer of a discriminator.
+"""Spectral normalisation: the layers of the discriminators, whose weights are divided by their largest singular value.
 
-Miyato et al. 2018 (arXiv:1802.05957), Algorithm 1. The largest singular value is followed by one step of the power
-iteration a call, in training and in inference alike, as the released code of VQFR does it.
+Miyato et al. 2018 (arXiv:1802.05957), Algorithm 1. As in the released code of VQFR, every call takes one step of the
+power iteration, in training and in inference alike. tensorflow-addons' wrapper is not used: it takes its steps in
+training only, and its vectors are not those of the published weights.
 """
 
 from __future__ import annotations
@@ -17,20 +18,23 @@ _EPSILON = 1e-12
 
 
 class SpectralNormalized(keras.layers.Layer):
-    """What the two layers share: a kernel, the vectors that follow its largest singular value, a bias.
+    """What the convolution and the dense layer have in common: a kernel, its two singular vectors, and a bias.
 
-    Of the kernel as a matrix W of O rows, one for each output, a call computes v = n(W^T u), u = n(W v) with
-    n(a) = a / (||a|| + 1e-12), stores both, and uses W / sigma with sigma = u^T W v. Gradients pass through sigma to
-    the kernel; u and v count as constants.
+    Let W be the kernel as a matrix with one row for each output. A call computes v = n(W^T u) and u = n(W v), where
+    n(a) = a / (||a|| + 1e-12), and uses W / sigma, where sigma = u^T W v. The kernel has a gradient through sigma, too;
+    u and v are constants in it. They are stored for the next call.
 
-    All replicas hold the same kernel and compute the same u and v, so that each stores its own and the first one's are
-    saved: no communication, and calls inside `tf.cond` are allowed.
+    All replicas have the same kernel, so each computes and stores the same u and v, and the first one's are saved. No
+    communication is needed, and the layer can be called inside `tf.cond`.
 
-    Our reading: kernels start from a normal distribution of deviation 0.02, as in the networks; what they start from
-    only matters for how fast they turn.
+    Our reading: kernels start from a normal distribution with standard deviation 0.02, as in the other networks.
+
+    Args:
+        filters: number of outputs.
+        use_bias: whether a bias is added. It is not normalised.
 
     Attributes:
-        iterates: read when the layer is traced; False leaves u and v as they are, so that calls change nothing.
+        iterates: if False, calls leave u and v unchanged. Takes effect when the layer is traced.
     """
 
     def __init__(self, filters: int, use_bias: bool = True, **kwargs) -> None:
@@ -61,7 +65,7 @@ class SpectralNormalized(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=[self.filters], initializer="zeros")
 
     def normalized_kernel(self) -> tf.Tensor:
-        """The kernel over its largest singular value, after one step of the power iteration."""
+        """The kernel divided by its largest singular value, after one step of the power iteration."""
         matrix = tf.reshape(self.spectral_kernel, [-1, self.filters])  # W^T: [inputs, O]
         left = tf.convert_to_tensor(self.left_vector)
         right = tf.reshape(self.right_vector, [-1])
@@ -76,14 +80,14 @@ class SpectralNormalized(keras.layers.Layer):
 
 
 class SpectralConvolution(SpectralNormalized):
-    """Spectrally normalised convolution, zeros outside. `[B, H, W, C]` to `[B, h, w, filters]`.
+    """A spectrally normalised convolution. `[B, H, W, C]` to `[B, h, w, filters]`.
 
     Args:
         filters: number of output channels.
-        kernel_size: side of the square kernel in pixels.
+        kernel_size: side of the square kernel, in pixels.
         strides: step in pixels, the same in both directions.
-        padding: zeros on each of the four sides, in pixels.
-        use_bias: add a bias, which is not normalised.
+        padding: number of zeros added on each of the four sides.
+        use_bias: whether a bias is added. It is not normalised.
     """
 
     def __init__(
@@ -106,7 +110,7 @@ class SpectralConvolution(SpectralNormalized):
 
 
 class SpectralDense(SpectralNormalized):
-    """Spectrally normalised dense layer with bias. `[B, C]` to `[B, filters]`."""
+    """A spectrally normalised dense layer. `[B, C]` to `[B, filters]`."""
 
     def build(self, input_shape: tf.TensorShape) -> None:
         self.make_weights([int(tf.TensorShape(input_shape)[-1])])
@@ -118,9 +122,9 @@ class SpectralDense(SpectralNormalized):
 
 
 def set_power_iteration(network: keras.Model, enabled: bool) -> None:
-    """Let a network's calls follow the singular values, or leave its vectors u and v as they are.
+    """Turn the steps of the power iteration on or off, in all layers of a network.
 
-    Functions traced before keep what they had.
+    Functions that were traced before keep what they had.
     """
     for layer in network.submodules:
         if isinstance(layer, SpectralNormalized):

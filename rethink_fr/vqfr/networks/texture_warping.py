@@ -1,4 +1,4 @@
-"""The texture warping module: the texture branch's features, moved to where the input image has them."""
+"""Texture warping: moves the features of the texture branch to where the degraded image has them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ _TAPS = 9  # of the 3x3 deformable convolution
 
 
 class TextureWarping(keras.layers.Layer):
-    """Deformable convolution of texture features; input and coarser offsets say where it samples.
+    """A deformable convolution of texture features, whose offsets come from the degraded image and a smaller size.
 
-    "VQFR" (Gu et al., ECCV 2022), section 3.3, and its supplement. The released code, which this follows, has group
-    normalization and swish between the convolutions, combines this level's and the coarser level's offset features by
-    one more 3x3 convolution, and in version 1 a 3x3 convolution after the input features are resized.
+    "VQFR" (Gu et al., ECCV 2022), section 3.3, and its supplement. This follows the released code. Unlike the paper, it
+    has group normalization and swish between the convolutions, joins the offset features of this size and of the
+    smaller one by a 3x3 convolution, and in version 1 convolves the features of the degraded image after resizing them.
 
     Call with `(texture, input_features, coarser)`:
-        texture:        `[B, H / f, W / f, C]`, of the texture decoder.
-        input_features: `[B, H, W, 32]`, of the degraded image.
-        coarser:        offset features of the next coarser level, `[B, H / 2f, W / 2f, C']`; None at the coarsest.
-    Returns `(warped [B, H / f, W / f, C], offset features, likewise)`. Nothing follows the deformable convolution.
+        texture: `[B, H / f, W / f, C]`, from the texture decoder.
+        input_features: `[B, H, W, 32]`, from the degraded image.
+        coarser: the offset features of the next smaller size, `[B, H / 2f, W / 2f, C']`; None at the smallest size.
+    Returns the warped texture and the offset features of this size, both `[B, H / f, W / f, C]`.
 
     Args:
         channels: C.
-        factor: f, by how much this level is smaller than the image.
-        resize_conv: whether a convolution follows the resizing of the input features (version 1; not at f = 1).
+        factor: f; the features are so many times smaller than the image.
+        condition_channels: number of channels of the features of the degraded image.
+        resize_conv: whether these are convolved after resizing (version 1). Has no effect if f is 1.
     """
 
     def __init__(self, channels: int, factor: int, condition_channels: int, resize_conv: bool, **kwargs) -> None:
@@ -74,7 +75,7 @@ class TextureWarping(keras.layers.Layer):
         return self.deformable(texture, offsets, tf.sigmoid(mask)), offset_features
 
     def _condition(self, input_features: tf.Tensor) -> tf.Tensor:
-        """Input features at this level's size: bilinear in one step, so only the middle of each block counts."""
+        """The input features, resized bilinearly in one step, which is the mean of the four pixels in each middle."""
         if self.factor == 1:
             return input_features
         half, step = self.factor // 2, self.factor

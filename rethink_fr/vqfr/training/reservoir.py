@@ -1,4 +1,4 @@
-"""Re-estimation of version 1's codebook: a sample of feature vectors, and k-means on it."""
+"""How version 1 starts its codebook: k-means on a random sample of features."""
 
 from __future__ import annotations
 
@@ -7,42 +7,43 @@ import tensorflow as tf
 
 
 class Reservoir(tf.Module):
-    """A uniform sample of the feature vectors since the last `reset`, over all replicas (Vitter 1985, algorithm R).
+    """A random sample of the feature vectors of all replicas since the last `reset`; each is as likely to be in it.
 
-    The released code of "VQFR" (Gu et al., ECCV 2022) learns the codebook's start this way; the paper is silent. The
-    first `size` vectors fill it; the n-th after them replaces the vector at a random place of `[0, n)` if that place is
-    below `size`. All of it is variables, so that checkpoints hold it, equal on every replica.
+    Vitter 1985, algorithm R: the first `size` vectors are all kept. Vector number n, for n above that, draws a place
+    from 0 to n - 1, and replaces the vector at this place if it is below `size`. The released code of "VQFR" (Gu et
+    al., ECCV 2022) does this; the paper does not mention it. The sample is in variables, which checkpoints hold and
+    which are the same on all replicas.
 
     Args:
-        size: number of vectors kept.
-        vector_size: length of each.
+        size: number of vectors in the sample.
+        vector_size: length of each vector.
     """
 
     def __init__(self, size: int, vector_size: int) -> None:
         super().__init__()
         self.size = size
-        # Every replica assigns the same gathered vectors, so that the first one's speak for all.
+        # All replicas assign the same vectors, so that the first one can be saved for all.
         once = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
         self.vectors = tf.Variable(tf.zeros([size, vector_size]), name="reservoir", **once)
         self.seen = tf.Variable(0, dtype=tf.int64, name="reservoir_seen", **once)
 
     def add(self, features: tf.Tensor, seed: tf.Tensor) -> None:
-        """Offer this replica's features; call it in replica context, once a step.
+        """Offer the features of this replica to the sample. Call it once in a step, in replica context.
 
         Args:
-            features: `[b, h, w, vector_size]`, the same b on every replica. They get no gradient.
-            seed: int64 `[2]`, of the places.
+            features: `[b, h, w, vector_size]`, with the same b on all replicas. No gradient flows to them.
+            seed: int64 `[2]`, decides the places that are drawn.
         """
         rows = tf.stop_gradient(tf.reshape(features, [-1, self.vectors.shape[1]]))
-        # In the order of the global batch, so that any number of replicas keeps the same vectors.
+        # In the order of the global batch, so that the sample does not depend on the number of replicas.
         rows = tf.distribute.get_replica_context().all_gather(rows, axis=0)
         count = tf.shape(rows, tf.int64)[0]
-        number = self.seen + tf.range(1, count + 1)  # of each vector, from 1
+        number = self.seen + tf.range(1, count + 1)  # the number of each vector, from 1
         # float64 holds every number below 2 ** 53 exactly.
         draws = tf.random.stateless_uniform([count], seed, dtype=tf.float64)
         drawn = tf.cast(draws * tf.cast(number, tf.float64), tf.int64)
         places = tf.where(number <= self.size, number - 1, drawn)
-        # Of several vectors for one place the last wins; a scatter would leave that to chance.
+        # If several vectors draw one place, the last one wins; a scatter would leave that to chance.
         here = places < self.size
         winners = tf.math.unsorted_segment_max(
             tf.where(here, tf.range(count), -1), tf.where(here, places, 0), tf.constant(self.size, tf.int64)
@@ -52,22 +53,22 @@ class Reservoir(tf.Module):
         self.seen.assign_add(count)
 
     def reset(self) -> None:
-        """Start a new sample; call it in cross-replica context."""
+        """Start a new sample. Call it in cross-replica context."""
         self.seen.assign(0)
 
     def sample(self) -> np.ndarray:
-        """The vectors kept so far, float32 `[n, vector_size]`, n at most `size`."""
+        """The sample, float32 `[n, vector_size]`, with n at most `size`."""
         return self.vectors.numpy()[: int(self.seen.numpy())]
 
 
 def reestimate(codebook: tf.Variable, reservoir: Reservoir) -> None:
-    """Overwrite a codebook `[K, C]` by the k-means centres of a reservoir, and start a new sample.
+    """Replace a codebook `[K, C]` by the k-means centres of the sample in a reservoir, and start a new sample.
 
-    Call it in cross-replica context, on every worker: the chief computes, and its centres are broadcast, so that all
-    replicas hold the same codebook whatever their processors make of the same sums.
+    Call it in cross-replica context, on every worker. The chief computes the centres and the others get them from it,
+    so that all replicas have the same codebook, whatever their processors are.
 
     Raises:
-        ValueError: if the reservoir holds fewer vectors than the codebook codes.
+        ValueError: if the sample has fewer vectors than the codebook has codes.
     """
     strategy = tf.distribute.get_strategy()
     centres = np.zeros(codebook.shape, np.float32)
@@ -85,7 +86,13 @@ def reestimate(codebook: tf.Variable, reservoir: Reservoir) -> None:
 
 
 def cluster(vectors: np.ndarray, count: int) -> np.ndarray:
-    """`count` k-means centres, float32 `[count, C]`, of vectors `[n, C]`: scikit-learn's, `random_state` 0, one start.
+    """The k-means centres of vectors, by scikit-learn with `random_state` 0 and one start.
+
+    Args:
+        vectors: `[n, C]`.
+        count: number of centres.
+
+    Returns: float32 `[count, C]`.
 
     Raises:
         ValueError: if there are fewer vectors than centres.

@@ -1,4 +1,4 @@
-"""How much of a codebook is alive, as it is trained."""
+"""How many codes of a codebook are in use while it is trained."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _WINDOW = 100  # steps
 
 
 class UsageMeter(tf.Module):
-    """Counts which codes are chosen, over all replicas and the last hundred steps or so.
+    """Counts which codes are chosen on all replicas, over about the last hundred steps.
 
-    Its state is in variables, so that a continued run goes on counting.
+    The counts are in variables, so that checkpoints hold them and a continued run goes on counting.
 
     Args:
-        codebook_size: number of codes K.
+        codebook_size: number of codes, K.
     """
 
     def __init__(self, codebook_size: int) -> None:
@@ -28,11 +28,15 @@ class UsageMeter(tf.Module):
         )
 
     def count(self, indices: tf.Tensor, step: tf.Tensor) -> Dict[str, tf.Tensor]:
-        """Count this replica's choices, int32 `[b, h, w]`; call it in replica context, once a step.
+        """Count the codes that were chosen on this replica. Call it once in a step, in replica context.
+
+        Args:
+            indices: numbers of the codes, int32 `[b, h, w]`.
+            step: int64 scalar, number of steps taken.
 
         Returns:
-            `codebook/usage`: share of codes chosen at least once in the last 100 steps, 0..1.
-            `codebook/perplexity`: exp of the entropy of the choices, averaged with decay 0.99: 1..K.
+            What is logged: `codebook/usage`, the share of codes that were chosen in the last 100 steps, 0 to 1, and
+            `codebook/perplexity`, exp of the entropy of the choices, averaged over steps with decay 0.99, 1 to K.
         """
         size = int(self.average_counts.shape[0])
         flat = tf.reshape(indices, [-1])

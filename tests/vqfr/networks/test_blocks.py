@@ -5,9 +5,8 @@ import pytest
 import tensorflow as tf
 
 from rethink_fr.layers import GroupNorm
+from rethink_fr.vqfr.networks.blocks import Attention, BilinearDown, BilinearUp, NearestUp, ResidualBlock, StridedDown
 from rethink_fr.vqfr.networks.convolution import Convolution
-from rethink_fr.vqfr.networks.resampling import BilinearDown, BilinearUp, NearestUp, StridedDown
-from rethink_fr.vqfr.networks.residual import Attention, ResidualBlock
 from rethink_fr.vqfr.networks.texture_warping import TextureWarping
 
 
