@@ -22,10 +22,10 @@ from rethink_fr.evaluation.networks.onnx_network import (
     OnnxLandmarks,
     ValueRange,
 )
-from rethink_fr.evaluation.networks.torch_network import WeightsError
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import read_bytes
 from rethink_fr.weights.known import KNOWN_WEIGHTS, WeightFile, checked_sha256
+from rethink_fr.weights.state_dicts import TorchStateError
 from rethink_fr.weights.torch_files import read_weights
 
 PathLike = Union[str, Path]
@@ -142,7 +142,7 @@ def _read(name: str, file: WeightFile, given: Optional[PathLike]) -> _ReadFile:
 def _fitted(files: Sequence[_ReadFile], build: Callable[[], Network]) -> Network:
     try:
         return build()
-    except WeightsError as error:
+    except TorchStateError as error:
         raise ValueError(f"{' and '.join(str(file.path) for file in files)}: {error}") from None
 
 

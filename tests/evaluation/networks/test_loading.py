@@ -18,11 +18,11 @@ from rethink_fr.evaluation.networks.loading import (
     load_onnx_embedder,
     load_onnx_landmarks,
 )
-from rethink_fr.evaluation.networks.torch_network import expected_shapes
 from rethink_fr.pictures.files import write_image
 from rethink_fr.weights.known import KNOWN_WEIGHTS, KnownWeights, WeightFile
-from tests.evaluation.networks.filled import filled, pictures
+from rethink_fr.weights.published_network import expected_shapes
 from tests.evaluation.networks.test_lpips_backbones import heads
+from tests.weights.filled import filled, pictures
 
 
 @pytest.fixture(autouse=True)
