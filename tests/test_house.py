@@ -59,7 +59,7 @@ ALLOWED = {
         "systems",
     },
     "evaluation": {"errors", "files", "images", "losses", "metrics", "pictures", "runs", "weights"},
-    "commands": {"config", "data", "evaluation", "files", "inference", "ops", "runs", "training", "weights"},
+    "commands": {"config", "data", "evaluation", "files", "inference", "metrics", "ops", "runs", "training", "weights"},
     "cli": {"commands", "errors"},
     "__main__": {"cli"},
 }

@@ -84,7 +84,7 @@ class _Description(NamedTuple):
     channels: Tuple[int, ...]  # of the maps
 
 
-BACKBONES: Dict[str, _Description] = {
+BACKBONES: Dict[Backbone, _Description] = {
     "vgg": _Description("VGG-16", vgg16, CHANNELS),
     "alex": _Description("AlexNet", alexnet, (64, 192, 384, 256, 256)),
     "squeeze": _Description("SqueezeNet 1.1", squeezenet, (64, 128, 256, 384, 384, 512, 512)),
