@@ -86,7 +86,7 @@ def recognise(state: Mapping[str, np.ndarray]) -> VQFRSettings:
     Raises:
         TorchStateError: if there is no codebook where either version has it.
     """
-    from rethink_fr.vqfr.published_weights import TorchStateError
+    from rethink_fr.weights.state_dicts import TorchStateError
 
     if any(name.startswith("quantizer.quantize_dict.") for name in state):
         version: Literal[1, 2] = 1

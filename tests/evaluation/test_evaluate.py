@@ -11,8 +11,8 @@ import pytest
 
 from rethink_fr.cli import main
 from rethink_fr.evaluation import evaluate as evaluate_module
-from rethink_fr.evaluation.measures import METRICS
 from rethink_fr.metrics import luma, niqe, psnr, ssim
+from rethink_fr.metrics.table import METRICS
 from rethink_fr.metrics.vqfr_protocol import match_mean_and_std
 from rethink_fr.pictures.files import read_image, square_resize, write_image
 

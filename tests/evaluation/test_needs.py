@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from rethink_fr.evaluation.evaluate import evaluate
-from rethink_fr.evaluation.measures import METRICS
 from rethink_fr.evaluation.needs import Missing, Sources, load_needs
 from rethink_fr.evaluation.networks import loading as feature_networks
 from rethink_fr.evaluation.report.page import evaluation_page
-from rethink_fr.evaluation.report.tables import table_text
+from rethink_fr.evaluation.report.tables import as_terminal, table_text
 from rethink_fr.evaluation.study.correlation import read_metrics
 from rethink_fr.files.writing import write_json
 from rethink_fr.metrics import (
@@ -22,6 +21,7 @@ from rethink_fr.metrics import (
     lpips,
     precision_recall,
 )
+from rethink_fr.metrics.table import METRICS
 from rethink_fr.pictures.files import read_image, write_image
 
 COUNT, SIDE = 12, 32
@@ -157,12 +157,12 @@ def test_every_metric_is_in_every_output(run, faces, tmp_path, protocol):
     }
     methods = {"A": faces / "restored", "B": faces / "other", "C": faces / "degraded"}
     report = run(restored=methods, protocol=protocol, loaders=statistics, resize=192)
-    assert list(dict.fromkeys(figure.metric for figure in report.figures)) == list(METRICS[protocol])
+    assert list(dict.fromkeys(figure.metric.name for figure in report.figures)) == list(METRICS[protocol])
     assert report.left_out == report.missing == report.failed == ()
     titles = [metric.title for metric in METRICS[protocol].values()]
     assert len(set(titles)) == len(titles) and all(titles)
     tables = {name: table_text(report, name) for name in ("t.tex", "t.md")}
-    page, terminal = evaluation_page(report).decode("utf-8"), "\n".join(report.table())
+    page, terminal = evaluation_page(report).decode("utf-8"), "\n".join(as_terminal(report))
     for title in titles:
         assert all(title in text for text in (*tables.values(), page))
     write_json(tmp_path / "report.json", report.as_json())
@@ -205,7 +205,7 @@ def test_methods_side_by_side_are_what_each_is_alone(run, faces):
     assert both.methods == ("A", "B") and both.columns == ["A", "B"]
     for (metric, method), figure in both.cells.items():
         assert figure.value == pytest.approx(alone[method].cells[metric, "restored"].value, rel=1e-6)
-    head = both.table()[1].split()
+    head = as_terminal(both)[1].split()
     assert head == ["metric", "better", "A", "B"]
 
 
@@ -216,7 +216,7 @@ def test_statistics_of_the_references_give_the_paired_distance(run, faces, netwo
     report = run(metrics=["fid"], loaders={"inception": lambda: features[1], "fid_statistics": lambda: statistics})
     paired, given = (report.cells[name, "restored"].value for name in ("fid_paired", "fid_statistics"))
     assert paired == pytest.approx(given, rel=1e-6) and paired > 1.0
-    assert report.figures[0].definition != report.figures[1].definition
+    assert report.figures[0].metric.definition != report.figures[1].metric.definition
 
 
 def test_vqfr_leaves_pairs_below_one_degree_out_of_its_mean(run, faces):
@@ -226,7 +226,7 @@ def test_vqfr_leaves_pairs_below_one_degree_out_of_its_mean(run, faces):
     assert angles[3] < 1.0 and min(angles[:3] + angles[4:]) > 1.0
     assert ours.figures[0].value == pytest.approx(np.mean(angles)) and ours.figures[0].count == COUNT
     assert theirs.figures[0].value == pytest.approx(np.mean(angles[:3] + angles[4:]))
-    assert theirs.figures[0].count == COUNT - 1 and "left out of the mean" in theirs.figures[0].definition
+    assert theirs.figures[0].count == COUNT - 1 and "left out of the mean" in theirs.figures[0].metric.definition
     same = run(restored=faces / "clean", metrics=["deg"], protocol="vqfr")
     assert same.figures == () and "all 12 pairs are below one degree" in same.missing[0][1]
 
@@ -251,11 +251,11 @@ def test_a_k_that_the_images_do_not_allow(run, faces):
         run(k=COUNT, metrics=["precision"])
     report = run(k=COUNT)
     assert {"precision", "recall", "iprecision", "irecall"} <= dict(report.left_out).keys()
-    assert "psnr" in {figure.metric for figure in report.figures}
+    assert "psnr" in {figure.metric.name for figure in report.figures}
     (faces / "restored" / "00.png").write_bytes(b"")
     report = run(k=COUNT - 1, metrics=["psnr", "iprecision"])
     assert [name for name, _ in report.missing] == ["iprecision"] and "restored: k = 11" in report.missing[0][1]
-    assert [figure.metric for figure in report.figures] == ["psnr"]
+    assert [figure.metric.name for figure in report.figures] == ["psnr"]
 
 
 def test_one_image_has_no_frechet_distance_and_says_so(run, faces):
@@ -275,7 +275,7 @@ def test_method_names_that_would_be_taken_for_something_else(run, faces, name):
 def test_without_identities_the_identity_metrics_are_missing(run):
     report = run(identities=None, metrics=["precision", "iprecision"])
     assert report.missing[0][0] == "iprecision" and "add --identities CSV" in report.missing[0][1]
-    assert [figure.metric for figure in report.figures] == ["precision"]
+    assert [figure.metric.name for figure in report.figures] == ["precision"]
 
 
 def test_one_identity_file_serves_both_identity_needs(monkeypatch, tmp_path):
@@ -289,7 +289,7 @@ def test_one_identity_file_serves_both_identity_needs(monkeypatch, tmp_path):
 
 
 def test_precision_may_look_at_inception(monkeypatch, tmp_path):
-    monkeypatch.setattr(feature_networks, "load_inception", lambda path: object())
+    monkeypatch.setattr(feature_networks, "load_published", lambda name, path: object())
     (tmp_path / "net.pth").touch()
     sources = Sources(inception=tmp_path / "net.pth", features="inception")
     tools, _ = load_needs(["inception", "neighbours"], sources.loaders())
@@ -299,15 +299,14 @@ def test_precision_may_look_at_inception(monkeypatch, tmp_path):
 def test_each_network_is_loaded_from_the_file_that_was_given(monkeypatch, tmp_path):
     needs = {"inception": "inception", "recognition": "arcface", "neighbours": "facenet", "landmarks": "awing"}
     for name in needs.values():
-        monkeypatch.setattr(feature_networks, f"load_{name}", lambda path, name=name: (name, path))
         (tmp_path / name).touch()
-    monkeypatch.setattr(feature_networks, "load_lpips", lambda backbone, path: (backbone, path))
+    monkeypatch.setattr(feature_networks, "load_published", lambda name, path: (name, path))
     (tmp_path / "alex").touch()
     files = {name: tmp_path / name for name in needs.values()}
     tools, absent = load_needs([*needs, "lpips_alex"], Sources(**files, lpips_alex=tmp_path / "alex").loaders())
     assert absent == {}
     assert {need: tools[need] for need in needs} == {need: (name, tmp_path / name) for need, name in needs.items()}
-    assert tools["lpips_alex"] == ("alex", tmp_path / "alex")
+    assert tools["lpips_alex"] == ("lpips-alex", tmp_path / "alex")
 
 
 def test_a_network_that_is_not_there_is_absent_but_a_file_that_was_given_must_serve(monkeypatch, tmp_path):

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import List, Mapping, Optional
+from typing import List, Optional
 
 import numpy as np
 import tensorflow as tf
 
-from rethink_fr.evaluation.networks.crops import (
-    WHOLE,
-    Box,
-    check_box,
-    check_pictures,
-    in_batches,
-    resample,
-    round_levels,
-)
-from rethink_fr.evaluation.networks.torch_network import Layers, load_network
+from rethink_fr.evaluation.networks.crops import resample, round_levels
+from rethink_fr.evaluation.networks.picture_network import PictureNetwork
+from rethink_fr.weights.published_network import Layers
 
 SIDE = 256
 LANDMARKS = 98
@@ -24,45 +17,6 @@ _HOURGLASSES = 4
 _DEPTH = 4
 _CHANNELS = 256
 _BOUNDARY = 0.05  # a boundary value above this counts
-
-
-class AWing:
-    """Landmarks of WFLW's 98 points by four stacked hourglasses with coordinate channels.
-
-    Wang et al. 2019 (arXiv:1904.07399). Names and layouts are those of the published `alignment_WFLW_4HG` state dict,
-    as in the authors' code and facexlib's, which loads it strictly.
-
-    Call with uint8 RGB `[B, H, W, 3]` of any size, one face each, framed as in FFHQ; returns float32 `[B, 98, 2]`,
-    (x, y) in pixels of these pictures, the top left corner being (0, 0). Done as in VQFR's evaluation: the whole
-    picture to 256 x 256 bilinearly in 8 bits, then [0, 1]; `decode` of the last hourglass; times a heat map's pixel.
-
-    Args:
-        state: published name to array in PyTorch's layout.
-        sha256: of the weight file.
-        crop: what of the picture is shown to the network.
-
-    Raises:
-        WeightsError: if `state` is something else.
-        ValueError: if the crop is empty.
-    """
-
-    name = "AWing (WFLW, 4 hourglasses)"
-
-    def __init__(self, state: Mapping[str, np.ndarray], sha256: str, crop: Box = WHOLE) -> None:
-        self.sha256 = sha256
-        self.crop = check_box(crop)
-        self._network = load_network(forward, [SIDE, SIDE, 3], state)
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        return in_batches(self._find, check_pictures(images, self.name))
-
-    def _find(self, images: np.ndarray) -> np.ndarray:
-        levels = round_levels(resample(images, self.crop, SIDE, SIDE))
-        heat_maps = self._network(tf.constant(levels / 255.0))[-1].numpy()
-        left, top, right, bottom = self.crop
-        height, width = heat_maps.shape[1:3]
-        fractions = decode(heat_maps[..., :-1]) / (width, height) * (right - left, bottom - top) + (left, top)
-        return (fractions * (images.shape[2], images.shape[1])).astype(np.float32)
 
 
 def forward(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
@@ -145,3 +99,27 @@ def decode(heat_maps: np.ndarray) -> np.ndarray:
     down = np.sign(flat[every, below, columns] - flat[every, above, columns])
     points = np.stack([columns + 0.25 * across * inside, rows + 0.25 * down * inside], axis=1) + 0.5
     return points.reshape(batch, count, 2)
+
+
+class AWing(PictureNetwork):
+    """The 98 landmarks of WFLW by four stacked hourglasses with coordinate channels.
+
+    Wang et al. 2019 (arXiv:1904.07399). Names and layouts of the weights are those of the published
+    `alignment_WFLW_4HG` state dict, as in the authors' code and in facexlib's, which loads it strictly.
+
+    Call with uint8 RGB `[B, H, W, 3]` of any size, one face each, framed as in FFHQ; returns float32 `[B, 98, 2]`,
+    (x, y) in pixels of these pictures, the top left corner being (0, 0). As in VQFR's evaluation, the whole picture is
+    resized to 256 x 256 bilinearly in 8 bits and brought to [0, 1]; the heat maps of the last hourglass are decoded.
+    """
+
+    name = "AWing (WFLW, 4 hourglasses)"
+    forward = staticmethod(forward)
+    image_shape = (SIDE, SIDE, 3)
+
+    def _of_batch(self, images: np.ndarray) -> np.ndarray:
+        levels = round_levels(resample(images, self.crop, SIDE, SIDE))
+        heat_maps = self._network(tf.constant(levels / 255.0))[-1].numpy()
+        left, top, right, bottom = self.crop
+        height, width = heat_maps.shape[1:3]
+        fractions = decode(heat_maps[..., :-1]) / (width, height) * (right - left, bottom - top) + (left, top)
+        return (fractions * (images.shape[2], images.shape[1])).astype(np.float32)

@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Callable, Mapping
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from rethink_fr.evaluation.networks.crops import WHOLE, check_pictures, in_batches, resample
-from rethink_fr.evaluation.networks.torch_network import Layers, load_network, max_pool
+from rethink_fr.evaluation.networks.crops import resample
+from rethink_fr.evaluation.networks.picture_network import PictureNetwork
+from rethink_fr.weights.published_network import Layers, max_pool
 
 SIDE = 299
-_CLASSIFIER = ("fc.",)  # 1008 classes of the 2015 graph: in the file, not in the features
-
-
-class InceptionV3:
-    """Features of the last average pooling ("pool3", 2048) of TensorFlow's Inception graph of 2015-12-05.
-
-    Szegedy et al. 2016 (arXiv:1512.00567); FID: Heusel et al. 2017 (arXiv:1706.08500). The weights are those of
-    pytorch-fid, which are the graph's own, under torchvision's names. That graph differs from torchvision's network:
-    average pools leave the padding out of their mean, and the pool branch of the very last block takes the maximum.
-
-    Call with uint8 RGB `[B, H, W, 3]` of any size; returns float32 `[B, 2048]`, none negative. Pictures are resized to
-    299 x 299 bilinearly without smoothing (torch's `align_corners=False`) and brought to [-1, 1], as pytorch-fid and
-    VQFR's evaluation do.
-
-    Args:
-        state: published name to array in PyTorch's layout.
-        sha256: of the weight file.
-
-    Raises:
-        WeightsError: if `state` is something else.
-    """
-
-    name = "Inception V3 (FID)"
-
-    def __init__(self, state: Mapping[str, np.ndarray], sha256: str) -> None:
-        self.sha256 = sha256
-        self._network = load_network(forward, [SIDE, SIDE, 3], state, _CLASSIFIER)
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        return in_batches(self._features, check_pictures(images, self.name))
-
-    def _features(self, images: np.ndarray) -> np.ndarray:
-        levels = resample(images, WHOLE, SIDE, SIDE)
-        return self._network(tf.constant(levels / 255.0 * 2.0 - 1.0)).numpy()
 
 
 def forward(layers: Layers, images: tf.Tensor) -> tf.Tensor:
@@ -144,3 +111,26 @@ def _average(features: tf.Tensor) -> tf.Tensor:
 
 def _maximum(features: tf.Tensor) -> tf.Tensor:
     return tf.nn.max_pool2d(features, 3, 1, "SAME")
+
+
+class InceptionV3(PictureNetwork):
+    """Features of the last average pooling ("pool3", 2048) of TensorFlow's Inception graph of 2015-12-05.
+
+    Szegedy et al. 2016 (arXiv:1512.00567); FID: Heusel et al. 2017 (arXiv:1706.08500). The weights are those of
+    pytorch-fid, which took them from the graph and gave them torchvision's names. The graph differs from torchvision's
+    network: its average pools leave the padding out of the mean, and the pool branch of the very last block takes the
+    maximum.
+
+    Call with uint8 RGB `[B, H, W, 3]` of any size; returns float32 `[B, 2048]`, none negative. Pictures are resized to
+    299 x 299 bilinearly without smoothing (torch's `align_corners=False`) and brought to [-1, 1], as pytorch-fid and
+    VQFR's evaluation do.
+    """
+
+    name = "Inception V3 (FID)"
+    forward = staticmethod(forward)
+    image_shape = (SIDE, SIDE, 3)
+    beside = ("fc.",)  # the classifier of 1008 classes
+
+    def _of_batch(self, images: np.ndarray) -> np.ndarray:
+        levels = resample(images, self.crop, SIDE, SIDE)
+        return self._network(tf.constant(levels / 255.0 * 2.0 - 1.0)).numpy()

@@ -7,14 +7,9 @@ from typing import Dict, List, Literal, Mapping, NamedTuple, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-from rethink_fr.evaluation.networks.torch_network import (
-    Forward,
-    Layers,
-    WeightsError,
-    load_network,
-    max_pool,
-    max_pool_ceil,
-)
+from rethink_fr.losses.lpips import read_heads
+from rethink_fr.losses.vgg16 import CHANNELS, vgg16
+from rethink_fr.weights.published_network import Forward, Layers, load_network, max_pool, max_pool_ceil
 
 Backbone = Literal["vgg", "alex", "squeeze"]
 
@@ -35,7 +30,7 @@ class LpipsNetwork:
         sha256: of the two weight files.
 
     Raises:
-        WeightsError: if either is something else.
+        TorchStateError: if either is something else.
     """
 
     def __init__(
@@ -44,24 +39,11 @@ class LpipsNetwork:
         description = BACKBONES[backbone]
         self.name = f"LPIPS v0.1 ({description.name})"
         self.sha256 = sha256
-        self.heads: Sequence[np.ndarray] = _checked_heads(heads, description.channels)
+        self.heads: Sequence[np.ndarray] = read_heads(heads, description.channels)
         self._network = load_network(description.forward, _ANY_SIZE, state, _CLASSIFIER)
 
     def __call__(self, images: np.ndarray) -> List[np.ndarray]:
         return [maps.numpy() for maps in self._network(tf.constant(images, tf.float32))]
-
-
-def vgg16(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
-    """Simonyan and Zisserman 2015 (arXiv:1409.1556), configuration D: relu1_2, 2_2, 3_3, 4_3 and 5_3."""
-    taps, features, position = [], images, 0
-    for count, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
-        for _ in range(count):
-            features = tf.nn.relu(layers.convolution(f"features.{position}", features, filters, 3, padding=1))
-            position += 2  # the ReLU has a number too
-        taps.append(features)
-        features = max_pool(features, 2, 2)
-        position += 1
-    return taps
 
 
 def alexnet(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
@@ -102,23 +84,8 @@ class _Description(NamedTuple):
     channels: Tuple[int, ...]  # of the maps
 
 
-BACKBONES: Dict[str, _Description] = {
-    "vgg": _Description("VGG-16", vgg16, (64, 128, 256, 512, 512)),
+BACKBONES: Dict[Backbone, _Description] = {
+    "vgg": _Description("VGG-16", vgg16, CHANNELS),
     "alex": _Description("AlexNet", alexnet, (64, 192, 384, 256, 256)),
     "squeeze": _Description("SqueezeNet 1.1", squeezenet, (64, 128, 256, 384, 384, 512, 512)),
 }
-
-
-def _checked_heads(heads: Mapping[str, np.ndarray], channels: Sequence[int]) -> List[np.ndarray]:
-    expected = {f"lin{number}.model.1.weight": count for number, count in enumerate(channels)}
-    missing = [name for name in expected if name not in heads]
-    unexpected = [name for name in heads if name not in expected]
-    if missing or unexpected:
-        raise WeightsError(
-            f"not the heads of this network: missing {', '.join(missing) or 'none'}, "
-            f"unexpected {', '.join(unexpected) or 'none'}"
-        )
-    for name, count in expected.items():
-        if np.size(heads[name]) != count:
-            raise WeightsError(f"not the heads of this network: {name} has {np.size(heads[name])} weights, not {count}")
-    return [np.asarray(heads[name], np.float64).reshape(-1) for name in expected]

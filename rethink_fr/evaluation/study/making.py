@@ -7,15 +7,14 @@ restorations in a random order of its own. The order goes into the key, which th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Union
 
 import numpy as np
 from tqdm import tqdm
 
+from rethink_fr.evaluation.pages import as_data_uri, page
 from rethink_fr.evaluation.pairs import Resize, check_resize, image_name, pair_by_name, read_together
-from rethink_fr.evaluation.report.web_page import as_data_uri
 from rethink_fr.evaluation.study.files import LETTERS, StudyKey, Trial
-from rethink_fr.evaluation.study.page import PageTrial, study_page
 from rethink_fr.files.outputs import Outputs
 
 QUESTION = "Which restoration is the best: like the ground truth in identity, and natural?"
@@ -29,7 +28,7 @@ def make_study(
     methods: Mapping[str, _Folder],
     reference: _Folder,
     degraded: _Folder,
-    page: _Folder,
+    output: _Folder,
     key: _Folder,
     trials: Optional[int] = None,
     seed: int = 0,
@@ -44,14 +43,15 @@ def make_study(
     Args:
         methods: folders of restored images by the methods' names, two to 26.
         reference, degraded: folders with images of the same names, and sizes unless `resize` is given.
-        page, key: files to write; the page holds all pictures, and no names of methods, folders or images.
+        output: the page, a file to write. It holds all pictures, and no names of methods, folders or images.
+        key: another file to write: which method is where.
         trials: number of images to choose at random; None: all of them.
         seed: of that choice, of the order of trials and of the methods in each.
         question: what the raters are asked.
         lossless: PNG instead of JPEG of quality 95 without chroma subsampling; the page grows several times.
         resize: `"reference"` or a number of pixels: the size at which images are shown; see
             `rethink_fr.evaluation.pairs.read_together`.
-        overwrite: whether `page` and `key` may replace files that are there; pictures are never replaced.
+        overwrite: whether `output` and `key` may replace files that are there; pictures are never replaced.
         progress: show a bar on stderr if it takes longer than two seconds.
 
     Raises:
@@ -65,7 +65,7 @@ def make_study(
     check_resize(resize)
     pairs = pair_by_name({**methods, "reference": reference, "degraded": degraded})
     outputs = Outputs((path for pair in pairs for path in pair.values()), overwrite)
-    outputs.claim_writable(page)
+    outputs.claim_writable(output)
     outputs.claim_writable(key, "--key")
     if trials is not None and not 1 <= trials <= len(pairs):
         raise ValueError(f"--trials {trials}: expected 1 to {len(pairs)}, the images there are")
@@ -74,7 +74,7 @@ def make_study(
     chosen = generator.permutation(len(pairs))[:trials]
     names = list(methods)
     laid_out: List[Trial] = []
-    shown: List[PageTrial] = []
+    shown: List[Dict[str, Any]] = []
     for number, place in enumerate(tqdm(chosen, desc="study", unit="trial", delay=2, disable=not progress), start=1):
         pair = pairs[place]
         order = tuple(names[one] for one in generator.permutation(len(names)))
@@ -91,5 +91,6 @@ def make_study(
         )
     made = StudyKey(question, seed, tuple(names), tuple(laid_out))
     outputs.write_json(key, made.as_json())
-    outputs.write_bytes(page, study_page(made.study, question, shown))
+    study = {"study": made.study, "trials": shown}  # all that the page's script knows
+    outputs.write_bytes(output, page("study.html", question=question, letters=LETTERS[: len(names)], study=study))
     return made

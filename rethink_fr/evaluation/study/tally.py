@@ -9,6 +9,7 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 from scipy import stats
 
+from rethink_fr.evaluation.report.tables import aligned
 from rethink_fr.evaluation.study.correlation import (
     MIN_METHODS,
     RankCorrelation,
@@ -66,7 +67,7 @@ class Tally:
             )
             for one in self.preferences
         ]
-        lines += _aligned([("method", "chosen", "share", "Wilson", "over trials"), *rows])
+        lines += aligned([("method", "chosen", "share", "Wilson", "over trials"), *rows])
         if self.agreement is not None:
             kappa = "not defined" if self.kappa is None else f"{self.kappa:.3f}"
             lines.append(f"pairs of raters who agree: {100 * self.agreement:.1f} %, Fleiss' kappa {kappa}")
@@ -75,7 +76,7 @@ class Tally:
                 (printable(one.metric), f"{one.methods}", _plain(one.spearman), _plain(one.kendall))
                 for one in self.correlations
             ]
-            lines += _aligned([("metric", "methods", "Spearman", "Kendall"), *found])
+            lines += aligned([("metric", "methods", "Spearman", "Kendall"), *found])
             if not self.no_correlation and any(one.spearman is None for one in self.correlations):
                 lines.append("-: all methods have the same value")
         if self.no_correlation:
@@ -183,8 +184,3 @@ def _percent(interval: Interval) -> str:
 
 def _plain(value: Optional[float]) -> str:
     return "-" if value is None else f"{value:+.3f}"
-
-
-def _aligned(rows: Sequence[Tuple[str, ...]]) -> List[str]:
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

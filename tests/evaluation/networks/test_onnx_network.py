@@ -10,7 +10,7 @@ from PIL import Image
 from rethink_fr.evaluation.networks.onnx_network import OnnxEmbedder, OnnxError, OnnxLandmarks
 from rethink_fr.metrics import landmark_distance
 from tests.command_line import ROOT
-from tests.evaluation.networks.filled import pictures
+from tests.weights.filled import pictures
 
 FACES = ("ffhq00000", "ffhq00001", "ffhq00003", "alae00003", "alae00006", "alae00007", "alae00010", "alae00011")
 

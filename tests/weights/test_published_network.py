@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.evaluation.networks.torch_network import (
+from rethink_fr.weights.published_network import (
     Layers,
-    WeightsError,
     expected_shapes,
     flatten,
     load_network,
     max_pool_ceil,
 )
-from tests.evaluation.networks.filled import filled
+from rethink_fr.weights.state_dicts import TorchStateError
+from tests.weights.filled import filled
 
 
 def small(layers: Layers, images: tf.Tensor) -> tf.Tensor:
@@ -44,8 +44,8 @@ def test_every_weight_matters():
 def test_counters_and_the_named_rest_may_be_there():
     state = filled(expected_shapes(small, [2, 3, 3]))
     more = {"stem.bn.num_batches_tracked": np.array(7), "classifier.weight": np.zeros(3)}
-    load_network(small, [2, 3, 3], {**state, **more}, unused=("classifier.",))
-    with pytest.raises(WeightsError, match=r"1 unexpected, the first is classifier\.weight"):
+    load_network(small, [2, 3, 3], {**state, **more}, beside=("classifier.",))
+    with pytest.raises(TorchStateError, match=r"1 unexpected, the first is classifier\.weight"):
         load_network(small, [2, 3, 3], {**state, **more})
 
 
@@ -54,7 +54,7 @@ def test_what_does_not_fit_is_named():
     del state["stem.bn.bias"]
     state["head.weight"] = state["head.weight"].T
     state["foot.weight"] = np.zeros(3)
-    with pytest.raises(WeightsError) as error:
+    with pytest.raises(TorchStateError) as error:
         load_network(small, [2, 3, 3], state)
     assert str(error.value) == (
         "not the weights of this network: 1 missing, the first is stem.bn.bias; "
@@ -66,7 +66,7 @@ def test_one_name_for_two_shapes_is_a_mistake_of_the_network():
     def twice(layers, images):
         return layers.convolution("same", layers.convolution("same", images, 4), 4)
 
-    with pytest.raises(WeightsError, match=r"same\.weight is used as \[4, 3, 1, 1\] and as \[4, 4, 1, 1\]"):
+    with pytest.raises(TorchStateError, match=r"same\.weight is used as \[4, 3, 1, 1\] and as \[4, 4, 1, 1\]"):
         expected_shapes(twice, [2, 2, 3])
 
 
