@@ -24,7 +24,8 @@ from rethink_fr.evaluation.needs import FEATURE_NETWORKS, PERCEPTUAL_NETWORKS, L
 from rethink_fr.evaluation.pairs import Resize, check_resize, image_name, pair_by_name, read_identities, read_together
 from rethink_fr.evaluation.report.contents import EvaluationReport, Row
 from rethink_fr.metrics.bootstrap import DRAWS
-from rethink_fr.pictures.files import UnreadableImage, list_images
+from rethink_fr.pictures.files import UnreadableImage
+from rethink_fr.pictures.listing import list_images
 
 _RESERVED = ("reference", "degraded", "name", "identity", "definition", "unit", "better")  # keys beside methods in JSON
 _Folder = Union[str, Path]
