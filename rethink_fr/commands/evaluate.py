@@ -117,7 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise ConfigError(f"--table {printable(path)}: expected a name ending in .tex or .md")
     restored = methods(arguments.restored)
 
-    from rethink_fr.evaluation.evaluate import Sources, evaluate
+    from rethink_fr.evaluation.evaluate import evaluate
+    from rethink_fr.evaluation.needs import Sources
 
     networks: Dict[str, Path] = {
         name.replace("-", "_"): vars(arguments)[name.replace("-", "_")] for name in _NETWORK_FILES

@@ -9,8 +9,6 @@ the parameters and the arithmetic of the configuration's networks.
 from __future__ import annotations
 
 import argparse
-import platform
-from importlib import metadata
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
@@ -40,6 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def describe(config: Optional[str], overrides: Sequence[str]) -> List[Tuple[str, str]]:
     """List name and value of what runs here, and of the networks of a configuration if one is named."""
+    import platform
+    from importlib import metadata
+
     import tensorflow as tf
 
     from rethink_fr.runs.config_file import CONFIG_DIRECTORY, available_configs

@@ -58,9 +58,9 @@ def export_saved_model(inference: Inference, output: Path, overwrite: bool = Fal
     """Write a SavedModel, load it again, and compare it with the Keras model.
 
     Its signature `serving_default` takes `images`, uint8 `[B, R, R, 3]`, and returns `restored` in uint8 (and `texture`
-    if there is one), computed with noise 0 or fidelity 1. Beside it there is the function
-    `tf.saved_model.load(path).restore`, for float images in [-1, 1] and the noise or the fidelity (if there is one). The
-    SavedModel holds TensorFlow's own operations only.
+    if there is one), computed with noise 0 or fidelity 1. The function
+    `tf.saved_model.load(path).restore` beside it takes float images in [-1, 1], and noise or a fidelity if the restorer
+    does. The SavedModel holds TensorFlow's own operations only.
 
     Args:
         inference: of a network that is built, with its weights loaded. This function switches the network's operations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 # Between images in [-1, 1] and what the networks of LPIPS were trained on: ImageNet's means and deviations, rescaled.
 SHIFT = np.array([-0.030, -0.088, -0.188])
@@ -20,13 +20,13 @@ class PerceptualNetwork(Protocol):
     their ReLUs. `heads` are the L learnt weights `[C]`, none negative.
     """
 
-    heads: Sequence[np.ndarray]
+    heads: Sequence[NDArray[np.float32]]
 
-    def __call__(self, images: np.ndarray) -> Sequence[ArrayLike]:
+    def __call__(self, images: NDArray[np.float32]) -> Sequence[ArrayLike]:
         """Feature maps of `images`, one for each head."""
 
 
-def lpips(a: ArrayLike, b: ArrayLike, network: PerceptualNetwork) -> np.ndarray:
+def lpips(a: ArrayLike, b: ArrayLike, network: PerceptualNetwork) -> NDArray[np.float64]:
     """Learned perceptual image patch similarity, v0.1 (Zhang et al. 2018, arXiv:1801.03924, eq. 1); lower is closer.
 
     Features are scaled to length 1 over channels at each position; their squared differences, weighted by the head,
@@ -53,6 +53,7 @@ def lpips(a: ArrayLike, b: ArrayLike, network: PerceptualNetwork) -> np.ndarray:
     return distance
 
 
-def _direction(features: ArrayLike) -> np.ndarray:
+def _direction(features: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(features, np.float64)
-    return values / (np.sqrt(np.square(values).sum(axis=3, keepdims=True)) + _EPSILON)
+    directions: NDArray[np.float64] = values / (np.sqrt(np.square(values).sum(axis=3, keepdims=True)) + _EPSILON)
+    return directions
