@@ -25,8 +25,8 @@ class LoadedRestorer:
     """A restorer that is ready for use. It checks what it is called with, and draws the noise that its network needs.
 
     Example:
-        >>> restorer = rethink_fr.load_restorer("runs/faces")       # doctest: +SKIP
-        >>> restored = restorer(images, noise_scale=1.0, seed=0)    # doctest: +SKIP
+        restorer = rethink_fr.load_restorer("runs/faces")
+        restored = restorer(images, noise_scale=1.0, seed=0)
 
     Attributes:
         resolution: side R of the images that it is made for, in pixels.
