@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Sequence, Tuple, Union
+from typing import Any, List, Sequence, Tuple, Union
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rethink_fr.files.arrays import read_npz
 from rethink_fr.files.reading import UnreadableFile
@@ -15,7 +15,7 @@ MAX_STATISTICS_BYTES = 256 << 20  # a covariance of 5,792 dimensions; those of I
 _LARGEST = 1e100  # whose square and sums of squares are still numbers
 
 
-def feature_matrix(features: ArrayLike, name: str, least: int) -> np.ndarray:
+def feature_matrix(features: ArrayLike, name: str, least: int) -> NDArray[np.floating[Any]]:
     """`features` as a finite float32 or float64 array `[N, D]`, not copied unless it must be.
 
     Args:
@@ -44,7 +44,7 @@ def feature_matrix(features: ArrayLike, name: str, least: int) -> np.ndarray:
     return array
 
 
-def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> List[np.ndarray]:
+def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> List[NDArray[Any]]:
     """The arrays of these names in an NPZ file; nothing in it is executed, and what it announces is limited.
 
     Args:
@@ -64,7 +64,7 @@ def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> 
 
 def gaussian(
     mean: ArrayLike, covariance: ArrayLike, mean_name: str, covariance_name: str
-) -> Tuple[np.ndarray, np.ndarray]:
+) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both as float64 if they can be a mean `[D]` and a covariance `[D, D]`; eigenvalues are not looked at.
 
     Args:
@@ -95,7 +95,7 @@ def gaussian(
     return mean, covariance
 
 
-def check_no_negative(eigenvalues: np.ndarray, covariance_name: str) -> None:
+def check_no_negative(eigenvalues: NDArray[np.float64], covariance_name: str) -> None:
     """Refuse eigenvalues, in rising order, that no covariance has: clearly below zero, seen from the largest.
 
     Raises:

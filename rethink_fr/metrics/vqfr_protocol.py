@@ -7,12 +7,12 @@ leaves out the pairs that are almost equal. Both flatter; compare such numbers w
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 _SAME_FACE_DEGREES = 1.0
 
 
-def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> np.ndarray:
+def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     """`restored` with each channel's mean and standard deviation brought to the reference's, image by image.
 
     Images `[B, H, W, C]`; returns float64 of that shape, neither clipped nor rounded. Twice over: the mean is shifted,
@@ -31,7 +31,7 @@ def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> np.ndarray:
     return result
 
 
-def different_faces(degrees: ArrayLike) -> np.ndarray:
+def different_faces(degrees: ArrayLike) -> NDArray[np.float64]:
     """Of identity angles `[B]` in degrees those that VQFR's mean counts: below one degree a pair is the same image.
 
     Raises:
