@@ -23,7 +23,7 @@ _GRAPH_NOTE = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*")
 
 
 class RunFailure(Exception):  # noqa: N818 (reads as what happened)
-    """Work that cannot go on although call and configuration are right. The message is one line that says what to do."""
+    """Work that cannot go on although call and configuration are right. The message says what to do, in one line."""
 
 
 def describe(error: BaseException) -> Optional[Tuple[str, int]]:
