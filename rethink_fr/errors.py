@@ -1,16 +1,17 @@
-"""What went wrong, in one line for the user, and the exit code that belongs to it. Imports no TensorFlow."""
+"""What went wrong, in one line for the user, and the exit code that belongs to it. Nothing here imports TensorFlow."""
 
 from __future__ import annotations
 
 import errno
 import re
 import sys
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import WriteError
 
-FAILED, USAGE = 1, 2  # exit codes: something failed while running; a mistake in the call or the configuration
+# Exit codes: all was done; something failed while running; there is a mistake in the call or the configuration.
+OK, FAILED, USAGE = 0, 1, 2
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SPACE_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
@@ -50,6 +51,13 @@ def describe(error: BaseException) -> Optional[Tuple[str, int]]:
     if isinstance(error, ValueError):
         return _first_line(str(error)) or type(error).__name__, USAGE
     return None
+
+
+def report_failures(failed: Sequence[Tuple[str, str]]) -> int:
+    """Print a line on stderr for each `(name, reason)` that failed while others were done; returns the exit code."""
+    for name, reason in failed:
+        print(f"rethink-fr: {printable(name)}: {printable(reason)}", file=sys.stderr)
+    return FAILED if failed else OK
 
 
 def is_full_disk(error: BaseException) -> bool:

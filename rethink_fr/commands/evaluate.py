@@ -1,4 +1,10 @@
-"""`rethink-fr evaluate`: measure restored pictures against their references."""
+"""`rethink-fr evaluate` measures restored pictures against their references, which have the same names.
+
+    rethink-fr evaluate --restored restored --reference clean --degraded degraded --output report.json
+
+It prints a table, and writes a report, tables for a paper or a web page if asked to. Metrics that lack something, a
+network's weights for instance, are left out unless they are asked for by name.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Tuple
 
 from rethink_fr.commands.arguments import add_overwrite, add_resize, methods
-from rethink_fr.commands.outcome import Failures, claimed, report_failures, written
+from rethink_fr.commands.outcome import Failures, claimed, written
 from rethink_fr.config.checks import ConfigError
+from rethink_fr.errors import report_failures
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import Outputs
 from rethink_fr.metrics.table import GROUPS, METRICS
@@ -27,7 +34,7 @@ EXAMPLE = "rethink-fr evaluate --restored restored --reference clean --degraded 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Declare the arguments."""
     parser.add_argument(
         "--restored",
         required=True,
@@ -105,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns its exit code."""
+    """Measure, print the table, write what was asked for, and list what could not be measured or written."""
     for path in arguments.table:
         if path.suffix not in (".tex", ".md"):
             raise ConfigError(f"--table {printable(path)}: expected a name ending in .tex or .md")

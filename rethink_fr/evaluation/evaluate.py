@@ -23,7 +23,7 @@ from rethink_fr.evaluation.pairs import Resize, check_resize, image_name, pair_b
 from rethink_fr.evaluation.report.contents import EvaluationReport
 from rethink_fr.metrics.bootstrap import DRAWS
 from rethink_fr.metrics.metric import PerceptualNeed, Protocol
-from rethink_fr.pictures.files import list_images
+from rethink_fr.pictures.listing import list_images
 
 # A method may not be called so: these names have another meaning in the report.
 _RESERVED = ("reference", "degraded", "name", "identity", "definition", "unit", "better")

@@ -9,7 +9,8 @@ import numpy as np
 
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import read_csv
-from rethink_fr.pictures.files import IMAGE_SUFFIXES, UnreadableImage, list_images, read_image, square_resize
+from rethink_fr.pictures.files import UnreadableImage, read_image, square_resize
+from rethink_fr.pictures.listing import IMAGE_SUFFIXES, list_images
 
 Resize = Union[None, Literal["reference"], int]  # see `read_together`
 

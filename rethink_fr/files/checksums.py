@@ -6,8 +6,6 @@ import hashlib
 from pathlib import Path
 from typing import Union
 
-from tqdm import tqdm
-
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import UnreadableFile, open_regular
 
@@ -26,6 +24,8 @@ def file_sha256(path: Union[str, Path], progress: bool = False, limit: int = MAX
     Raises:
         UnreadableFile: if it is not there, larger, cannot be read, or is no regular file.
     """
+    from tqdm import tqdm  # takes 20 ms, which no reader of a configuration has to wait for
+
     digest = hashlib.sha256()
     with (
         open_regular(path, limit) as file,

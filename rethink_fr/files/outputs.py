@@ -14,7 +14,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, Collection, Dict, Iterable, Optional, Set, Tuple, Union
+from typing import Any, Collection, Dict, Iterable, Optional, Sequence, Set, Tuple, Union
 
 from rethink_fr.files import writing
 from rethink_fr.files.names import printable
@@ -118,6 +118,17 @@ class Outputs:
         self._claimed[key] = os.fspath(of)
         self._folders.update(_above(key))
         return path
+
+    def claim_all(self, paths: Sequence[Union[str, Path]], of: Union[str, Path]) -> None:
+        """Reserve several outputs of the input `of`: all of them or, if one of them may not be written, none.
+
+        Raises:
+            OutputError, LongNameError: as `check`.
+        """
+        for path in paths:
+            self.check(path)
+        for path in paths:
+            self.claim(path, of)
 
     def claim_writable(self, path: Union[str, Path], option: str = "--output") -> Path:
         """As `claim`, for an output of long work: also tries now whether the file could be written.

@@ -8,12 +8,10 @@ at most one hidden file, which `clear_temporary` removes.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import json
 import os
 import re
-import secrets
 import shutil
 from pathlib import Path
 from typing import IO, Any, Iterator, Union
@@ -39,7 +37,7 @@ class LongNameError(WriteError):
 
 def temporary_path(folder: Path) -> Path:
     """A hidden name in `folder` that nothing has; 24 characters at most, so that long names of targets do no harm."""
-    return folder / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    return folder / f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
 @contextlib.contextmanager
@@ -215,6 +213,8 @@ def _move_to_new(temporary: Path, path: Path) -> None:
 
 def _exchange(one: Path, other: Path) -> None:
     """Two names change what they stand for, in one step; Python has no call for it."""
+    import ctypes  # takes milliseconds, and few calls need it
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) != 0:
         number = ctypes.get_errno()

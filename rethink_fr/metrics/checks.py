@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Sequence, Tuple, Union
+from typing import Any, List, Sequence, Tuple, Union
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rethink_fr.files.arrays import read_npz
 from rethink_fr.files.reading import UnreadableFile
@@ -15,7 +15,7 @@ MAX_STATISTICS_BYTES = 256 << 20  # a covariance of 5,792 dimensions; those of I
 _LARGEST = 1e100  # whose square and sums of squares are still numbers
 
 
-def feature_matrix(features: ArrayLike, name: str, least: int) -> np.ndarray:
+def feature_matrix(features: ArrayLike, name: str, least: int) -> NDArray[np.floating[Any]]:
     """`features` as a finite float32 or float64 array `[N, D]`; copied only where necessary.
 
     Args:
@@ -45,7 +45,7 @@ def feature_matrix(features: ArrayLike, name: str, least: int) -> np.ndarray:
     return array
 
 
-def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> List[np.ndarray]:
+def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> List[NDArray[Any]]:
     """The arrays that have these names in an NPZ file. Nothing in the file is executed, and its size is limited.
 
     Args:
@@ -65,7 +65,7 @@ def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> 
 
 def gaussian(
     mean: ArrayLike, covariance: ArrayLike, mean_name: str, covariance_name: str
-) -> Tuple[np.ndarray, np.ndarray]:
+) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A mean `[D]` and a covariance `[D, D]` as float64, if they can be that; eigenvalues are not checked here.
 
     Args:
@@ -96,7 +96,7 @@ def gaussian(
     return mean, covariance
 
 
-def check_no_negative(eigenvalues: np.ndarray, covariance_name: str) -> None:
+def check_no_negative(eigenvalues: NDArray[np.float64], covariance_name: str) -> None:
     """Check that a matrix can be a covariance: none of its eigenvalues is clearly below zero.
 
     Args:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Any, Iterator, Tuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 _WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004, section III-C
@@ -19,7 +19,7 @@ _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 _LUMA_BLACK = 16.0
 
 
-def psnr(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
+def psnr(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> NDArray[np.float64]:
     """Peak signal-to-noise ratio in dB: 10 log10(max_value^2 / MSE over all pixels and channels).
 
     Args:
@@ -35,10 +35,11 @@ def psnr(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
     a, b = _pair(a, b)
     error = np.array([np.square(x.astype(np.float64) - y).mean() for x, y in zip(a, b)])
     with np.errstate(divide="ignore"):
-        return 10.0 * np.log10(max_value**2 / error)
+        decibels: NDArray[np.float64] = 10.0 * np.log10(max_value**2 / error)
+    return decibels
 
 
-def ssim(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
+def ssim(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> NDArray[np.float64]:
     """Structural similarity (Wang et al. 2004, eq. 13): 11 x 11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03.
 
     Only windows that lie wholly inside count, and variances are the biased ones. The result is the mean over positions,
@@ -60,7 +61,7 @@ def ssim(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
     return np.array([np.mean([_ssim_of_plane(x, y, max_value) for x, y in _planes(*pair)]) for pair in zip(a, b)])
 
 
-def luma(images: ArrayLike) -> np.ndarray:
+def luma(images: ArrayLike) -> NDArray[np.float64]:
     """Luma Y of ITU-R BT.601 in studio range, not rounded: 16 + 65.481 R + 128.553 G + 24.966 B for R, G, B in [0, 1].
 
     Takes RGB `[..., 3]` with values 0..255; returns float64 `[..., 1]` in 16..235. By custom it is compared with a
@@ -69,7 +70,7 @@ def luma(images: ArrayLike) -> np.ndarray:
     return (np.asarray(images, np.float64) @ _LUMA)[..., None] + _LUMA_BLACK
 
 
-def _ssim_of_plane(x: np.ndarray, y: np.ndarray, max_value: float) -> float:
+def _ssim_of_plane(x: NDArray[np.float64], y: NDArray[np.float64], max_value: float) -> float:
     """Mean SSIM of two `[H, W]`. A band of rows at a time stays in the processor's cache, which is twice as fast."""
     rows, columns = (side - _WINDOW + 1 for side in x.shape)
     total = 0.0
@@ -79,7 +80,7 @@ def _ssim_of_plane(x: np.ndarray, y: np.ndarray, max_value: float) -> float:
     return total / (rows * columns)
 
 
-def _similarity(x: np.ndarray, y: np.ndarray, max_value: float) -> np.ndarray:
+def _similarity(x: NDArray[np.float64], y: NDArray[np.float64], max_value: float) -> NDArray[np.float64]:
     """SSIM at each whole window (eq. 13)."""
     c1, c2 = (_K1 * max_value) ** 2, (_K2 * max_value) ** 2
     mean_x, mean_y = _windowed(x), _windowed(y)
@@ -91,7 +92,7 @@ def _similarity(x: np.ndarray, y: np.ndarray, max_value: float) -> np.ndarray:
     return (2.0 * product + c1) * (2.0 * covariance + c2) / ((squares + c1) * (variances + c2))
 
 
-def _windowed(plane: np.ndarray) -> np.ndarray:
+def _windowed(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gaussian-weighted means over the whole windows in `[H, W]`: `[H - 10, W - 10]`."""
     last, margin = _WINDOW - 1, _WINDOW // 2
     rows = len(plane) - last
@@ -99,15 +100,18 @@ def _windowed(plane: np.ndarray) -> np.ndarray:
     means = _WEIGHTS[margin] * plane[margin : margin + rows]
     for offset in range(margin):
         means += _WEIGHTS[offset] * (plane[offset : offset + rows] + plane[last - offset : last - offset + rows])
-    return ndimage.correlate1d(means, _WEIGHTS, axis=1)[:, margin:-margin]
+    windowed: NDArray[np.float64] = ndimage.correlate1d(means, _WEIGHTS, axis=1)[:, margin:-margin]
+    return windowed
 
 
-def _planes(a: np.ndarray, b: np.ndarray) -> zip:
+def _planes(
+    a: NDArray[np.float64], b: NDArray[np.float64]
+) -> Iterator[Tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """The channels of two `[H, W, C]` images, side by side, in float64."""
     return zip(*(np.ascontiguousarray(np.moveaxis(image, -1, 0), np.float64) for image in (a, b)))
 
 
-def _pair(a: ArrayLike, b: ArrayLike) -> Tuple[np.ndarray, np.ndarray]:
+def _pair(a: ArrayLike, b: ArrayLike) -> Tuple[NDArray[Any], NDArray[Any]]:
     a, b = np.asarray(a), np.asarray(b)  # an image at a time becomes float64: a folder of uint8 may not fit as such
     if a.ndim != 4 or a.shape != b.shape:
         raise ValueError(f"images of shapes {a.shape} and {b.shape}; expected two of one shape [B, H, W, C]")

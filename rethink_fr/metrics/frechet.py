@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Iterable, Optional, Tuple, Union
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from rethink_fr.files.names import printable
@@ -58,8 +58,8 @@ class FeatureMoments:
 
     def __init__(self) -> None:
         self.count = 0
-        self._mean: Optional[np.ndarray] = None
-        self._scatter: Optional[np.ndarray] = None
+        self._mean: Optional[NDArray[np.float64]] = None
+        self._scatter: Optional[NDArray[np.float64]] = None
 
     @classmethod
     def of(cls, batches: Iterable[ArrayLike]) -> FeatureMoments:
@@ -90,14 +90,14 @@ class FeatureMoments:
         self.count = total
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> NDArray[np.float64]:
         """Sample mean, float64 `[D]`."""
         if self._mean is None or not self.count:
             raise ValueError("no features were added; expected at least one for a mean")
         return self._mean.copy()
 
     @property
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> NDArray[np.float64]:
         """Sample covariance, float64 `[D, D]`: sums divided by the number of features less one."""
         if self._scatter is None or self.count < 2:
             raise ValueError(f"{self.count} features were added; expected at least two for a covariance")
@@ -122,7 +122,7 @@ def frechet_distance_of_moments(
     return _distance(centre_a, root_a, centre_b, root_b)
 
 
-def load_fid_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray]:
+def load_fid_statistics(path: Union[str, Path]) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean `[D]` and covariance `[D, D]` of the features of a data set, from an NPZ file with `mu` and `sigma`.
 
     Common packages write these names (`--save-stats` of pytorch-fid). The features must come from the network that
@@ -140,22 +140,24 @@ def load_fid_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray]
     return mean, covariance
 
 
-def _distance(mean_a: np.ndarray, root_a: np.ndarray, mean_b: np.ndarray, root_b: np.ndarray) -> float:
+def _distance(
+    mean_a: NDArray[np.float64], root_a: NDArray[np.float64], mean_b: NDArray[np.float64], root_b: NDArray[np.float64]
+) -> float:
     """Of Gaussians with covariances `root^T root`, whose traces are the sums of the squared roots."""
     cross = linalg.svdvals(root_a @ root_b.T).sum()
     distance = np.square(mean_a - mean_b).sum() + np.square(root_a).sum() + np.square(root_b).sum() - 2.0 * cross
     return max(float(distance), 0.0)  # equal sets: rounding leaves something like -1e-14
 
 
-def _root_of_samples(centred: np.ndarray) -> np.ndarray:
+def _root_of_samples(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     """A root `[min(N, D), D]` such that `root^T root` is the covariance of centred samples `[N, D]`."""
-    scaled = centred / np.sqrt(len(centred) - 1)
-    if len(scaled) <= scaled.shape[1]:
-        return scaled
-    return linalg.qr(scaled, mode="r", check_finite=False, overwrite_a=True)[0][: scaled.shape[1]]
+    root: NDArray[np.float64] = centred / np.sqrt(len(centred) - 1)
+    if len(root) > root.shape[1]:
+        root = linalg.qr(root, mode="r", check_finite=False, overwrite_a=True)[0][: root.shape[1]]
+    return root
 
 
-def _moments(mean: ArrayLike, covariance: ArrayLike, name: str) -> Tuple[np.ndarray, np.ndarray]:
+def _moments(mean: ArrayLike, covariance: ArrayLike, name: str) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The mean `[D]`, and a root `[D, D]` such that `root^T root` is the covariance."""
     mean, covariance = gaussian(mean, covariance, f"mean_{name}", f"covariance_{name}")
     values, vectors = linalg.eigh(covariance)

@@ -10,6 +10,7 @@ from rethink_fr import metrics  # loads NumPy when a metric is computed: `--help
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from rethink_fr.metrics.neighbours import Coverage
 
@@ -27,16 +28,16 @@ Tools = Mapping[str, Any]  # the networks and statistics themselves, by need
 class Face(NamedTuple):
     """One picture as a metric sees it: its pixels, and what networks made of them."""
 
-    picture: np.ndarray  # RGB [1, H, W, 3], uint8
-    features: Mapping[str, np.ndarray]  # by need: [1, D], of landmarks [1, L, 2]
+    picture: NDArray[np.uint8]  # RGB [1, H, W, 3], uint8
+    features: Mapping[str, NDArray[Any]]  # by need: [1, D], of landmarks [1, L, 2]
 
 
 @dataclass(frozen=True)
 class FaceSet:
     """All pictures of a folder, and their references, as a metric of the whole set sees them."""
 
-    features: Mapping[str, np.ndarray]  # of the pictures, by need: [N, D]
-    references: Mapping[str, np.ndarray]  # of their references, in the same order
+    features: Mapping[str, NDArray[Any]]  # of the pictures, by need: [N, D]
+    references: Mapping[str, NDArray[Any]]  # of their references, in the same order
     identities: Optional[Sequence[str]]  # who is on each picture, if that is known
     tools: Tools
     k: int  # neighbours of precision and recall
@@ -45,7 +46,8 @@ class FaceSet:
     def coverage(self) -> Coverage:
         """Which pictures lie near references and which references near pictures. Computed once for four metrics."""
         who = self.identities
-        return metrics.coverage(self.references["neighbours"], self.features["neighbours"], who, who, self.k)
+        found: Coverage = metrics.coverage(self.references["neighbours"], self.features["neighbours"], who, who, self.k)
+        return found
 
 
 OfImage = Callable[[Face, Face, Tools], float]
@@ -83,7 +85,7 @@ class Metric:
     protocols: Tuple[Protocol, ...] = ("ours", "vqfr")
     of_image: Optional[OfImage] = None
     of_set: Optional[OfSet] = None
-    counted: Optional[Callable[[np.ndarray], np.ndarray]] = None
+    counted: Optional[Callable[[NDArray[Any]], NDArray[Any]]] = None
 
     @property
     def arrow(self) -> str:

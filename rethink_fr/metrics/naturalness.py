@@ -12,10 +12,10 @@ publish. On smooth faces float64 would change the result by up to 0.014.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Tuple, Union
+from typing import Any, List, Tuple, Union
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, special
 
 from rethink_fr.files.names import printable
@@ -72,7 +72,7 @@ def niqe(image_uint8: ArrayLike, pristine: Tuple[ArrayLike, ArrayLike]) -> float
     return float(np.sqrt(difference @ np.linalg.pinv(pooled) @ difference))
 
 
-def load_niqe_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray]:
+def load_niqe_statistics(path: Union[str, Path]) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pristine mean `[36]` and covariance `[36, 36]` from an NPZ file with `mu_pris_param` and `cov_pris_param`.
 
     The authors' release has these names for them.
@@ -96,7 +96,7 @@ def load_niqe_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray
     return mean, covariance
 
 
-def half_size(plane: np.ndarray) -> np.ndarray:
+def half_size(plane: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """An image `[H, W]` at half its size, as MATLAB's bicubic imresize with antialiasing makes it; dtype is kept.
 
     The filter is Keys' cubic (a = -1/2), stretched to twice its width: 8 taps, rows first. The image is continued
@@ -110,7 +110,7 @@ def half_size(plane: np.ndarray) -> np.ndarray:
     return _reduced(_reduced(plane, weights).T, weights).T
 
 
-def _reduced(plane: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _reduced(plane: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Every second of the filtered rows: row i of the output is centred between rows 2 i and 2 i + 1."""
     half = (len(plane) + 1) // 2
     padded = np.pad(plane, [(3, 5), (0, 0)], mode="symmetric")
@@ -120,7 +120,7 @@ def _reduced(plane: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return result
 
 
-def _described(plane: np.ndarray, block: int) -> np.ndarray:
+def _described(plane: NDArray[np.floating[Any]], block: int) -> NDArray[np.float64]:
     """18 features of each block, `[blocks, 18]`; those of flat blocks are not finite."""
     normalised = _normalised(plane)
     rows, columns = (side // block for side in plane.shape)
@@ -128,17 +128,18 @@ def _described(plane: np.ndarray, block: int) -> np.ndarray:
     return np.array([_block_features(one) for one in blocks])
 
 
-def _normalised(plane: np.ndarray) -> np.ndarray:
+def _normalised(plane: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """The image less its local mean, over its local deviation (eq. 1): Gaussian window of 7 x 7, sigma 7/6."""
     offsets = np.arange(-3, 4)
     window = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2.0 * (7.0 / 6.0) ** 2))
     window /= window.sum()
     mean = ndimage.correlate(plane, window, mode="nearest")
     variance = ndimage.correlate(np.square(plane), window, mode="nearest") - np.square(mean)
-    return (plane - mean) / (np.sqrt(np.abs(variance)) + 1.0)
+    normalised: NDArray[np.floating[Any]] = (plane - mean) / (np.sqrt(np.abs(variance)) + 1.0)
+    return normalised
 
 
-def _block_features(block: np.ndarray) -> List[float]:
+def _block_features(block: NDArray[np.floating[Any]]) -> List[float]:
     """Shape and width of the block's own distribution; shape, mean and both widths of four products with neighbours."""
     shape, left, right = _asymmetric_gaussian(block)
     features = [shape, (left + right) / 2.0]
@@ -149,7 +150,7 @@ def _block_features(block: np.ndarray) -> List[float]:
     return features
 
 
-def _asymmetric_gaussian(values: np.ndarray) -> Tuple[float, float, float]:
+def _asymmetric_gaussian(values: NDArray[np.floating[Any]]) -> Tuple[float, float, float]:
     """Exponent, left and right width of a generalised Gaussian with its mode at 0, by moments (Lasmar et al. 2009)."""
     values = values.ravel()
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -13,44 +13,49 @@ result is exactly that of the definition, ties included, whatever the dtype.
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rethink_fr.metrics.checks import feature_matrix
 
 _BLOCK = 2**22  # squared distances at a time
 _EXACT = 2**21  # differences of coordinates at a time
 
+_Floats = NDArray[np.floating[Any]]  # float32 or float64
+_Rows = NDArray[np.intp]  # numbers of rows or columns
+
 
 class Coverage(NamedTuple):
     """Which features lie in spheres of the other set. Column k - 1 is for k neighbours; the shares are properties."""
 
-    fake_inside: np.ndarray  # bool [M, K]: in the sphere of some real
-    real_inside: np.ndarray  # bool [N, K]: in the sphere of some fake
-    fake_inside_own: Optional[np.ndarray] = None  # the same, of the same person; None if identities are not known
-    real_inside_own: Optional[np.ndarray] = None
+    fake_inside: NDArray[np.bool_]  # bool [M, K]: in the sphere of some real
+    real_inside: NDArray[np.bool_]  # bool [N, K]: in the sphere of some fake
+    fake_inside_own: Optional[NDArray[np.bool_]] = (
+        None  # the same, of the same person; None if identities are not known
+    )
+    real_inside_own: Optional[NDArray[np.bool_]] = None
 
     @property
-    def precision(self) -> np.ndarray:
+    def precision(self) -> NDArray[np.float64]:
         """Share of fakes in the sphere of some real, float64 `[K]`."""
-        return self.fake_inside.mean(axis=0)
+        return _shares(self.fake_inside)
 
     @property
-    def recall(self) -> np.ndarray:
+    def recall(self) -> NDArray[np.float64]:
         """Share of reals in the sphere of some fake, float64 `[K]`."""
-        return self.real_inside.mean(axis=0)
+        return _shares(self.real_inside)
 
     @property
-    def iprecision(self) -> np.ndarray:
+    def iprecision(self) -> NDArray[np.float64]:
         """Share of fakes in the sphere of some real of the same person, float64 `[K]`."""
-        return _known(self.fake_inside_own).mean(axis=0)
+        return _shares(self.fake_inside_own)
 
     @property
-    def irecall(self) -> np.ndarray:
+    def irecall(self) -> NDArray[np.float64]:
         """Share of reals in the sphere of some fake of the same person, float64 `[K]`."""
-        return _known(self.real_inside_own).mean(axis=0)
+        return _shares(self.real_inside_own)
 
 
 def precision_recall(real: ArrayLike, fake: ArrayLike, k: int = 4) -> Tuple[float, float]:
@@ -141,7 +146,7 @@ def coverage(
     return Coverage(inside_fake[0], inside_real[0], inside_fake[1], inside_real[1])
 
 
-def squared_radii(features: ArrayLike, k: int) -> np.ndarray:
+def squared_radii(features: ArrayLike, k: int) -> NDArray[np.float64]:
     """Squared distances from each feature `[N, D]` to its 1st to k-th nearest others: float64 `[N, k]`; k < N."""
     points = feature_matrix(features, "features", least=k + 1)
     (scaled,), _ = _scaled(points)
@@ -162,13 +167,13 @@ def squared_radii(features: ArrayLike, k: int) -> np.ndarray:
 class _Pairs(NamedTuple):
     """Pairs of a feature of one set and one of the other, with bounds of their squared distances."""
 
-    rows: np.ndarray  # of the first set
-    columns: np.ndarray  # rows of the second set
-    lower: np.ndarray
-    upper: np.ndarray
+    rows: _Rows  # of the first set
+    columns: _Rows  # rows of the second set
+    lower: _Floats
+    upper: _Floats
 
 
-def _near_pairs(a: np.ndarray, b: np.ndarray, radii_a: np.ndarray, radii_b: np.ndarray) -> Iterator[_Pairs]:
+def _near_pairs(a: _Floats, b: _Floats, radii_a: _Floats, radii_b: _Floats) -> Iterator[_Pairs]:
     """All pairs in which one lies in the sphere of the other (squared radii `[N]`, `[M]`), and perhaps a few more."""
     (scaled_a, scaled_b), unit = _scaled(a, b)
     lengths_a, lengths_b = _squared_lengths(scaled_a), _squared_lengths(scaled_b)
@@ -183,16 +188,16 @@ def _near_pairs(a: np.ndarray, b: np.ndarray, radii_a: np.ndarray, radii_b: np.n
         yield _Pairs(rows, columns, least * unit**2, most * unit**2)
 
 
-def _neighbours_needed(a: np.ndarray, b: np.ndarray, pairs: _Pairs, radii: np.ndarray) -> np.ndarray:
+def _neighbours_needed(a: _Floats, b: _Floats, pairs: _Pairs, radii: _Floats) -> _Rows:
     """For each pair, the smallest k for which the squared distance is at most `radii[:, k - 1]`; K + 1 if none is."""
-    needed = 1 + np.sum(radii < pairs.lower[:, None], axis=1)
+    needed: _Rows = 1 + np.sum(radii < pairs.lower[:, None], axis=1)
     unclear = np.flatnonzero(needed <= np.sum(radii < pairs.upper[:, None], axis=1))
     exact = _exact_squared(a, pairs.rows[unclear], b, pairs.columns[unclear])
     needed[unclear] = 1 + np.sum(radii[unclear] < exact[:, None], axis=1)
     return needed
 
 
-def _scaled(*sets: np.ndarray) -> Tuple[List[np.ndarray], float]:
+def _scaled(*sets: _Floats) -> Tuple[List[_Floats], float]:
     """The sets in float32, moved near 0 and divided by the returned unit, so that offset and size cost no digits."""
     centre = sets[0].mean(axis=0)
     unit = max(max(float((one.max(axis=0) - centre).max()), float((centre - one.min(axis=0)).max())) for one in sets)
@@ -200,7 +205,7 @@ def _scaled(*sets: np.ndarray) -> Tuple[List[np.ndarray], float]:
     return [((one - centre) / unit).astype(np.float32, copy=False) for one in sets], unit
 
 
-def _lower_bounds(a: np.ndarray, b: np.ndarray) -> Iterator[Tuple[int, np.ndarray]]:
+def _lower_bounds(a: _Floats, b: _Floats) -> Iterator[Tuple[int, _Floats]]:
     """Lower bounds of the squared distances `[N, M]` in blocks of rows, each with the number of its first row."""
     sure, floor = np.float32(1.0 - _rounding(a)), np.float32(_underflow(a))
     lengths_a, lengths_b = (_squared_lengths(points) * sure - floor for points in (a, b))
@@ -212,7 +217,7 @@ def _lower_bounds(a: np.ndarray, b: np.ndarray) -> Iterator[Tuple[int, np.ndarra
         yield start, lower
 
 
-def _rounding(points: np.ndarray) -> float:
+def _rounding(points: _Floats) -> float:
     """Bound of the error of a squared distance |a|^2 + |b|^2 - 2 a b in float32, relative to |a|^2 + |b|^2.
 
     There are D roundings in each product, whatever the order of summation, and a few for coordinates and sums.
@@ -220,26 +225,28 @@ def _rounding(points: np.ndarray) -> float:
     return (points.shape[1] + 16) * float(np.finfo(np.float32).eps)
 
 
-def _underflow(points: np.ndarray) -> float:
+def _underflow(points: _Floats) -> float:
     """Bound of what is lost in squares too small for float32, where one far outlier has made the others small."""
     return 8.0 * points.shape[1] * float(np.finfo(np.float32).tiny)
 
 
-def _gap(points: np.ndarray, lengths_a: np.ndarray, lengths_b: np.ndarray) -> np.ndarray:
+def _gap(points: _Floats, lengths_a: _Floats, lengths_b: _Floats) -> _Floats:
     """How far a squared distance can be above its lower bound; float64."""
     return 2.0 * _rounding(points) * (lengths_a.astype(np.float64) + lengths_b) + 4.0 * _underflow(points)
 
 
-def _above(limits: np.ndarray) -> np.ndarray:
+def _above(limits: _Floats) -> _Floats:
     """The limits in float32, never below what they were."""
-    return np.nextafter(limits.astype(np.float32), np.float32(np.inf))
+    above: _Floats = np.nextafter(limits.astype(np.float32), np.float32(np.inf))
+    return above
 
 
-def _squared_lengths(points: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", points, points)
+def _squared_lengths(points: _Floats) -> _Floats:
+    lengths: _Floats = np.einsum("nd,nd->n", points, points)
+    return lengths
 
 
-def _exact_squared(a: np.ndarray, rows: np.ndarray, b: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _exact_squared(a: _Floats, rows: _Rows, b: _Floats, columns: _Rows) -> _Floats:
     """Squared distances of these pairs, from differences in float64: equal distances come out equal."""
     squared = np.empty(len(rows))
     size = max(1, _EXACT // a.shape[1])
@@ -252,7 +259,7 @@ def _exact_squared(a: np.ndarray, rows: np.ndarray, b: np.ndarray, columns: np.n
 
 def _identities(
     real_ids: Optional[ArrayLike], fake_ids: Optional[ArrayLike], real_count: int, fake_count: int
-) -> Optional[Tuple[np.ndarray, np.ndarray]]:
+) -> Optional[Tuple[_Rows, _Rows]]:
     """The identities of both sets as numbers that can be compared; None if there are none."""
     if real_ids is None and fake_ids is None:
         return None
@@ -272,7 +279,8 @@ def _identities(
     return numbers[:real_count], numbers[real_count:]
 
 
-def _known(inside: Optional[np.ndarray]) -> np.ndarray:
+def _shares(inside: Optional[NDArray[np.bool_]]) -> NDArray[np.float64]:
     if inside is None:
         raise ValueError("no identities were given; expected real_ids and fake_ids for iprecision and irecall")
-    return inside
+    shares: NDArray[np.float64] = inside.mean(axis=0)
+    return shares

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 class PerceptualNetwork(Protocol):
@@ -15,13 +15,13 @@ class PerceptualNetwork(Protocol):
     ReLUs. `heads` are the L learnt weights `[C]`, none negative.
     """
 
-    heads: Sequence[np.ndarray]
+    heads: Sequence[NDArray[np.float32]]
 
-    def __call__(self, images: np.ndarray) -> Sequence[ArrayLike]:
+    def __call__(self, images: NDArray[np.float32]) -> Sequence[ArrayLike]:
         """Feature maps of `images`, one for each head."""
 
 
-def lpips(a: ArrayLike, b: ArrayLike, network: PerceptualNetwork) -> np.ndarray:
+def lpips(a: ArrayLike, b: ArrayLike, network: PerceptualNetwork) -> NDArray[np.float64]:
     """Learned perceptual image patch similarity, v0.1 (Zhang et al. 2018, arXiv:1801.03924, eq. 1).
 
     At each position the features are scaled to length 1. Their squared differences are weighted by the heads, summed
@@ -53,4 +53,7 @@ def lpips(a: ArrayLike, b: ArrayLike, network: PerceptualNetwork) -> np.ndarray:
                 f"a head of shape {np.shape(head)} for {np.shape(features)[3]} channels; expected one each"
             )
     units_a, units_b = ([unit_vectors(tf.cast(one, tf.float64)) for one in maps] for maps in (maps_a, maps_b))
-    return weighted_distance(units_a, units_b, [np.asarray(head, np.float64) for head in network.heads]).numpy()
+    distances: NDArray[np.float64] = weighted_distance(
+        units_a, units_b, [np.asarray(head, np.float64) for head in network.heads]
+    ).numpy()
+    return distances

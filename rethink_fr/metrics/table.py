@@ -14,11 +14,11 @@ from rethink_fr.metrics.metric import Face, FaceSet, Metric, OfImage, Perceptual
 
 
 def _psnr(image: Face, reference: Face, _: Tools) -> float:
-    return metrics.psnr(image.picture, reference.picture)[0]
+    return float(metrics.psnr(image.picture, reference.picture)[0])
 
 
 def _ssim(image: Face, reference: Face, _: Tools) -> float:
-    return metrics.ssim(image.picture, reference.picture)[0]
+    return float(metrics.ssim(image.picture, reference.picture)[0])
 
 
 def _of_luma(compute: OfImage) -> OfImage:
@@ -46,7 +46,7 @@ def _lpips(need: PerceptualNeed, title: str, network: str) -> Metric:
     def of_image(image: Face, reference: Face, tools: Tools) -> float:
         from rethink_fr.images import to_model  # TensorFlow, which LPIPS needs and most metrics do not
 
-        return metrics.lpips(to_model(image.picture), to_model(reference.picture), tools[need])[0]
+        return float(metrics.lpips(to_model(image.picture), to_model(reference.picture), tools[need])[0])
 
     definition = f"LPIPS v0.1 (Zhang et al. 2018) with {network}, RGB in [-1, 1] at full size"
     return Metric(need, title, definition, "lower", decimals=4, needs=(need,), group="lpips", of_image=of_image)
@@ -54,7 +54,8 @@ def _lpips(need: PerceptualNeed, title: str, network: str) -> Metric:
 
 def _frechet_to_statistics(faces: FaceSet) -> float:
     moments = metrics.FeatureMoments.of([faces.features["inception"]])
-    return metrics.frechet_distance_of_moments(moments.mean, moments.covariance, *faces.tools["fid_statistics"])
+    distance = metrics.frechet_distance_of_moments(moments.mean, moments.covariance, *faces.tools["fid_statistics"])
+    return float(distance)
 
 
 def _code_usage(faces: FaceSet) -> Any:

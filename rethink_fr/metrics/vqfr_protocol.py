@@ -7,12 +7,12 @@ angle leaves out pairs that are almost equal. Both flatter a method: compare suc
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 _SAME_FACE_DEGREES = 1.0
 
 
-def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> np.ndarray:
+def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     """Gives each channel of each image the mean and the standard deviation that the reference's channel has.
 
     Two times over, the mean is shifted and then the values are scaled about 0 to the reference's population standard
@@ -39,7 +39,7 @@ def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> np.ndarray:
     return result
 
 
-def different_faces(degrees: ArrayLike) -> np.ndarray:
+def different_faces(degrees: ArrayLike) -> NDArray[np.float64]:
     """The identity angles that VQFR's mean counts: it takes a pair below one degree for the same image.
 
     Args:

@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf  # noqa: F401  (so that forked processes have it)
 
 import rethink_fr.evaluation.evaluate
-import rethink_fr.inference.export
+import rethink_fr.inference.loading
 import rethink_fr.inference.restore
 import rethink_fr.runs.convert
 import rethink_fr.training.run  # noqa: F401

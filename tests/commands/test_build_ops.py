@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from rethink_fr.cli import main
-from rethink_fr.inference.description import describe
+from rethink_fr.commands.info import describe
 from rethink_fr.ops import group_norm_swish, native
 from rethink_fr.ops.native import LoadedLibrary, NativeLibrary
 from tests.ops.stand_in import write_stand_in

@@ -16,8 +16,7 @@ from PIL import Image
 
 from rethink_fr.cli import main
 from rethink_fr.inference.loading import LoadedRestorer
-from rethink_fr.inference.plan import plan_restoration
-from rethink_fr.inference.restore import RestoreReport, restore
+from rethink_fr.inference.restore import RestoreReport, plan_restoration, restore
 from rethink_fr.system import Inference
 from tests.command_line import ROOT
 
