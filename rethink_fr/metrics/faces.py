@@ -1,4 +1,4 @@
-"""Metrics of a face's identity and geometry, from what face networks found in two sets of images."""
+"""Metrics of identity and geometry, from what face networks found in two sets of images."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from rethink_fr.metrics.checks import feature_matrix
 def identity_angle(embeddings_a: ArrayLike, embeddings_b: ArrayLike) -> NDArray[np.float64]:
     """Angle between the embeddings of each pair of faces, in degrees ("Deg."): arccos of the cosine similarity.
 
-    Embeddings `[B, D]` of a face recognition network, of any length above 0; returns float64 `[B]` in 0..180.
-    The cosine is clipped to [-1, 1]. Symmetric; the embeddings' lengths do not matter.
+    Args:
+        embeddings_a, embeddings_b: of a face recognition network, `[B, D]`, of any length above 0.
+
+    Returns:
+        float64 `[B]` in 0..180, lower is closer. The cosine is clipped to [-1, 1]; exchanging the faces changes
+        nothing.
 
     Raises:
         ValueError: if the shapes differ, or an embedding is not finite or zero (its row is named).
@@ -32,8 +36,11 @@ def identity_angle(embeddings_a: ArrayLike, embeddings_b: ArrayLike) -> NDArray[
 def landmark_distance(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """Mean Euclidean distance between corresponding landmarks of each pair of faces, in pixels ("LMD").
 
-    Landmarks `[B, L, 2]` in pixels of one image size (the papers: L = 98 at 512 x 512); returns
-    float64 `[B]`. Symmetric.
+    Args:
+        a, b: landmarks `[B, L, 2]` in pixels of images of one size; the papers have L = 98 at 512 x 512.
+
+    Returns:
+        float64 `[B]`, lower is closer. Exchanging the faces changes nothing.
 
     Raises:
         ValueError: if the shapes differ or are not `[B, L, 2]`, or a landmark is not finite (its face is named).

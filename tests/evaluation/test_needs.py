@@ -8,10 +8,7 @@ import pytest
 from rethink_fr.evaluation.evaluate import evaluate
 from rethink_fr.evaluation.needs import Missing, Sources, load_needs
 from rethink_fr.evaluation.networks import loading as feature_networks
-from rethink_fr.evaluation.report.page import evaluation_page
-from rethink_fr.evaluation.report.tables import as_terminal, table_text
-from rethink_fr.evaluation.study.correlation import read_metrics
-from rethink_fr.files.writing import write_json
+from rethink_fr.evaluation.report.tables import as_terminal
 from rethink_fr.metrics import (
     code_usage,
     frechet_distance,
@@ -23,49 +20,10 @@ from rethink_fr.metrics import (
 )
 from rethink_fr.metrics.table import METRICS
 from rethink_fr.pictures.files import read_image, write_image
+from tests.evaluation.tiny_networks import Colours, Means, tiny_networks
 
 COUNT, SIDE = 12, 32
 NEEDS = {"niqe_statistics", "fid_statistics"}
-
-
-class Means:
-    """Means over squares of the picture, as a network's features; counts its calls."""
-
-    sha256 = "0" * 64
-
-    def __init__(self, name, squares):
-        self.name, self.squares, self.calls = name, squares, 0
-
-    def __call__(self, images):
-        self.calls += 1
-        assert images.dtype == np.uint8
-        count, rows, columns, _ = images.shape
-        steps = (self.squares, rows // self.squares, self.squares, columns // self.squares)
-        squares = images.reshape(count, *steps, 3).mean((2, 4))
-        return (squares.reshape(len(images), -1) - 128.0).astype(np.float32)
-
-
-class Points(Means):
-    def __call__(self, images):
-        return super().__call__(images).reshape(len(images), -1, 2)
-
-
-class Codes(Means):
-    """Squares by their brightness, as one of eight codes."""
-
-    codebook_size = 8
-
-    def __call__(self, images):
-        return np.clip(super().__call__(images)[:, ::3] // 32 + 4, 0, 7)
-
-
-class Colours:
-    """The picture itself as the only feature map of LPIPS."""
-
-    name, sha256, heads = "colours", "1" * 64, [np.array([1.0, 2.0, 3.0])]
-
-    def __call__(self, images):
-        return [np.maximum(images, 0.0)]
 
 
 @pytest.fixture
@@ -86,16 +44,7 @@ def faces(tmp_path):
 
 @pytest.fixture
 def networks():
-    identity, inception = Means("identity", 1), Means("inception", 4)
-    return {
-        "inception": inception,
-        "recognition": identity,
-        "neighbours": identity,
-        "landmarks": Points("points", 4),
-        "codes": Codes("codes", 4),
-        "lpips_vgg": Colours(),
-        "lpips_alex": Colours(),
-    }
+    return tiny_networks()
 
 
 @pytest.fixture
@@ -146,32 +95,6 @@ def test_every_metric_is_what_its_function_gives(run, faces, networks):
         assert share.interval[0] <= share.value <= share.interval[1]
     assert [name for name, _ in report.left_out] == ["niqe", "fid_statistics"]
     assert report.left_out[0][1] == "not here; do this" and report.missing == ()
-
-
-@pytest.mark.parametrize("protocol", list(METRICS))
-def test_every_metric_is_in_every_output(run, faces, tmp_path, protocol):
-    """A metric that some table, page or tally does not know cannot pass."""
-    statistics = {
-        "niqe_statistics": lambda: (np.ones(36), np.eye(36)),
-        "fid_statistics": lambda: (np.zeros(48), np.eye(48)),
-    }
-    methods = {"A": faces / "restored", "B": faces / "other", "C": faces / "degraded"}
-    report = run(restored=methods, protocol=protocol, loaders=statistics, resize=192)
-    assert list(dict.fromkeys(figure.metric.name for figure in report.figures)) == list(METRICS[protocol])
-    assert report.left_out == report.missing == report.failed == ()
-    titles = [metric.title for metric in METRICS[protocol].values()]
-    assert len(set(titles)) == len(titles) and all(titles)
-    tables = {name: table_text(report, name) for name in ("t.tex", "t.md")}
-    page, terminal = evaluation_page(report).decode("utf-8"), "\n".join(as_terminal(report))
-    for title in titles:
-        assert all(title in text for text in (*tables.values(), page))
-    write_json(tmp_path / "report.json", report.as_json())
-    (found, failed) = read_metrics([tmp_path / "report.json"], list(methods))
-    assert [metric.name for metric in found] == list(METRICS[protocol]) and failed == []
-    for name in METRICS[protocol]:
-        assert f"\n{name} " in terminal
-    for what in (*tables.values(), page, terminal):
-        assert "12 images" in what and "48 pictures resized to 192 x 192 px" in what
 
 
 def test_the_report_names_every_network_and_number(run, faces):

@@ -16,7 +16,7 @@ _BLOCKS = 2
 
 
 def forward(layers: Layers, images: tf.Tensor) -> tf.Tensor:
-    """float32 `[B, 128, 128, 1]` in [-1, 1] to `[B, 512]`."""
+    """The network: from float32 `[B, 128, 128, 1]` in [-1, 1] to `[B, 512]`."""
     features = layers.convolution("conv1", images, 64, 3, padding=1, bias=False)
     features = layers.prelu("prelu", layers.batch_norm("bn1", features))
     features = max_pool(features, 2, 2)
@@ -29,7 +29,7 @@ def forward(layers: Layers, images: tf.Tensor) -> tf.Tensor:
 
 
 def residual_block(layers: Layers, name: str, features: tf.Tensor, filters: int, strides: int) -> tf.Tensor:
-    """The paper's improved residual unit; its one PReLU is used inside and at the end."""
+    """The "improved residual unit" of the paper. It has one PReLU, which is used both inside and at the end."""
     channels = int(features.shape[3])
     outputs = layers.batch_norm(f"{name}.bn0", features)
     outputs = layers.convolution(f"{name}.conv1", outputs, channels, 3, padding=1, bias=False)

@@ -19,7 +19,7 @@ FACE_BOX: Box = (120 / 512, 95 / 512, 392 / 512, 465 / 512)
 
 
 def forward(layers: Layers, images: tf.Tensor) -> tf.Tensor:
-    """float32 `[B, 160, 160, 3]`, standardised, to `[B, 512]` of length 1."""
+    """The network: from float32 `[B, 160, 160, 3]`, standardised, to `[B, 512]` of length 1."""
     features = layers.unit("conv2d_1a", images, 32, 3, strides=2)
     features = layers.unit("conv2d_2a", features, 32, 3)
     features = layers.unit("conv2d_2b", features, 64, 3, padding=1)
@@ -41,7 +41,7 @@ def forward(layers: Layers, images: tf.Tensor) -> tf.Tensor:
 
 
 def block_35(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
-    """Residual block with three branches, 256 channels."""
+    """A residual block with three branches; 256 channels."""
     direct = layers.unit(f"{name}.branch0", features, 32)
     once = layers.unit(f"{name}.branch1.0", features, 32)
     once = layers.unit(f"{name}.branch1.1", once, 32, 3, padding=1)
@@ -52,7 +52,7 @@ def block_35(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
 
 
 def block_17(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
-    """Residual block with a 1 x 7, 7 x 1 branch, 896 channels."""
+    """A residual block with two branches, one of 1 x 7 and 7 x 1 convolutions; 896 channels."""
     direct = layers.unit(f"{name}.branch0", features, 128)
     cross = layers.unit(f"{name}.branch1.0", features, 128)
     cross = layers.unit(f"{name}.branch1.1", cross, 128, (1, 7), padding=(0, 3))
@@ -61,7 +61,7 @@ def block_17(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
 
 
 def block_8(layers: Layers, name: str, features: tf.Tensor, scale: float, rectified: bool = True) -> tf.Tensor:
-    """Residual block with a 1 x 3, 3 x 1 branch, 1792 channels; the last one has no ReLU at its end."""
+    """A residual block with two branches, one of 1 x 3 and 3 x 1 convolutions; 1792 channels."""
     direct = layers.unit(f"{name}.branch0", features, 192)
     cross = layers.unit(f"{name}.branch1.0", features, 192)
     cross = layers.unit(f"{name}.branch1.1", cross, 192, (1, 3), padding=(0, 1))
@@ -71,7 +71,7 @@ def block_8(layers: Layers, name: str, features: tf.Tensor, scale: float, rectif
 
 
 def reduction_a(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
-    """Half the size: 640 channels and the 256 that were there."""
+    """Halves the size: 640 new channels beside the 256 pooled old ones."""
     once = layers.unit(f"{name}.branch0", features, 384, 3, strides=2)
     twice = layers.unit(f"{name}.branch1.0", features, 192)
     twice = layers.unit(f"{name}.branch1.1", twice, 192, 3, padding=1)
@@ -80,7 +80,7 @@ def reduction_a(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
 
 
 def reduction_b(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
-    """Half the size: 896 channels and the 896 that were there."""
+    """Halves the size: 896 new channels beside the 896 pooled old ones."""
     first = layers.unit(f"{name}.branch0.0", features, 256)
     first = layers.unit(f"{name}.branch0.1", first, 384, 3, strides=2)
     second = layers.unit(f"{name}.branch1.0", features, 256)

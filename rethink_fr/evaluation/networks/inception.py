@@ -15,7 +15,7 @@ SIDE = 299
 
 
 def forward(layers: Layers, images: tf.Tensor) -> tf.Tensor:
-    """float32 `[B, 299, 299, 3]` in [-1, 1] to `[B, 2048]`. Other sizes work, from 75 up."""
+    """The network: from float32 `[B, 299, 299, 3]` in [-1, 1] to `[B, 2048]`. Other sizes from 75 up work too."""
     features = layers.unit("Conv2d_1a_3x3", images, 32, 3, strides=2)
     features = layers.unit("Conv2d_2a_3x3", features, 32, 3)
     features = layers.unit("Conv2d_2b_3x3", features, 64, 3, padding=1)
@@ -35,7 +35,7 @@ def forward(layers: Layers, images: tf.Tensor) -> tf.Tensor:
 
 
 def block_35(layers: Layers, name: str, features: tf.Tensor, pooled: int) -> tf.Tensor:
-    """Block at 35 x 35: 224 channels and `pooled` of the pool branch."""
+    """A block at 35 x 35: 224 channels, and `pooled` more from the branch that pools."""
     small = layers.unit(f"{name}.branch1x1", features, 64)
     large = layers.unit(f"{name}.branch5x5_1", features, 48)
     large = layers.unit(f"{name}.branch5x5_2", large, 64, 5, padding=2)
@@ -47,7 +47,7 @@ def block_35(layers: Layers, name: str, features: tf.Tensor, pooled: int) -> tf.
 
 
 def reduction_to_17(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
-    """35 x 35 to 17 x 17: 480 channels and those that were there."""
+    """From 35 x 35 to 17 x 17: 480 new channels beside the pooled old ones."""
     once = layers.unit(f"{name}.branch3x3", features, 384, 3, strides=2)
     twice = layers.unit(f"{name}.branch3x3dbl_1", features, 64)
     twice = layers.unit(f"{name}.branch3x3dbl_2", twice, 96, 3, padding=1)
@@ -56,7 +56,7 @@ def reduction_to_17(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor
 
 
 def block_17(layers: Layers, name: str, features: tf.Tensor, width: int) -> tf.Tensor:
-    """Block at 17 x 17: 768 channels; `width` inside its chains of 1 x 7 and 7 x 1."""
+    """A block at 17 x 17: 768 channels; `width` is that inside its chains of 1 x 7 and 7 x 1 convolutions."""
     small = layers.unit(f"{name}.branch1x1", features, 192)
     once = layers.unit(f"{name}.branch7x7_1", features, width)
     once = _wide(layers, f"{name}.branch7x7_2", once, width)
@@ -71,7 +71,7 @@ def block_17(layers: Layers, name: str, features: tf.Tensor, width: int) -> tf.T
 
 
 def reduction_to_8(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
-    """17 x 17 to 8 x 8: 512 channels and those that were there."""
+    """From 17 x 17 to 8 x 8: 512 new channels beside the pooled old ones."""
     once = layers.unit(f"{name}.branch3x3_1", features, 192)
     once = layers.unit(f"{name}.branch3x3_2", once, 320, 3, strides=2)
     long = layers.unit(f"{name}.branch7x7x3_1", features, 192)
@@ -82,7 +82,7 @@ def reduction_to_8(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
 
 
 def block_8(layers: Layers, name: str, features: tf.Tensor, pooling: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """Block at 8 x 8: 2048 channels. `pooling` is that of the pool branch: `_average` or `_maximum`."""
+    """A block at 8 x 8: 2048 channels. The branch that pools uses `pooling`: `_average` or `_maximum`."""
     small = layers.unit(f"{name}.branch1x1", features, 320)
     once = layers.unit(f"{name}.branch3x3_1", features, 384)
     twice = layers.unit(f"{name}.branch3x3dbl_1", features, 448)
@@ -105,7 +105,7 @@ def _tall(layers: Layers, name: str, features: tf.Tensor, filters: int) -> tf.Te
 
 
 def _average(features: tf.Tensor) -> tf.Tensor:
-    """3 x 3 mean over the pixels that exist: TensorFlow's own "SAME" pool, unlike PyTorch's default."""
+    """The mean of 3 x 3 pixels, as far as they exist: TensorFlow's "SAME" pool. PyTorch counts the padding too."""
     return tf.nn.avg_pool2d(features, 3, 1, "SAME")
 
 

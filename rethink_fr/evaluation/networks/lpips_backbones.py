@@ -1,4 +1,4 @@
-"""The networks of LPIPS: VGG-16, AlexNet and SqueezeNet 1.1 with torchvision's names, and the heads of LPIPS v0.1."""
+"""The networks whose features LPIPS compares: VGG-16, AlexNet and SqueezeNet 1.1, with torchvision's names."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ _ANY_SIZE = (None, None, 3)
 
 
 class LpipsNetwork:
-    """A backbone trained on ImageNet and LPIPS' weights for its channels: `metrics.perceptual.PerceptualNetwork`.
+    """A network trained on ImageNet, with the weights that LPIPS v0.1 gives its channels; for `metrics.lpips`.
 
-    Zhang et al. 2018 (arXiv:1801.03924), version 0.1. Call with float32 `[B, H, W, 3]`, shifted and scaled, at least
-    about 32 pixels a side; returns the maps `[B, h, w, C]` after the ReLUs that LPIPS compares.
+    Zhang et al. 2018 (arXiv:1801.03924). Call with float32 `[B, H, W, 3]`, normalised, with sides of about 32 pixels or
+    more; returns the feature maps `[B, h, w, C]` that LPIPS compares, none negative.
 
     Args:
         backbone: "vgg", "alex" or "squeeze".
-        state: torchvision's name (`features.0.weight`) to array in PyTorch's layout; `classifier.` is not looked at.
-        heads: `lin0.model.1.weight` and so on to array, one weight a channel in any shape.
-        sha256: of the two weight files.
+        state: torchvision's name (`features.0.weight` and so on) to array in PyTorch's layout; entries of the
+            classifier are ignored.
+        heads: `lin0.model.1.weight` and so on to array of any shape, with a weight for each channel.
+        sha256: of the two weight files, for reports.
 
     Raises:
-        TorchStateError: if either is something else.
+        TorchStateError: if `state` or `heads` belong to something else.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class LpipsNetwork:
 
 
 def alexnet(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
-    """Krizhevsky 2014 (arXiv:1404.5997), "one weird trick": the five ReLUs."""
+    """AlexNet after its five ReLUs (Krizhevsky 2014, arXiv:1404.5997)."""
     taps = [tf.nn.relu(layers.convolution("features.0", images, 64, 11, strides=4, padding=2))]
     taps.append(tf.nn.relu(layers.convolution("features.3", max_pool(taps[-1], 3, 2), 192, 5, padding=2)))
     taps.append(tf.nn.relu(layers.convolution("features.6", max_pool(taps[-1], 3, 2), 384, 3, padding=1)))
@@ -57,7 +58,7 @@ def alexnet(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
 
 
 def squeezenet(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
-    """Iandola et al. 2016 (arXiv:1602.07360), version 1.1: the first ReLU and six fire modules."""
+    """SqueezeNet 1.1 after its first ReLU and six of its fire modules (Iandola et al. 2016, arXiv:1602.07360)."""
     taps = [tf.nn.relu(layers.convolution("features.0", images, 64, 3, strides=2))]
     features = fire(layers, 3, max_pool_ceil(taps[-1], 3, 2), 16)
     taps.append(fire(layers, 4, features, 16))
@@ -70,7 +71,7 @@ def squeezenet(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
 
 
 def fire(layers: Layers, position: int, features: tf.Tensor, squeezed: int) -> tf.Tensor:
-    """1 x 1 to `squeezed` channels, then 1 x 1 and 3 x 3 side by side to four times as many each."""
+    """A fire module: 1 x 1 to `squeezed` channels, then 1 x 1 and 3 x 3 side by side to four times as many each."""
     name = f"features.{position}"
     inner = tf.nn.relu(layers.convolution(f"{name}.squeeze", features, squeezed))
     small = layers.convolution(f"{name}.expand1x1", inner, 4 * squeezed)

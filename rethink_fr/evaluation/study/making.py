@@ -1,7 +1,7 @@
-"""`rethink-fr study make`: blind comparisons of methods for people.
+"""`rethink-fr study make`: a page on which people compare methods without knowing which is which.
 
-"Rethinking Deep Face Restoration", Appendix D: each trial shows an input, its ground truth and the methods'
-restorations in a random order of its own. The order goes into the key, which the raters do not get.
+As in Appendix D of "Rethinking Deep Face Restoration", each trial shows an input, its ground truth and the methods'
+restorations in a random order. The orders go into the key, which the raters do not get.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from rethink_fr.evaluation.study.files import LETTERS, StudyKey, Trial
 from rethink_fr.files.outputs import Outputs
 
 QUESTION = "Which restoration is the best: like the ground truth in identity, and natural?"
-# Of JPEG. Every picture is encoded anew in the same way: neither metadata nor the kind of file may tell methods apart.
+# Of JPEG. Every picture is encoded anew and in the same way, so that neither metadata nor the kind of file tell methods
+# apart.
 _QUALITY = 95
 
 _Folder = Union[str, Path]
@@ -41,21 +42,22 @@ def make_study(
     """Write the page and the key of a study.
 
     Args:
-        methods: folders of restored images by the methods' names, two to 26.
-        reference, degraded: folders with images of the same names, and sizes unless `resize` is given.
+        methods: folders of restored pictures by the methods' names, two to 26.
+        reference, degraded: folders with pictures of the same names; they also have the same sizes, unless `resize` is
+            given.
         output: the page, a file to write. It holds all pictures, and no names of methods, folders or images.
         key: another file to write: which method is where.
         trials: number of images to choose at random; None: all of them.
-        seed: of that choice, of the order of trials and of the methods in each.
+        seed: of that choice, of the order of the trials, and of the order of the methods in each.
         question: what the raters are asked.
         lossless: PNG instead of JPEG of quality 95 without chroma subsampling; the page grows several times.
-        resize: `"reference"` or a number of pixels: the size at which images are shown; see
+        resize: `"reference"` or a number of pixels: the size at which pictures are shown; see
             `rethink_fr.evaluation.pairs.read_together`.
         overwrite: whether `output` and `key` may replace files that are there; pictures are never replaced.
         progress: show a bar on stderr if it takes longer than two seconds.
 
     Raises:
-        ValueError: naming what is wrong with folders, images, the number of trials or the files to write.
+        ValueError: saying what is wrong with the folders, the pictures, the number of trials or the files to write.
     """
     if not 2 <= len(methods) <= len(LETTERS):
         raise ValueError(f"--restored: {len(methods)} methods; expected 2 to {len(LETTERS)}, as NAME=DIR NAME=DIR")
