@@ -9,7 +9,7 @@
 #define RETHINK_FR_OPS_CC_CPU_INSTRUCTION_SETS_H_
 
 #include "deform_conv/shape.h"
-#include "group_norm/affine.h"
+#include "group_norm/tensors.h"
 
 namespace rethink_fr {
 

@@ -14,7 +14,8 @@
   FILE(rethink_fr_text_conv_arguments, "deform_conv/cuda_arguments.h") \
   FILE(rethink_fr_text_conv_shape, "deform_conv/shape.h")         \
   FILE(rethink_fr_text_norm_kernels, "group_norm/cuda_kernels.h") \
-  FILE(rethink_fr_text_norm_arguments, "group_norm/cuda_arguments.h")
+  FILE(rethink_fr_text_norm_arguments, "group_norm/cuda_arguments.h") \
+  FILE(rethink_fr_text_norm_tensors, "group_norm/tensors.h")
 
 #define RETHINK_FR_EMBED(symbol, name)                                                                      \
   asm(".pushsection .rodata\n" #symbol ":\n.incbin \"" name "\"\n.byte 0\n.size " #symbol ", . - " #symbol \

@@ -1,8 +1,8 @@
 // How CUDA kernels are launched, whatever it is that launches them.
 //
-// The launches in cuda/gemm_launch.h and in each operator's cuda_launch.h are templates over a `Device`. The library has
-// one that uses the driver (cuda/op_device.h); the tests have one that uses the CUDA runtime or an emulation on the CPU.
-// A device has these functions:
+// The launches in cuda/gemm_launch.h and in each operator's cuda_launch.h are templates over a `Device`. The library
+// has one that uses the driver (cuda/op_device.h); the tests have one that uses the CUDA runtime or an emulation on the
+// CPU. A device has these functions:
 //   Launch<kernels::name>(LaunchSize blocks, LaunchSize threads, arguments)
 //   float* Allocate(long long floats)          memory that is kept until the work is done; null after a failure
 //   void Zero(float* begin, long long floats)

@@ -9,20 +9,15 @@
 
 namespace rethink_fr {
 
-class DeformConv2dCpu : public OpKernel {
+class DeformConv2dCpu : public DeformConv2dOp {
  public:
-  explicit DeformConv2dCpu(OpKernelConstruction* ctx) : OpKernel(ctx), attributes_(ctx) {}
+  using DeformConv2dOp::DeformConv2dOp;
 
-  void Compute(OpKernelContext* ctx) override {
-    DeformConvShape s;
-    OP_REQUIRES_OK(ctx, attributes_.Shape(ctx, &s));
-    float* outputs = nullptr;
-    const TensorShape size = DeformConvAttributes::OutputShape(s);
-    OP_REQUIRES_OK(ctx, OutputFloats(ctx, 0, size, &outputs));
-    if (size.num_elements() == 0) return;
+ private:
+  void Run(OpKernelContext* ctx, const DeformConvShape& s, const DeformConvTensors& t, float* outputs) const override {
     const CpuKernels& kernels = *CpuKernelsInUse().load();
     const auto packed = AllocateScratch(kernels.packed_floats(s));
-    kernels.pack_filters(s, InputFloats(ctx, 3), packed.get());
+    kernels.pack_filters(s, t.filters, packed.get());
     const auto& workers = *ctx->device()->tensorflow_cpu_worker_threads();
     const long tiles = kernels.forward_tiles(s);
     // Shares so small that no thread waits long for the last one of another, and so large that most neighbours of a
@@ -32,23 +27,17 @@ class DeformConv2dCpu : public OpKernel {
         tsl::thread::ThreadPool::SchedulingStrategy::kFixedBlockSize, absl::nullopt, share);
     workers.workers->ParallelFor(tiles, shares, [&](long first, long last) {
       const auto scratch = AllocateScratch(kernels.forward_scratch_floats(s));
-      kernels.forward_tile_range(s, InputFloats(ctx, 0), InputFloats(ctx, 1), InputFloats(ctx, 2), packed.get(),
-                                 outputs, first, last, scratch.get());
+      kernels.forward_tile_range(s, t.inputs, t.offsets, t.mask, packed.get(), outputs, first, last, scratch.get());
     });
   }
-
- private:
-  DeformConvAttributes attributes_;
 };
 
-class DeformConv2dGradCpu : public OpKernel {
+class DeformConv2dGradCpu : public DeformConv2dGradOp {
  public:
-  explicit DeformConv2dGradCpu(OpKernelConstruction* ctx) : OpKernel(ctx), attributes_(ctx) {}
+  using DeformConv2dGradOp::DeformConv2dGradOp;
 
-  void Compute(OpKernelContext* ctx) override {
-    DeformConvShape s;
-    DeformConvTensors t;
-    OP_REQUIRES_OK(ctx, attributes_.GradientTensors(ctx, &s, &t));
+ private:
+  void Run(OpKernelContext* ctx, const DeformConvShape& s, const DeformConvTensors& t) const override {
     const CpuKernels& kernels = *CpuKernelsInUse().load();
     const auto& workers = *ctx->device()->tensorflow_cpu_worker_threads();
     const int threads = workers.num_threads;
@@ -65,9 +54,6 @@ class DeformConv2dGradCpu : public OpKernel {
       kernels.add_partials(s, partial.get(), threads, first, last, t.of_offsets, t.of_mask);
     });
   }
-
- private:
-  DeformConvAttributes attributes_;
 };
 
 REGISTER_KERNEL_BUILDER(Name("RethinkFr>DeformConv2d").Device(tensorflow::DEVICE_CPU), DeformConv2dCpu);

@@ -12,50 +12,33 @@
 
 namespace rethink_fr {
 
-class DeformConv2dGpu : public OpKernel {
+class DeformConv2dGpu : public DeformConv2dOp {
  public:
-  explicit DeformConv2dGpu(OpKernelConstruction* ctx) : OpKernel(ctx), attributes_(ctx) {}
+  using DeformConv2dOp::DeformConv2dOp;
 
-  void Compute(OpKernelContext* ctx) override {
-    DeformConvShape shape;
-    OP_REQUIRES_OK(ctx, attributes_.Shape(ctx, &shape));
-    float* outputs = nullptr;
-    const TensorShape size = DeformConvAttributes::OutputShape(shape);
-    OP_REQUIRES_OK(ctx, OutputFloats(ctx, 0, size, &outputs));
-    if (size.num_elements() == 0) return;
-    DeformConvTensors tensors = {};
-    tensors.inputs = InputFloats(ctx, 0);
-    tensors.offsets = InputFloats(ctx, 1);
-    tensors.mask = InputFloats(ctx, 2);
-    tensors.filters = InputFloats(ctx, 3);
+ private:
+  void Run(OpKernelContext* ctx, const DeformConvShape& shape, const DeformConvTensors& tensors,
+           float* outputs) const override {
     GpuOpDevice device(ctx);
     LaunchDeformConv(device, shape, tensors, outputs);
     OP_REQUIRES_OK(ctx, device.Finish("deform_conv2d"));
   }
-
- private:
-  DeformConvAttributes attributes_;
 };
 
-class DeformConv2dGradGpu : public OpKernel {
+class DeformConv2dGradGpu : public DeformConv2dGradOp {
  public:
-  explicit DeformConv2dGradGpu(OpKernelConstruction* ctx) : OpKernel(ctx), attributes_(ctx) {}
+  using DeformConv2dGradOp::DeformConv2dGradOp;
 
-  void Compute(OpKernelContext* ctx) override {
+ private:
+  void Run(OpKernelContext* ctx, const DeformConvShape& shape, const DeformConvTensors& tensors) const override {
     OP_REQUIRES(ctx, !tensorflow::OpDeterminismRequired(),
                 tensorflow::errors::Unimplemented(
                     "the gradient of deform_conv2d on a GPU adds with atomics, and determinism was asked for; use "
                     "implementation=\"reference\", or do without tf.config.experimental.enable_op_determinism"));
-    DeformConvShape shape;
-    DeformConvTensors tensors;
-    OP_REQUIRES_OK(ctx, attributes_.GradientTensors(ctx, &shape, &tensors));
     GpuOpDevice device(ctx);
     LaunchDeformConvGradient(device, shape, tensors);
     OP_REQUIRES_OK(ctx, device.Finish("gradient of deform_conv2d"));
   }
-
- private:
-  DeformConvAttributes attributes_;
 };
 
 REGISTER_KERNEL_BUILDER(Name("RethinkFr>DeformConv2d").Device(RETHINK_FR_GPU_DEVICE), DeformConv2dGpu);

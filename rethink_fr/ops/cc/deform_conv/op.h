@@ -1,5 +1,5 @@
-// The deformable convolution and its gradient as TensorFlow sees them: names, inputs, outputs and attributes, and the
-// checks that CPU and GPU share.
+// The deformable convolution and its gradient as TensorFlow sees them: names, inputs, outputs, attributes and checks.
+// Each device computes the results in `Run`.
 #ifndef RETHINK_FR_OPS_CC_DEFORM_CONV_OP_H_
 #define RETHINK_FR_OPS_CC_DEFORM_CONV_OP_H_
 
@@ -103,19 +103,9 @@ class DeformConvAttributes {
     return TensorShape({s.batch, s.out_height, s.out_width, s.filters});
   }
 
-  // For the gradient: checks the upstream gradient too, allocates the four outputs, and fills all of `tensors`.
-  Status GradientTensors(OpKernelContext* ctx, DeformConvShape* shape, DeformConvTensors* tensors) const {
-    TF_RETURN_IF_ERROR(Shape(ctx, shape));
-    const TensorShape expected = OutputShape(*shape);
-    if (ctx->input(4).shape() != expected) {
-      return Wrong("upstream gradient is ", ctx->input(4).shape().DebugString(), ", expected ", expected.DebugString());
-    }
-    float** gradients[] = {&tensors->of_inputs, &tensors->of_offsets, &tensors->of_mask, &tensors->of_filters};
-    for (int i = 0; i < 4; ++i) TF_RETURN_IF_ERROR(OutputFloats(ctx, i, ctx->input(i).shape(), gradients[i]));
-    const float** inputs[] = {&tensors->inputs, &tensors->offsets, &tensors->mask, &tensors->filters,
-                              &tensors->upstream};
-    for (int i = 0; i < 5; ++i) *inputs[i] = InputFloats(ctx, i);
-    return tensorflow::OkStatus();
+  template <typename... Parts>
+  static Status Wrong(Parts... parts) {
+    return tensorflow::errors::InvalidArgument("deform_conv2d: ", parts...);
   }
 
  private:
@@ -124,13 +114,56 @@ class DeformConvAttributes {
     return room < 0 ? 0 : room / strides_[axis] + 1;
   }
 
-  template <typename... Parts>
-  static Status Wrong(Parts... parts) {
-    return tensorflow::errors::InvalidArgument("deform_conv2d: ", parts...);
-  }
-
   std::vector<tensorflow::int32> strides_, padding_, dilations_;
   tensorflow::int32 deformable_groups_ = 0;
+};
+
+class DeformConv2dOp : public OpKernel {
+ public:
+  explicit DeformConv2dOp(OpKernelConstruction* ctx) : OpKernel(ctx), attributes_(ctx) {}
+
+  void Compute(OpKernelContext* ctx) final {
+    DeformConvShape shape;
+    OP_REQUIRES_OK(ctx, attributes_.Shape(ctx, &shape));
+    DeformConvTensors tensors = {};
+    const float** inputs[] = {&tensors.inputs, &tensors.offsets, &tensors.mask, &tensors.filters};
+    for (int i = 0; i < 4; ++i) *inputs[i] = InputFloats(ctx, i);
+    float* outputs = nullptr;
+    const TensorShape size = DeformConvAttributes::OutputShape(shape);
+    OP_REQUIRES_OK(ctx, OutputFloats(ctx, 0, size, &outputs));
+    if (size.num_elements() > 0) Run(ctx, shape, tensors, outputs);
+  }
+
+ private:
+  virtual void Run(OpKernelContext* ctx, const DeformConvShape& shape, const DeformConvTensors& tensors,
+                   float* outputs) const = 0;
+
+  DeformConvAttributes attributes_;
+};
+
+class DeformConv2dGradOp : public OpKernel {
+ public:
+  explicit DeformConv2dGradOp(OpKernelConstruction* ctx) : OpKernel(ctx), attributes_(ctx) {}
+
+  void Compute(OpKernelContext* ctx) final {
+    DeformConvShape shape;
+    OP_REQUIRES_OK(ctx, attributes_.Shape(ctx, &shape));
+    const TensorShape &upstream = ctx->input(4).shape(), expected = DeformConvAttributes::OutputShape(shape);
+    OP_REQUIRES(ctx, upstream == expected,
+                DeformConvAttributes::Wrong("upstream gradient is ", upstream.DebugString(), ", expected ",
+                                            expected.DebugString()));
+    DeformConvTensors tensors = {};
+    const float** inputs[] = {&tensors.inputs, &tensors.offsets, &tensors.mask, &tensors.filters, &tensors.upstream};
+    for (int i = 0; i < 5; ++i) *inputs[i] = InputFloats(ctx, i);
+    float** gradients[] = {&tensors.of_inputs, &tensors.of_offsets, &tensors.of_mask, &tensors.of_filters};
+    for (int i = 0; i < 4; ++i) OP_REQUIRES_OK(ctx, OutputFloats(ctx, i, ctx->input(i).shape(), gradients[i]));
+    Run(ctx, shape, tensors);
+  }
+
+ private:
+  virtual void Run(OpKernelContext* ctx, const DeformConvShape& shape, const DeformConvTensors& tensors) const = 0;
+
+  DeformConvAttributes attributes_;
 };
 
 }  // namespace rethink_fr

@@ -55,34 +55,25 @@ class GroupNormBlocks {
 // A larger image does not stay in the caches until it is read again.
 constexpr size_t kCachedBytes = 16 << 20;
 
-class GroupNormSwishCpu : public OpKernel {
+class GroupNormSwishCpu : public GroupNormSwishOp {
  public:
-  explicit GroupNormSwishCpu(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("groups", &groups_));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("epsilon", &epsilon_));
-  }
+  using GroupNormSwishOp::GroupNormSwishOp;
 
-  void Compute(OpKernelContext* ctx) override {
-    OP_REQUIRES_OK(ctx, CheckGroupNorm(ctx, groups_));
-    const tensorflow::Tensor& inputs = ctx->input(0);
-    const long batch = inputs.dim_size(0), pixels = inputs.dim_size(1) * inputs.dim_size(2);
-    const int channels = inputs.dim_size(3), per_group = channels / groups_;
-    float *outputs = nullptr, *means = nullptr, *inverses = nullptr;
-    OP_REQUIRES_OK(ctx, OutputFloats(ctx, 0, inputs.shape(), &outputs));
-    OP_REQUIRES_OK(ctx, OutputFloats(ctx, 1, TensorShape({batch, groups_}), &means));
-    OP_REQUIRES_OK(ctx, OutputFloats(ctx, 2, TensorShape({batch, groups_}), &inverses));
-    if (inputs.NumElements() == 0) return;
-    const float* const gamma = InputFloats(ctx, 1);
+ private:
+  void Run(OpKernelContext* ctx, const GroupNormTensors& t) const override {
+    const long pixels = t.pixels;
+    const int channels = t.channels, per_group = channels / t.groups;
+    if (pixels == 0) return;
     const CpuKernels& kernels = *CpuKernelsInUse().load();
     const GroupNormBlocks blocks(ctx, pixels, channels);
     std::vector<float> centre(channels), scale(channels);
     const bool stream = pixels * channels * sizeof(float) > kCachedBytes;
-    for (long b = 0; b < batch; ++b) {
-      const float* const image = InputFloats(ctx, 0) + b * pixels * channels;
+    for (long b = 0; b < t.batch; ++b) {
+      const float* const image = t.inputs + b * pixels * channels;
       const std::vector<double> sums = blocks.Sum(
           [&](long first, long last, double* to) { kernels.moments(channels, image, first, last, to); });
       const double count = static_cast<double>(pixels) * per_group;
-      for (int g = 0; g < groups_; ++g) {
+      for (int g = 0; g < t.groups; ++g) {
         double mean = 0, variance = 0;
         for (int c = g * per_group; c < (g + 1) * per_group; ++c) mean += image[c] * double(pixels) + sums[c];
         mean /= count;
@@ -92,88 +83,73 @@ class GroupNormSwishCpu : public OpKernel {
           variance += sums[channels + c] + 2 * apart * sums[c] + apart * apart * pixels;
         }
         variance = variance > 0 ? variance / count : variance * 0;
-        const double inverse = 1 / std::sqrt(variance + epsilon_);
-        means[b * groups_ + g] = static_cast<float>(mean);
-        inverses[b * groups_ + g] = static_cast<float>(inverse);
+        const double inverse = 1 / std::sqrt(variance + t.epsilon);
+        t.mean[b * t.groups + g] = static_cast<float>(mean);
+        t.inverse_deviation[b * t.groups + g] = static_cast<float>(inverse);
         for (int c = g * per_group; c < (g + 1) * per_group; ++c) {
           centre[c] = static_cast<float>(mean);
-          scale[c] = static_cast<float>(gamma[c] * inverse);
+          scale[c] = static_cast<float>(t.gamma[c] * inverse);
         }
       }
-      const GroupNormAffine affine = {centre.data(), scale.data(), InputFloats(ctx, 2)};
-      float* const output = outputs + b * pixels * channels;
+      const GroupNormAffine affine = {centre.data(), scale.data(), t.beta};
+      float* const output = t.outputs + b * pixels * channels;
       blocks.ForEach(true, [&](long, long first, long last) {
         kernels.apply(channels, image, affine, stream, first, last, output);
       });
     }
   }
-
- private:
-  int groups_ = 0;
-  float epsilon_ = 0;
 };
 
-class GroupNormSwishGradCpu : public OpKernel {
+class GroupNormSwishGradCpu : public GroupNormSwishGradOp {
  public:
-  explicit GroupNormSwishGradCpu(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("groups", &groups_));
-  }
+  using GroupNormSwishGradOp::GroupNormSwishGradOp;
 
-  void Compute(OpKernelContext* ctx) override {
-    OP_REQUIRES_OK(ctx, CheckGroupNormGradient(ctx, groups_));
-    const tensorflow::Tensor& inputs = ctx->input(0);
-    const long batch = inputs.dim_size(0), pixels = inputs.dim_size(1) * inputs.dim_size(2);
-    const int channels = inputs.dim_size(3), per_group = channels / groups_;
-    float* gradients[3];
-    for (int i = 0; i < 3; ++i) OP_REQUIRES_OK(ctx, OutputFloats(ctx, i, ctx->input(i).shape(), &gradients[i]));
-    const float* const gamma = InputFloats(ctx, 1);
+ private:
+  void Run(OpKernelContext* ctx, const GroupNormTensors& t) const override {
+    const long pixels = t.pixels;
+    const int channels = t.channels, per_group = channels / t.groups;
     const CpuKernels& kernels = *CpuKernelsInUse().load();
     const GroupNormBlocks blocks(ctx, pixels, channels);
     std::vector<float> centre(channels), scale(channels), slope(channels), constant(channels);
     std::vector<double> of_gamma(channels, 0.0), of_beta(channels, 0.0);
-    for (long b = 0; b < (pixels > 0 ? batch : 0); ++b) {
-      const long start = b * pixels * channels;
-      const float* const image = InputFloats(ctx, 0) + start;
-      const float* const upstream = InputFloats(ctx, 5) + start;
-      const float* const means = InputFloats(ctx, 3) + b * groups_;
-      const float* const inverses = InputFloats(ctx, 4) + b * groups_;
+    for (long b = 0; b < (pixels > 0 ? t.batch : 0); ++b) {
+      const float* const image = t.inputs + b * pixels * channels;
+      const float* const upstream = t.upstream + b * pixels * channels;
+      const float *const means = t.mean + b * t.groups, *const inverses = t.inverse_deviation + b * t.groups;
       for (int c = 0; c < channels; ++c) {
         centre[c] = means[c / per_group];
-        scale[c] = gamma[c] * inverses[c / per_group];
+        scale[c] = t.gamma[c] * inverses[c / per_group];
       }
-      const GroupNormAffine affine = {centre.data(), scale.data(), InputFloats(ctx, 2)};
+      const GroupNormAffine affine = {centre.data(), scale.data(), t.beta};
       const std::vector<double> sums = blocks.Sum([&](long first, long last, double* to) {
         kernels.gradient_sums(channels, image, upstream, affine, first, last, to);
       });
       const double count = static_cast<double>(pixels) * per_group;
-      for (int g = 0; g < groups_; ++g) {
+      for (int g = 0; g < t.groups; ++g) {
         const double inverse = inverses[g];
         // The means of gamma times the gradient, and of that times the normalized input.
         double mean = 0, product = 0;
         for (int c = g * per_group; c < (g + 1) * per_group; ++c) {
           of_beta[c] += sums[c];
           of_gamma[c] += sums[channels + c] * inverse;
-          mean += gamma[c] * sums[c] / count;
-          product += gamma[c] * sums[channels + c] * inverse / count;
+          mean += t.gamma[c] * sums[c] / count;
+          product += t.gamma[c] * sums[channels + c] * inverse / count;
         }
         for (int c = g * per_group; c < (g + 1) * per_group; ++c) {
           constant[c] = static_cast<float>(inverse * mean);
           slope[c] = static_cast<float>(inverse * inverse * product);
         }
       }
-      float* const of_input = gradients[0] + start;
+      float* const of_input = t.outputs + b * pixels * channels;
       blocks.ForEach(true, [&](long, long first, long last) {
         kernels.gradient_apply(channels, image, upstream, affine, slope.data(), constant.data(), first, last, of_input);
       });
     }
     for (int c = 0; c < channels; ++c) {
-      gradients[1][c] = static_cast<float>(of_gamma[c]);
-      gradients[2][c] = static_cast<float>(of_beta[c]);
+      t.of_gamma[c] = static_cast<float>(of_gamma[c]);
+      t.of_beta[c] = static_cast<float>(of_beta[c]);
     }
   }
-
- private:
-  int groups_ = 0;
 };
 
 REGISTER_KERNEL_BUILDER(Name("RethinkFr>GroupNormSwish").Device(tensorflow::DEVICE_CPU), GroupNormSwishCpu);

@@ -3,23 +3,18 @@
 #ifndef RETHINK_FR_OPS_CC_GROUP_NORM_CUDA_ARGUMENTS_H_
 #define RETHINK_FR_OPS_CC_GROUP_NORM_CUDA_ARGUMENTS_H_
 
+#include "group_norm/tensors.h"
+
 namespace rethink_fr {
 
-struct GroupNormArguments {
-  long long pixels;  // of one image
-  int batch, channels, groups;
-  float epsilon;
-  const float *inputs, *gamma, *beta, *upstream;
-  float* outputs;                   // or, for the gradient, the gradient with respect to the inputs
-  float *mean, *inverse_deviation;  // [batch, groups]
-  float *of_gamma, *of_beta;
+struct GroupNormArguments : GroupNormTensors {
   // An image is cut into slabs of pixels, and the first pass leaves two numbers for each slab and channel in of_slabs,
   // [batch, slabs, channels, 2]. Forward they are the mean and the sum of squared differences to it; for the gradient
   // they are the sums that rethink_fr_norm_gradient_slabs describes.
-  double* of_slabs;
-  double* of_channels;  // [batch, channels, 2], for the gradient only
-  double* of_groups;    // [batch, groups, 2], for the gradient only
-  int slabs, pixels_of_slab;
+  double* of_slabs = nullptr;
+  double* of_channels = nullptr;  // [batch, channels, 2], for the gradient only
+  double* of_groups = nullptr;    // [batch, groups, 2], for the gradient only
+  int slabs = 0, pixels_of_slab = 0;
 };
 
 #define RETHINK_FR_GROUP_NORM_KERNELS(KERNEL)                     \

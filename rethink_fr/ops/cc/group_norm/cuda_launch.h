@@ -24,7 +24,7 @@ struct NormSlabs {
   }
 };
 
-// `arguments` has everything but the workspace and the slabs. If there are no pixels, the statistics are zero.
+// `arguments` has the tensors, not yet the workspace and the slabs. If there are no pixels, the statistics are zero.
 template <class Device>
 void LaunchGroupNorm(Device& device, GroupNormArguments arguments) {
   if (arguments.batch == 0 || arguments.pixels == 0) {

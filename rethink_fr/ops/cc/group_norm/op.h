@@ -1,8 +1,9 @@
-// Group normalization with swish, and its gradient, as TensorFlow sees them: names, inputs, outputs and attributes, and
-// the checks that CPU and GPU share.
+// Group normalization with swish, and its gradient, as TensorFlow sees them: names, inputs, outputs, attributes and
+// checks. Each device computes the results in `Run`.
 #ifndef RETHINK_FR_OPS_CC_GROUP_NORM_OP_H_
 #define RETHINK_FR_OPS_CC_GROUP_NORM_OP_H_
 
+#include "group_norm/tensors.h"
 #include "tensorflow_op.h"
 
 namespace rethink_fr {
@@ -42,29 +43,86 @@ REGISTER_OP("RethinkFr>GroupNormSwishGrad")
       return tensorflow::OkStatus();
     });
 
-// Checks that inputs, gamma and beta, of either operator, fit together and fall in `groups` groups.
-inline Status CheckGroupNorm(OpKernelContext* ctx, int groups) {
-  const TensorShape& inputs = ctx->input(0).shape();
-  const bool right = inputs.dims() == 4 && groups > 0 && inputs.dim_size(3) % groups == 0 && inputs.dim_size(3) > 0 &&
-                     ctx->input(1).shape() == TensorShape({inputs.dim_size(3)}) &&
-                     ctx->input(2).shape() == TensorShape({inputs.dim_size(3)});
-  if (right) return tensorflow::OkStatus();
-  return tensorflow::errors::InvalidArgument("group_norm_swish: inputs ", inputs.DebugString(), ", gamma ",
-                                             ctx->input(1).shape().DebugString(), ", beta ",
-                                             ctx->input(2).shape().DebugString(), " and ", groups,
-                                             " groups do not fit");
-}
+// What CPU and GPU share of both operators: the attributes, and the checks of the inputs.
+class GroupNormOp : public OpKernel {
+ public:
+  explicit GroupNormOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("groups", &groups_));
+  }
 
-// The same for the gradient, whose other inputs are mean, inverse deviation and the upstream gradient.
-inline Status CheckGroupNormGradient(OpKernelContext* ctx, int groups) {
-  TF_RETURN_IF_ERROR(CheckGroupNorm(ctx, groups));
-  const TensorShape& inputs = ctx->input(0).shape();
-  const TensorShape statistics({inputs.dim_size(0), groups});
-  if (ctx->input(3).shape() == statistics && ctx->input(4).shape() == statistics && ctx->input(5).shape() == inputs) {
+ protected:
+  // Checks that inputs, gamma and beta fit together, and sets them and the sizes in `tensors`.
+  Status ReadInputs(OpKernelContext* ctx, GroupNormTensors* tensors) const {
+    const TensorShape &inputs = ctx->input(0).shape(), &gamma = ctx->input(1).shape(), &beta = ctx->input(2).shape();
+    const bool right = inputs.dims() == 4 && groups_ > 0 && inputs.dim_size(3) % groups_ == 0 &&
+                       inputs.dim_size(3) > 0 && gamma == TensorShape({inputs.dim_size(3)}) &&
+                       beta == TensorShape({inputs.dim_size(3)});
+    if (!right) {
+      return tensorflow::errors::InvalidArgument("group_norm_swish: inputs ", inputs.DebugString(), ", gamma ",
+                                                 gamma.DebugString(), ", beta ", beta.DebugString(), " and ", groups_,
+                                                 " groups do not fit");
+    }
+    *tensors = {};
+    tensors->batch = static_cast<int>(inputs.dim_size(0));
+    tensors->pixels = inputs.dim_size(1) * inputs.dim_size(2);
+    tensors->channels = static_cast<int>(inputs.dim_size(3));
+    tensors->groups = groups_;
+    tensors->inputs = InputFloats(ctx, 0);
+    tensors->gamma = InputFloats(ctx, 1);
+    tensors->beta = InputFloats(ctx, 2);
     return tensorflow::OkStatus();
   }
-  return tensorflow::errors::InvalidArgument("group_norm_swish: statistics or upstream gradient do not fit");
-}
+
+  int groups_ = 0;
+};
+
+class GroupNormSwishOp : public GroupNormOp {
+ public:
+  explicit GroupNormSwishOp(OpKernelConstruction* ctx) : GroupNormOp(ctx) {
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("epsilon", &epsilon_));
+  }
+
+  void Compute(OpKernelContext* ctx) final {
+    GroupNormTensors tensors;
+    OP_REQUIRES_OK(ctx, ReadInputs(ctx, &tensors));
+    tensors.epsilon = epsilon_;
+    const TensorShape statistics({tensors.batch, groups_});
+    OP_REQUIRES_OK(ctx, OutputFloats(ctx, 0, ctx->input(0).shape(), &tensors.outputs));
+    OP_REQUIRES_OK(ctx, OutputFloats(ctx, 1, statistics, &tensors.mean));
+    OP_REQUIRES_OK(ctx, OutputFloats(ctx, 2, statistics, &tensors.inverse_deviation));
+    if (tensors.batch > 0) Run(ctx, tensors);
+  }
+
+ private:
+  virtual void Run(OpKernelContext* ctx, const GroupNormTensors& tensors) const = 0;
+
+  float epsilon_ = 0;
+};
+
+class GroupNormSwishGradOp : public GroupNormOp {
+ public:
+  using GroupNormOp::GroupNormOp;
+
+  void Compute(OpKernelContext* ctx) final {
+    GroupNormTensors tensors;
+    OP_REQUIRES_OK(ctx, ReadInputs(ctx, &tensors));
+    const TensorShape statistics({tensors.batch, groups_});
+    OP_REQUIRES(ctx,
+                ctx->input(3).shape() == statistics && ctx->input(4).shape() == statistics &&
+                    ctx->input(5).shape() == ctx->input(0).shape(),
+                tensorflow::errors::InvalidArgument("group_norm_swish: statistics or upstream gradient do not fit"));
+    // These two are not const in the structure, because the forward pass writes them. Here they are only read.
+    tensors.mean = const_cast<float*>(InputFloats(ctx, 3));
+    tensors.inverse_deviation = const_cast<float*>(InputFloats(ctx, 4));
+    tensors.upstream = InputFloats(ctx, 5);
+    float** gradients[] = {&tensors.outputs, &tensors.of_gamma, &tensors.of_beta};
+    for (int i = 0; i < 3; ++i) OP_REQUIRES_OK(ctx, OutputFloats(ctx, i, ctx->input(i).shape(), gradients[i]));
+    Run(ctx, tensors);
+  }
+
+ private:
+  virtual void Run(OpKernelContext* ctx, const GroupNormTensors& tensors) const = 0;
+};
 
 }  // namespace rethink_fr
 
