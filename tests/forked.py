@@ -21,7 +21,7 @@ _server.set_forkserver_preload(["tensorflow"])
 
 
 class ForkedPython:
-    """`python -c CODE ARGUMENTS`, or `python FILE ARGUMENTS`, with TensorFlow imported.
+    """Runs `python -c CODE ARGUMENTS` or `python FILE ARGUMENTS`, with TensorFlow imported already.
 
     Args:
         program: the code, or the path of a file.

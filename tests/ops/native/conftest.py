@@ -16,7 +16,7 @@ def cache(tmp_path) -> Path:
 
 @pytest.fixture()
 def installation(tmp_path) -> Path:
-    """The folder of the package's modules, where a wheel puts the library it carries."""
+    """The folder of our modules, where a wheel puts the library that it carries."""
     folder = tmp_path / "installation"
     folder.mkdir(mode=0o700)
     return folder
@@ -29,7 +29,7 @@ def library(stand_in, installation, cache) -> NativeLibrary:
 
 @pytest.fixture()
 def process_library(library, monkeypatch) -> NativeLibrary:
-    """The stand-in as the library of this process, not asked for yet."""
+    """The stand-in as the library of this process, which has not asked for it yet."""
     monkeypatch.setattr(process, "_library", library)
     monkeypatch.setattr(process, "_warned", False)
     monkeypatch.delenv("RETHINK_FR_OPS", raising=False)

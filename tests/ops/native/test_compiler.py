@@ -1,4 +1,4 @@
-"""Finding a compiler, and what one call of it does."""
+"""Finding a compiler, and calling it."""
 
 import pytest
 

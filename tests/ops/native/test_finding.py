@@ -43,7 +43,7 @@ def test_processes_that_start_at_once_share_one_build(stand_in, installation, ca
         "while not (ready / other).exists(): time.sleep(0.01)\n"
         f"print(NativeLibrary(sources, installation, cache).load().module.stand_in{stand_in.number}().numpy())\n"
     )
-    # Slow enough that the second one always comes while the first one builds.
+    # A compiler so slow that the second process always asks while the first one builds.
     compiler = tmp_path / "slow-compiler"
     compiler.write_text('#!/bin/sh\n[ "$1" = --version ] || sleep 1\nexec g++ "$@"\n', encoding="utf-8")
     compiler.chmod(0o755)
@@ -159,7 +159,7 @@ def test_a_library_that_cannot_be_loaded_is_built_again(library, stand_in, cache
     path = stand_in.build(cache)
     path.unlink()
     name = cached_name(stand_in.sources, find_compiler())
-    fake = cache / f"{name}-2cf24dba5fb0.so"  # the checksum of what it holds
+    fake = cache / f"{name}-2cf24dba5fb0.so"  # its contents have this checksum
     fake.write_text("hello", encoding="utf-8")
     loaded = library.load()
     assert stand_in.works(loaded)

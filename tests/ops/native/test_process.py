@@ -63,7 +63,7 @@ def test_tests_may_choose_an_instruction_set(process_library):
 
 
 def test_loading_while_a_graph_is_traced_is_silent(tmp_path):
-    """AutoGraph would try to convert what finds and loads the library, and tell the user at length that it cannot."""
+    """AutoGraph must not try to convert the code that finds the library: it would warn, at length, that it cannot."""
     script = tmp_path / "script.py"  # AutoGraph converts only what it can read from a file
     script.write_text(
         "import tensorflow as tf\n"

@@ -6,15 +6,15 @@
 #define RETHINK_FR_OPS_CC_CUDA_KERNEL_TEXT_H_
 
 // FILE(symbol, name) for cuda/kernels.h and for each file that it includes; the names are those in the #include lines.
-#define RETHINK_FR_KERNEL_FILES(FILE)                             \
-  FILE(rethink_fr_text_kernels, "cuda/kernels.h")                 \
-  FILE(rethink_fr_text_gemm_kernels, "cuda/gemm_kernels.h")       \
-  FILE(rethink_fr_text_gemm_arguments, "cuda/gemm_arguments.h")   \
-  FILE(rethink_fr_text_conv_kernels, "deform_conv/cuda_kernels.h") \
+#define RETHINK_FR_KERNEL_FILES(FILE)                                  \
+  FILE(rethink_fr_text_kernels, "cuda/kernels.h")                      \
+  FILE(rethink_fr_text_gemm_kernels, "cuda/gemm_kernels.h")            \
+  FILE(rethink_fr_text_gemm_arguments, "cuda/gemm_arguments.h")        \
+  FILE(rethink_fr_text_conv_kernels, "deform_conv/cuda_kernels.h")     \
   FILE(rethink_fr_text_conv_arguments, "deform_conv/cuda_arguments.h") \
-  FILE(rethink_fr_text_conv_shape, "deform_conv/shape.h")         \
-  FILE(rethink_fr_text_norm_kernels, "group_norm/cuda_kernels.h") \
-  FILE(rethink_fr_text_norm_arguments, "group_norm/cuda_arguments.h") \
+  FILE(rethink_fr_text_conv_shape, "deform_conv/shape.h")              \
+  FILE(rethink_fr_text_norm_kernels, "group_norm/cuda_kernels.h")      \
+  FILE(rethink_fr_text_norm_arguments, "group_norm/cuda_arguments.h")  \
   FILE(rethink_fr_text_norm_tensors, "group_norm/tensors.h")
 
 #define RETHINK_FR_EMBED(symbol, name)                                                                      \

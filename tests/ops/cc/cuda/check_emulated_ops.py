@@ -15,14 +15,14 @@ from rethink_fr.ops import deform_conv, group_norm
 
 
 def deviation(found, expected):
-    """Largest difference in units of the largest value."""
+    """The largest difference, in units of the largest value."""
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape, (found.shape, expected.shape)
     return np.max(np.abs(found - expected), initial=0) / max(np.max(np.abs(expected), initial=0), 1e-30)
 
 
 def check_deform_conv(ops, batch, groups, deformable_groups):
-    """Outputs and all gradients of one shape with strides, padding and dilations."""
+    """Compare outputs and all gradients for one shape, with strides, padding and dilations."""
     geometry = {"strides": (1, 2), "padding": (2, 1), "dilations": (2, 1), "deformable_groups": deformable_groups}
     inputs = tf.random.normal([batch, 7, 9, 12])
     offsets = 2 * tf.random.normal([batch, 7, 5, deformable_groups * 18])
@@ -41,7 +41,7 @@ def check_deform_conv(ops, batch, groups, deformable_groups):
 
 
 def check_group_norm(ops, batch, channels, groups):
-    """Outputs and all gradients."""
+    """Compare outputs and all gradients for one shape."""
     inputs = 3 + tf.random.normal([batch, 9, 7, channels])
     gamma, beta = 1 + 0.2 * tf.random.normal([channels]), tf.random.normal([channels])
     sources = [inputs, gamma, beta]

@@ -1,6 +1,6 @@
 // The CUDA driver, libcuda.so.1, and NVRTC, libnvrtc.so.12, in one library that needs no GPU. The compiler checks that
-// it is given the text of the kernels, and returns a placeholder. The driver runs the kernels of the given names in the
-// emulation. Device memory is ordinary memory.
+// it is given the text of the kernels and of every file that they include, and returns a placeholder. The driver runs
+// the kernels of the given names in the emulation. Device memory is ordinary memory.
 //
 // The environment variable EMULATED_FAILURE=compile, load or launch makes that step fail.
 #include "emulation.h"
@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "cuda/kernels.h"
@@ -92,9 +93,18 @@ int nvrtcGetSupportedArchs(int* architectures) { return architectures[0] = 80, a
 int nvrtcCreateProgram(void** program, const char* text, const char*, int count, const char* const* headers,
                        const char* const* names) {
   std::string all = text;
-  for (int i = 0; i < count; ++i) all += std::string(headers[i]) + names[i];
+  std::set<std::string> files;
+  for (int i = 0; i < count; ++i) {
+    all += headers[i];
+    files.insert(names[i]);
+  }
   for (const Entry& entry : kEntries) {
     if (all.find(entry.name) == std::string::npos) return 1;
+  }
+  const std::string include = "#include \"";
+  for (std::size_t at = all.find(include); at != std::string::npos; at = all.find(include, at)) {
+    at += include.size();
+    if (files.count(all.substr(at, all.find('"', at) - at)) == 0) return 1;
   }
   return *program = const_cast<char*>(kCode), 0;
 }
