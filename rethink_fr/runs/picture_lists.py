@@ -1,7 +1,7 @@
-"""Which pictures a run trains on and which are held out, fixed when it starts: `pictures.json` in its folder.
+"""Which pictures a run trains on and which are held out, fixed when it starts: the file `pictures.json` in its folder.
 
-Folders change while a run is interrupted. The run goes by its list: what is new is not used, what is gone keeps its
-number, and what was held out stays held out.
+Folders of pictures change while a run is interrupted. The run goes by its list: new pictures are not used, missing ones
+keep their number, and what was held out stays held out.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Literal, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Union
 
+from rethink_fr.data.sources.image_source import PictureList
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import UnreadableFile, read_json
 from rethink_fr.files.writing import write_json
@@ -25,28 +26,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class PictureListError(ValueError):
-    """A list of pictures that cannot be used; the message names it and what to do."""
-
-
-@dataclass(frozen=True)
-class PictureList:
-    """The pictures of one folder, in the order in which a run numbers them."""
-
-    kind: Literal["pictures", "shards"]  # what the files are: one picture each, or TFRecord files
-    sha256: Mapping[str, str]  # of each file, by its name relative to the folder, with `/` between folders; in order
-    records: Tuple[int, ...] = ()  # pictures in each shard, in the same order; () for files of one picture
-    left_out: Mapping[str, str] = field(default_factory=dict)  # files that were unreadable then, and why
-    held_out: int = 0  # so many pictures at the end are held out of training
-
-    def __len__(self) -> int:
-        return sum(self.records) if self.kind == "shards" else len(self.sha256)
-
-    def content(self) -> Dict[str, Any]:
-        """What `pictures.json` says of it."""
-        said: Dict[str, Any] = {"kind": self.kind, "held_out": self.held_out, "sha256": dict(self.sha256)}
-        if self.kind == "shards":
-            said["records"] = list(self.records)
-        return {**said, "left_out": dict(self.left_out)}
+    """A list of pictures that cannot be used; the message names the file and what to do."""
 
 
 @dataclass(frozen=True)
