@@ -151,11 +151,12 @@ class NativeLibrary:
         try:
             self._build_in_cache(compiler, name)
         except OSError as error:
-            self._note(
+            problem = (
                 f"{self.cache} cannot be written ({error.strerror or error}); set RETHINK_FR_CACHE to another folder"
             )
             if keep:
-                raise self._error() from error
+                raise self._error(problem) from error
+            self._note(problem)
             self._build_for_this_process(compiler, name)
         if self._loaded is None:
             raise self._error("what was built does not fit this TensorFlow; set CXX to another compiler")
@@ -208,10 +209,10 @@ class NativeLibrary:
         if problem not in self._problems:
             self._problems.append(problem)
 
-    def _error(self, problem: str = "") -> NativeOpsError:
-        """The error that names all problems, the last of them `problem`, which may begin as one of the others."""
+    def _error(self, problem: str) -> NativeOpsError:
+        """The error that names all problems, `problem` last. It may repeat one of the others and add advice to it."""
         others = [other for other in self._problems if not problem.startswith(other)]
-        return NativeOpsError("; ".join(["no native operators", *others, *filter(None, [problem])]))
+        return NativeOpsError("; ".join(["no native operators", *others, problem]))
 
     def _say(self, compiler: Compiler, occasion: str) -> None:
         line = f"rethink-fr: building the native operators with {compiler.version}, {occasion}"
