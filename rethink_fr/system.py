@@ -1,6 +1,7 @@
-"""What a system of networks gives to those who restore with it and train it. `rethink_fr.systems` lists the systems.
+"""The contract between a system of networks and the rest of the package: what it offers to `restore` and to `train`.
 
-Imports no TensorFlow at run time.
+A system is a family of restorers with its settings, its networks and its way of training. Each describes itself by one
+`System` object; `rethink_fr.systems` lists them. Nothing here imports TensorFlow at run time.
 """
 
 from __future__ import annotations
@@ -25,116 +26,130 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from tensorflow import keras
 
-Precision = Literal["float32", "bfloat16"]  # of the products at inference; everything else is float32
+# In which precision convolutions multiply when a network restores; everything else is float32.
+Precision = Literal["float32", "bfloat16"]
 
 
 class Inference(NamedTuple):
-    """A restorer's network as `restore`, `export` and `load_restorer` use it."""
+    """A network ready to restore images: what `restore`, `export` and `load_restorer` use."""
 
     network: keras.Model
-    function: Callable[..., Dict[str, tf.Tensor]]  # (images, control=None) -> "restored", and "texture" if it has one
-    resolution: int
-    check_shape: Optional[Callable[[Tuple[int, ...]], None]]  # refuses images by a ValueError; None: one size only
-    control: Optional[Literal["noise", "fidelity"]]  # what is given beside the images
+    # (images, control=None) -> {"restored": images}, and "texture" if the network makes a texture image. The images are
+    # float32 [B, H, W, 3] RGB in [-1, 1].
+    function: Callable[..., Dict[str, tf.Tensor]]
+    resolution: int  # pixels on a side
+    # Raises a ValueError for a shape of images that the network does not take; None if it takes its resolution only.
+    check_shape: Optional[Callable[[Tuple[int, ...]], None]]
+    control: Optional[Literal["noise", "fidelity"]]  # the second input, if there is one
     control_shape: Tuple[Optional[int], ...] = ()  # None stands for the batch
     has_texture: bool = False
-    stochastic: bool = False  # whether noise changes the answer
+    stochastic: bool = False  # whether different noise gives different images
 
 
 class StepContext(Protocol):
-    """What a training step gives its task beside the batch; one on each replica."""
+    """What the trainer tells a task about the current training step. Each replica has its own."""
 
-    step: tf.Tensor  # int64 scalar: steps taken before this one
+    step: tf.Tensor  # int64 scalar: number of steps taken before this one
 
     def random_seed(self, purpose: int) -> tf.Tensor:
-        """int64 `[2]` for stateless random operations: a function of the run's seed, the step and `purpose`.
+        """Seed for a stateless random operation, int64 `[2]`.
 
-        `purpose` is a task's own numbering of its draws, from 0.
+        It depends on the run's seed, the step and `purpose` only. A task numbers its own purposes, from 0.
         """
 
     def of_this_replica(self, draws: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-        """Rows of this replica, whose batch is `share`, out of draws made for the global batch."""
+        """The rows of `draws` that belong to this replica.
+
+        Args:
+            draws: random numbers for the global batch, one row for each image.
+            share: number of images on this replica.
+        """
 
     def global_batch(self, share: tf.Tensor) -> tf.Tensor:
-        """Images of all replicas together, each having `share`."""
+        """Number of images on all replicas together, if each has `share` of them."""
 
 
 class TurnLoss(NamedTuple):
-    """What a turn computes on one replica's share of the batch."""
+    """What the loss of a `Turn` returns, computed on this replica's share of the batch."""
 
-    value: tf.Tensor  # scalar to be minimised: mean over the share, weights applied
-    scalars: Dict[str, tf.Tensor]  # to be logged, such as "loss/l1" (unweighted)
-    made: Dict[str, tf.Tensor] = {}  # for the turns after it, without gradients
+    value: tf.Tensor  # scalar to be minimised: the weighted mean over the share
+    scalars: Dict[str, tf.Tensor]  # what is logged of this step beside it, such as the unweighted term "loss/l1"
+    made: Dict[str, tf.Tensor] = {}  # tensors for the turns after this one, which get them without gradients
 
 
 class Turn(NamedTuple):
-    """One loss of a training step, and the optimizers that follow its gradient."""
+    """One part of a training step: a loss, and the optimizers that follow its gradient."""
 
-    name: str  # the loss is logged as "loss/NAME", unless its scalars have that name
-    # By optimizer, which serves one turn of a step; the norm is logged as "gradient_norm/OPTIMIZER". The loss has to
-    # depend on every variable.
+    name: str  # the loss is logged as "loss/NAME"
+    # The variables that each optimizer moves. An optimizer may serve only one turn of a step, and the loss must depend
+    # on every variable. The norm of its gradient is logged as "gradient_norm/OPTIMIZER".
     variables: Dict[str, List[tf.Variable]]
-    loss: Callable[[Mapping[str, tf.Tensor], StepContext, Mapping[str, tf.Tensor]], TurnLoss]  # batch, context, made
+    # (batch, context, made by the turns before) -> loss
+    loss: Callable[[Mapping[str, tf.Tensor], StepContext, Mapping[str, tf.Tensor]], TurnLoss]
 
 
 class TrainingTask(Protocol):
-    """What a run trains and how; `training.trainer` drives it. Between boundaries the computation is the same.
+    """What a run trains: networks, optimizers and losses. `rethink_fr.training.trainer` takes the steps.
 
-    Batches are `{"degraded", "clean"}`, float32 `[b, R, R, 3]` in [-1, 1]: this replica's share of the global batch.
+    A batch is `{"degraded", "clean"}`, float32 `[b, R, R, 3]` in [-1, 1]: this replica's share of the global batch.
+    Methods that get a `step` may compute something else from certain steps on, the `boundaries`. The trainer calls
+    them once when it traces the graph, and again after each boundary.
     """
 
-    generator: keras.Model  # the network that is averaged, looked at and restored with
-    saved: Mapping[str, Any]  # all that checkpoints must hold beside average, optimizers and step: trackable, by name
-    optimizers: Mapping[str, keras.optimizers.Optimizer]  # the first one's learning rate is logged
-    boundaries: Tuple[int, ...]  # steps from which on another computation runs; its graph is traced anew
-    reconstructs: bool  # whether the generator is fed clean images, and looked at doing so
-
-    def scalar_names(self, step: int) -> Sequence[str]:
-        """Everything that `update_state` returns and the turns' losses have in `scalars` at this step."""
+    generator: keras.Model  # the network that is averaged, shown in sample sheets and restored with
+    saved: Mapping[str, Any]  # what a checkpoint holds beside the average, the optimizers and the step; by name
+    optimizers: Mapping[str, keras.optimizers.Optimizer]  # by name; the learning rate of the first is logged
+    boundaries: Tuple[int, ...]  # the steps from which on something else is computed
+    reconstructs: bool  # True if the generator learns to reproduce clean images instead of restoring degraded ones
 
     def update_state(self, batch: Mapping[str, tf.Tensor], context: StepContext, step: int) -> Dict[str, tf.Tensor]:
-        """Move what no gradient moves (codebooks), before the turns; on each replica. Returns scalars."""
+        """Update what is not learned by gradients, such as codebooks. Comes first in a step; returns what is logged."""
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """The turns of a step, in order. `step` is any step between the same two boundaries."""
+        """The turns of a step, in their order."""
 
     def after_step(self, step: int) -> None:
-        """Work outside the graph after `step` steps were taken, on every worker, in cross-replica context."""
+        """Do what cannot be done in a graph, after `step` steps were taken. Called on every worker, not per replica."""
 
 
 class SourceRun(Protocol):
-    """A run that another one starts from."""
+    """A run whose weights another run starts from (`train --init`)."""
 
     settings: Any  # its `model` section
-    network: keras.Model  # built from them, with its averaged weights
+    network: keras.Model  # built from these settings, with the averaged weights of its newest checkpoint
 
     def start(self, task: TrainingTask) -> List[str]:
-        """All that fits: the network's weights for the generator, which must be the same network, and `load`.
+        """Copy the weights of `network` to the task's generator, and load whatever else its checkpoint has.
 
-        Returns what was loaded, by name. Raises a ValueError if it is another network.
+        Returns the names of what was loaded. Raises a ValueError if the generator is another network.
         """
 
     def load(self, saved: Mapping[str, Any]) -> List[str]:
-        """Read what the run's checkpoint has of these under their names and in their shapes; returns their names."""
+        """Load those objects that its checkpoint holds under the same name and with the same shapes.
+
+        Returns their names.
+        """
 
 
 class System(NamedTuple):
-    """A family of restorers, as the commands use it. Each is an entry of `SYSTEMS` in `rethink_fr.systems`.
+    """A family of restorers as the commands see it.
 
-    A module that holds one must not import TensorFlow: its functions do.
+    The module that makes this object must not import TensorFlow; the functions in it do, when they are called.
     """
 
-    settings: type  # frozen dataclass: the `model` section of a run's config.yaml
-    build: Callable[[Any], keras.Model]  # settings -> network, its variables created
+    settings: type  # frozen dataclass: the `model` section of config.yaml
+    build: Callable[[Any], keras.Model]  # these settings -> the network, its variables created
     inference: Callable[[keras.Model, Precision], Inference]
-    # settings -> rows of name and text: the networks of a configuration, their parameters and arithmetic
+    # these settings -> rows of (name, text) about the networks' parameters and arithmetic, for `rethink-fr info`
     costs: Callable[[Any], List[Tuple[str, str]]]
-    # Weights under their published PyTorch names -> settings and network; a ValueError if they are something else.
+    # Published PyTorch weights by name -> the settings and the network that they belong to. Raises a ValueError if they
+    # belong to none. None if nothing was published.
     from_torch: Optional[Callable[[Mapping[str, np.ndarray]], Tuple[Any, keras.Model]]] = None
-    # What can be trained has the next three. The frozen dataclass of a whole configuration, see `settings.Experiment`:
+    # What follows is None for a system that cannot be trained. A run's whole configuration: a frozen dataclass with the
+    # sections of `config.sections.Experiment` and the system's own.
     experiment: Optional[type] = None
-    check: Optional[Callable[[Any], None]] = None  # refuses an experiment's values by a ConfigError; looks at no file
-    task: Optional[Callable[[Any], TrainingTask]] = None  # experiment -> task; called in the strategy's scope
-    check_files: Optional[Callable[[Any], None]] = None  # refuses an experiment that names files that are not there
-    # How a task starts from another run of its architecture, returning what was loaded; None: by `SourceRun.start`.
+    check: Optional[Callable[[Any], None]] = None  # raises a ConfigError if values of it make no sense; reads no files
+    check_files: Optional[Callable[[Any], None]] = None  # raises a ConfigError if it names files that do not exist
+    task: Optional[Callable[[Any], TrainingTask]] = None  # makes what a run trains; called in the strategy's scope
+    # Starts a task from another run and returns what was loaded. None: `SourceRun.start` does.
     initialise: Optional[Callable[[TrainingTask, SourceRun], List[str]]] = None

@@ -1,4 +1,4 @@
-"""The systems of networks that there are. Imports no TensorFlow."""
+"""The list of all systems. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rethink_fr.restorer.system import SYSTEM as RESTORER
 from rethink_fr.system import System
 from rethink_fr.vqfr.system import SYSTEM as VQFR
 
-# By the key `architecture` of a configuration. To take VQFR out, delete its folder, its import above and its line here.
+# Keys are values of `architecture` in a configuration. To remove VQFR, delete its folder, its import and its line here.
 SYSTEMS: Dict[str, System] = {
     "rethink": RESTORER,
     "vqfr": VQFR,

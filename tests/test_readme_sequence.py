@@ -17,9 +17,9 @@ from rethink_fr.cli import main
 from rethink_fr.drawn_faces.face import draw_face
 from rethink_fr.evaluation.study.files import checksum, read_key
 from rethink_fr.pictures.files import read_image, write_image
-from rethink_fr.restorer.build import build_restorer
-from rethink_fr.runs.checkpoint_reading import save_average
+from rethink_fr.restorer.system import build as build_restorer
 from rethink_fr.runs.config_file import save_model_section
+from rethink_fr.runs.loading import save_average
 from rethink_fr.vqfr.settings import VQFRSettings
 from rethink_fr.vqfr.system import build as build_vqfr
 from tests.command_line import ROOT

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from rethink_fr.restorer.settings import ModelConfig
-from rethink_fr.runs.checkpoint_reading import save_average
 from rethink_fr.runs.config_file import save_model_section
+from rethink_fr.runs.loading import save_average
 from rethink_fr.systems import SYSTEMS
 from tests.ways import assert_goes_one_way, visited, way_in_readme
 

@@ -17,9 +17,8 @@ from _timing import gemm_peak, median_seconds
 
 from rethink_fr import images
 from rethink_fr.inference.loading import LoadedRestorer
-from rethink_fr.restorer.build import build_complexity, build_restorer
 from rethink_fr.restorer.settings import ModelConfig
-from rethink_fr.restorer.system import inference
+from rethink_fr.restorer.system import build, complexity, inference
 
 
 def main() -> None:
@@ -31,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     model = ModelConfig(resolution=arguments.resolution, width=arguments.width, n_skips=arguments.skips)
-    restorer = build_restorer(model)
+    restorer = build(model)
     network = inference(restorer)
     loaded = LoadedRestorer(network._replace(function=tf.function(network.function, reduce_retracing=True)))
     picture = np.random.default_rng(0).integers(0, 256, [1, model.resolution, model.resolution, 3], dtype=np.uint8)
@@ -40,7 +39,7 @@ def main() -> None:
     def restore() -> np.ndarray:
         return images.to_uint8(loaded(images.to_model(picture), noise)).numpy()
 
-    macs = build_complexity(model)["restorer"].multiply_accumulates
+    macs = complexity(model)["restorer"].multiply_accumulates
     before = gemm_peak()
     seconds = median_seconds(restore, arguments.repeats, warm_up=4)
     peak = (before + gemm_peak()) / 2

@@ -1,12 +1,16 @@
-"""Batches of degraded and clean images for training, each sample a pure function of the seed and its number.
+"""Batches of degraded and clean images for training. Each sample depends on the seed and on its number alone.
 
-Sample number i is `step * global_batch + position`. Nothing that came before it, no shuffle buffer and no generator
-state enters it: a run resumed at any step sees exactly what the uninterrupted run would have seen.
+Sample number i is `step * global_batch + position`. No shuffle buffer and no random generator with a state is involved,
+so a run that continues at any step gets the samples that it would have had without the interruption.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+import atexit
+import functools
+import threading
+import time
+from typing import Callable, Dict, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -14,12 +18,13 @@ import tensorflow as tf
 from rethink_fr import images
 from rethink_fr.data.augmentation import augment
 from rethink_fr.data.degradation.tasks import Task, degrade_for_task
-from rethink_fr.data.python_reads import read_in_graph
 from rethink_fr.data.sources.image_source import ImageSource
 from rethink_fr.pictures.files import UnreadableImage
 from rethink_fr.types import DegradationRanges
 
 _BLIND = DegradationRanges()
+_LONGEST_WAIT = 30.0  # seconds that the end of the process waits for images that are being read
+_QUIET = 0.1  # seconds without a read after which none is expected any more
 
 
 def training_batches(
@@ -36,25 +41,25 @@ def training_batches(
     workers: int = 0,
     input_context: Optional[tf.distribute.InputContext] = None,
 ) -> tf.data.Dataset:
-    """An endless dataset of `{"degraded", "clean"}` float32 `[b, R, R, 3]` in [-1, 1] and `"index"` int64 `[b]`.
+    """An endless dataset of training batches.
 
-    Every image comes once in each pass over the source; passes are shuffled differently. `index` is the sample's
-    number.
+    A batch is `{"degraded", "clean"}`, float32 `[b, R, R, 3]` RGB in [-1, 1], and `"index"`, int64 `[b]`, the numbers
+    of the samples. In each pass over the source every image comes once, in another order than in the pass before.
 
     Args:
-        source: clean images.
-        seed: of the order, the augmentation and the degradation.
-        global_batch: samples a step, over all workers and replicas.
-        start_step: first step to deliver; what came before is not read.
+        source: the clean images.
+        seed: decides the order, the augmentation and the degradation.
+        global_batch: number of samples in a step, over all workers and replicas.
+        start_step: the first step that the dataset is for. What comes before it is not read.
         flip, color_jitter: see `augment`.
         ranges, task: see `degrade_for_task`.
-        degrade: False for what learns from clean images alone: they then stand for the degraded ones too.
-        workers: images worked on at a time; 0 lets tf.data choose.
-        input_context: with `strategy.distribute_datasets_from_function`. Each worker then reads its own contiguous
-            part of every global batch, and b is the batch of one replica. Without it b is `global_batch`.
+        degrade: False if only clean images are needed; they then take the place of the degraded ones, too.
+        workers: number of images worked on at the same time; 0 lets tf.data choose.
+        input_context: from `strategy.distribute_datasets_from_function`. Each worker then reads its own part of every
+            global batch, and b is the batch of one replica. Without a context b is `global_batch`.
 
     Raises:
-        ValueError: if the source is empty or the batch cannot be shared evenly.
+        ValueError: if the source is empty, a number is negative, or the batch cannot be shared evenly.
     """
     if not len(source):
         raise ValueError("training_batches: the source holds no images")
@@ -91,13 +96,13 @@ def training_batches(
             "index": batch["index"],
         }
 
-    # Numbers count this worker's samples only; `sample` finds the place of each in the global batch.
+    # The numbers count this worker's samples only; `sample` computes the place of each in the global batch.
     dataset = tf.data.Dataset.range(start_step * share, np.iinfo(np.int64).max)
     dataset = dataset.map(sample, num_parallel_calls=parallel, deterministic=True)
     dataset = dataset.batch(global_batch // replicas, drop_remainder=True)
     dataset = dataset.map(to_model).prefetch(tf.data.AUTOTUNE)
     if input_context is not None:
-        options = tf.data.Options()  # the sharing is done above
+        options = tf.data.Options()  # the batch is shared above already
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         dataset = dataset.with_options(options)
     return dataset
@@ -111,13 +116,21 @@ def fixed_batch(
     ranges: DegradationRanges = _BLIND,
     task: Task = "blind",
 ) -> Dict[str, np.ndarray]:
-    """`{"degraded", "clean"}`, uint8 `[count, R, R, 3]`: the same pictures each time, for samples and validation.
+    """The same images at every call, for sample sheets and validation.
 
-    They are spread evenly over the source; fewer than `count` if it holds fewer. Picture number k is degraded with
-    index k. Those that cannot be read are left out, and the others stay as they would be.
+    They are spread evenly over the source, and image k is degraded as sample k. An image that cannot be read is left
+    out; the others stay as they would be.
+
+    Args:
+        source: the clean images.
+        count: number of images; fewer are returned if the source holds fewer.
+        seed: decides the degradation.
+        ranges, task: see `degrade_for_task`.
+
+    Returns: `{"degraded", "clean"}`, uint8 `[count, R, R, 3]` RGB.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if the source is empty, or none of the images can be read.
     """
     count = min(count, len(source))
     if count < 1:
@@ -139,8 +152,92 @@ def fixed_batch(
 
 
 def _shuffled_place(index: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """Where in the source sample `index` is found: pass `index // count`, in that pass's own order."""
+    """The place of sample `index` in a source of `count` images: each pass over the source has its own order."""
     epoch, place = index // count, index % count
-    # fold_in: neighbouring epochs get unrelated seeds, which the shuffle's small cipher needs.
+    # fold_in: the shuffle's small cipher needs unrelated seeds for neighbouring passes.
     order = tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch, alg=tf.random.Algorithm.PHILOX)
     return tf.random.experimental.index_shuffle(place, order, tf.constant(count - 1, tf.int64))
+
+
+def read_in_graph(read: Callable[[int], np.ndarray], index: tf.Tensor, resolution: int) -> tf.Tensor:
+    """Call the Python function `read` from a graph.
+
+    Args:
+        read: returns uint8 `[resolution, resolution, 3]` for a number. It is called from many threads. What it raises
+            becomes a `tf.errors` exception of the dataset; `failure_of_reads` has the original one.
+        index: int64 scalar.
+        resolution: of the image.
+
+    Returns: the image; zeros when the process is ending.
+    """
+    gate = _gate()
+    shape = [resolution, resolution, 3]
+    image = tf.cond(
+        gate.is_closed(),
+        lambda: tf.zeros(shape, tf.uint8),
+        lambda: tf.numpy_function(functools.partial(gate.guard, read), [index], tf.uint8, stateful=True),
+    )
+    return tf.ensure_shape(image, shape)
+
+
+def failure_of_reads() -> Optional[Exception]:
+    """The exception that a read raised last, of which TensorFlow passes on the text only.
+
+    None if no read has failed since this function was called last.
+    """
+    failure, _gate().failure = _gate().failure, None
+    return failure
+
+
+@functools.lru_cache(maxsize=1)
+def _gate() -> _Gate:
+    return _Gate()
+
+
+class _Gate:
+    """Ends all reading before the interpreter shuts down.
+
+    A process whose tf.data iterator still exists at that time can hang for ever: tf.data's threads wait for Python, and
+    the iterator's destructor waits for the threads. An iterator may stay in a variable, in a reference cycle or in the
+    traceback of an interrupted run. So at exit a flag is set that the graph checks before each read, and the reads that
+    have begun are waited for.
+    """
+
+    def __init__(self) -> None:
+        # A bare resource: a tf.Variable made within a strategy's scope would be mirrored on its devices.
+        with tf.init_scope(), tf.device("CPU:0"):
+            self._closed = tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=[], shared_name="rethink_fr_reads_closed")
+            tf.raw_ops.AssignVariableOp(resource=self._closed, value=tf.constant(False))
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._last = time.monotonic()
+        self.failure: Optional[Exception] = None
+        atexit.register(self._close)
+
+    def is_closed(self) -> tf.Tensor:
+        return tf.raw_ops.ReadVariableOp(resource=self._closed, dtype=tf.bool)
+
+    def guard(self, read: Callable[[int], np.ndarray], index: int) -> np.ndarray:
+        self._count(1)
+        try:
+            return read(index)
+        except Exception as error:
+            self.failure = error
+            raise
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._under_way += change
+            self._last = time.monotonic()
+
+    def _close(self) -> None:
+        with tf.init_scope(), tf.device("CPU:0"):
+            tf.raw_ops.AssignVariableOp(resource=self._closed, value=tf.constant(True))
+        self._last = end = time.monotonic()
+        while time.monotonic() < end + _LONGEST_WAIT:
+            with self._lock:
+                if not self._under_way and time.monotonic() > self._last + _QUIET:
+                    return
+            time.sleep(_QUIET / 10)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import Iterator
-
-from PIL import Image
+from typing import TYPE_CHECKING, ContextManager, Iterator
 
 from rethink_fr.files.names import printable
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _VARIABLE = "RETHINK_FR_MAX_PIXELS"
 # Decoding takes up to 24 bytes a pixel (16-bit RGBA in one TIFF strip, WebP): 1.6 GB for the largest picture.
@@ -43,8 +44,7 @@ def max_pixels() -> int:
     return int(text)
 
 
-@contextlib.contextmanager
-def room_to_decode(image: Image.Image, data: bytes, announced: int, limit: int) -> Iterator[None]:
+def room_to_decode(image: Image.Image, data: bytes, announced: int, limit: int) -> ContextManager[None]:
     """Wait until this picture may be decoded beside those that other threads decode; decode it within the block.
 
     Args:
@@ -56,8 +56,7 @@ def room_to_decode(image: Image.Image, data: bytes, announced: int, limit: int) 
     Raises:
         RefusedImage: if this picture alone has more.
     """
-    with _budget.hold(_costly_pixels(image, data, announced, limit), limit):
-        yield
+    return _budget.hold(_costly_pixels(image, data, announced, limit), limit)
 
 
 def check_tiff_arrays(data: bytes) -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.ops import deform_conv2d
-from rethink_fr.ops.native import Implementation
+from rethink_fr.ops.implementation import Implementation
 
 # The name under which graphs call it, whichever implementation is inside: `complexity` counts it by this name.
 IMPLEMENTS = "rethink_fr.deform_conv2d"

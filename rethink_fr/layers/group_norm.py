@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.ops.group_norm import group_norm, group_norm_swish
-from rethink_fr.ops.native import Implementation
+from rethink_fr.ops.implementation import Implementation
 
 
 class GroupNorm(keras.layers.Layer):

@@ -1,4 +1,4 @@
-"""The stochastic restorer's discriminator."""
+"""The network that the stochastic restorer is trained against."""
 
 from __future__ import annotations
 
@@ -7,24 +7,33 @@ from tensorflow import keras
 
 from rethink_fr.layers import EqualizedConv2D, EqualizedDense, MinibatchStdDev, ResBlock
 from rethink_fr.layers.equalized import ACTIVATION_GAIN, leaky_relu
-from rethink_fr.restorer.channels import ENCODER_CHANNELS, encoder_resolutions, scaled
+from rethink_fr.restorer.network import ENCODER_CHANNELS, encoder_resolutions, scaled
 
 
 class Discriminator(keras.Model):
-    """Tells restored from clean images.
+    """Tells restored images from clean ones.
 
-    "Rethinking Deep Face Restoration", Appendix A: the encoder's blocks without attention pooling; then minibatch
-    standard deviation, conv 3x3, dense 512, dense 1 (Karras et al. 2018).
+    "Rethinking Deep Face Restoration" (Zhao et al., CVPR 2022), Appendix A: the blocks of the encoder without its
+    attention pooling, then minibatch standard deviation, a 3x3 convolution and two dense layers (Karras et al. 2018).
 
-    Call with images float32 `[B, R, R, 3]` in [-1, 1]; returns logits `[B, 1]`, higher for clean.
+    Call with images, float32 `[B, R, R, 3]` RGB in [-1, 1]. Returns logits `[B, 1]`, higher for clean images.
+
+    Example:
+        >>> discriminator = Discriminator(resolution=64, width=0.25)
+        >>> discriminator(tf.zeros([8, 64, 64, 3])).shape
+        TensorShape([8, 1])
 
     Args:
         resolution: R, a power of two from 32 to 1024.
-        width: factor on every number of channels.
+        width: multiplies all numbers of channels.
+
+    Raises:
+        ValueError: if the resolution is another.
     """
 
     def __init__(self, resolution: int = 512, width: float = 1.0, **kwargs) -> None:
         super().__init__(**kwargs)
+        self.resolution = resolution
         channels = scaled(ENCODER_CHANNELS[4], width)
         self.blocks = [
             ResBlock(scaled(ENCODER_CHANNELS[side], width), name=f"block_{side}")

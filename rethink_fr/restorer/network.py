@@ -1,8 +1,8 @@
-"""The stochastic restorer."""
+"""The stochastic restorer: an encoder, quantized skip connections, and a decoder modulated by noise."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -13,40 +13,38 @@ from rethink_fr.layers.equalized import ACTIVATION_GAIN, EqualizedConv2D, leaky_
 from rethink_fr.layers.fusion import LinearGatedFusion
 from rethink_fr.layers.quantizer import CodebookUsage
 from rethink_fr.layers.residual import ResBlock
-from rethink_fr.restorer.channels import (
-    DECODER_CHANNELS,
-    ENCODER_CHANNELS,
-    decoder_resolutions,
-    encoder_resolutions,
-    scaled,
-    skip_resolutions,
-)
+
+# Channels of the features at each resolution: Tables 4 and 5 of "Rethinking Deep Face Restoration". Channels belong to
+# resolutions: a network for smaller images uses the entries of their sizes. 1024 is our reading: half of 512's.
+ENCODER_CHANNELS = {512: 16, 256: 32, 128: 64, 64: 128, 32: 256, 16: 512, 8: 512, 4: 512}
+DECODER_CHANNELS = {1024: 16, 512: 32, 256: 64, 128: 128, 64: 256, 32: 512, 16: 512, 8: 512}
+FUSIONS = ("lgf", "add", "concat")
 
 
 class Restoration(NamedTuple):
-    """What the restorer returns."""
+    """What a `Restorer` returns for images `[B, R, R, 3]`."""
 
-    image: tf.Tensor  # [B, R, R, 3], nominally [-1, 1], not clipped (the losses must see overshoot)
-    commitment_loss: tf.Tensor  # scalar, mean over the skips' quantizers; 0 without quantization
+    image: tf.Tensor  # [B, R, R, 3], nominally in [-1, 1] but not clipped: the losses must see what is outside
+    commitment_loss: tf.Tensor  # scalar, the mean over the quantizers of all skips; 0 without quantization
 
 
 class Encoding(NamedTuple):
-    """What the encoder returns."""
+    """What an `Encoder` returns for images `[B, R, R, 3]`."""
 
-    features: Tuple[tf.Tensor, ...]  # one [B, h, h, C_enc(h)] per octave, h = R / 2 first, 4 last
-    latent: tf.Tensor  # [B, C_enc(4)]
+    features: Tuple[tf.Tensor, ...]  # [B, h, h, C], one for each resolution h from R / 2 down to 4
+    latent: tf.Tensor  # [B, C]: the last feature, pooled
 
 
 class Encoder(keras.Model):
-    """One ResBlock an octave down to 4x4, then attention pooling.
+    """A ResBlock for each resolution down to 4x4, then attention pooling.
 
-    "Rethinking Deep Face Restoration", Table 4 and Fig. 2.
+    "Rethinking Deep Face Restoration" (Zhao et al., CVPR 2022), Table 4 and Fig. 2.
 
-    Call with images float32 `[B, R, R, 3]` in [-1, 1]; returns an `Encoding`.
+    Call with images, float32 `[B, R, R, 3]` RGB in [-1, 1]. Returns an `Encoding`.
 
     Args:
         resolution: R, a power of two from 32 to 1024.
-        width: factor on every number of channels.
+        width: multiplies all numbers of channels.
     """
 
     def __init__(self, resolution: int = 512, width: float = 1.0, **kwargs) -> None:
@@ -66,23 +64,24 @@ class Encoder(keras.Model):
         return Encoding(tuple(features), self.pooling(current))
 
 
-FUSIONS = ("lgf", "add", "concat")
-
-
 class SkipBlock(keras.layers.Layer):
-    """Carries one encoder feature over to the decoder.
+    """Carries one feature of the encoder over to the decoder.
 
-    "Rethinking Deep Face Restoration", Fig. 2: vector quantization of the encoder feature; a 3x3 convolution
-    modulated by this skip's conditional noise, which also brings it to the decoder's channels (our reading of
-    "Modulation" in the figure); fusion with the decoder feature, which the result replaces.
+    "Rethinking Deep Face Restoration" (Zhao et al., CVPR 2022), Fig. 2. The feature is quantized, then convolved by a
+    3x3 kernel that the skip's noise modulates, and fused with the decoder's feature. That the convolution also brings
+    it to the decoder's number of channels is our reading of "Modulation" in the figure.
 
-    Call with `(encoder_features, decoder_features, style)`: `[B, h, h, C_enc]`, `[B, h, h, C_dec]`, `[B, S]`.
-    Returns the fused feature `[B, h, h, C_dec]` and the scalar commitment loss (0 without quantizer).
+    Call with `(encoder_features, decoder_features, style)`: `[B, h, h, C]`, `[B, h, h, filters]` and `[B, S]`. Returns
+    the fused features `[B, h, h, filters]`, which replace the decoder's, and the commitment loss, a scalar.
 
     Args:
-        filters: C_dec(h).
-        quantizer: of C_enc(h)-vectors, or None to let the feature pass unquantized (Table 3's ablation).
-        fusion: "lgf"; "add" (q + p); "concat" (1x1 convolution of both, our reading of the baseline).
+        filters: number of the decoder's channels.
+        quantizer: quantizes the encoder's features; None leaves them as they are (the ablation of Table 3).
+        fusion: "lgf" for linear gated fusion, "add" for the sum, "concat" for a 1x1 convolution of both (our reading
+            of the baseline).
+
+    Raises:
+        ValueError: if `fusion` is none of these.
     """
 
     def __init__(self, filters: int, quantizer: Optional[VectorQuantizer], fusion: str = "lgf", **kwargs) -> None:
@@ -114,28 +113,36 @@ class SkipBlock(keras.layers.Layer):
 
 
 class Restorer(keras.Model):
-    """U-Net with vector-quantized skip connections and a decoder modulated by conditional noise.
+    """Restores degraded faces: a U-Net with vector-quantized skips, and a decoder that noise modulates.
 
-    "Rethinking Deep Face Restoration" (Zhao et al., CVPR 2022), section 3.
+    "Rethinking Deep Face Restoration" (Zhao et al., CVPR 2022), section 3. Nothing random happens inside: different
+    noise gives different restorations of the same image.
 
     Call with `(images, noise)`:
         images: degraded, float32 `[B, R, R, 3]` RGB in [-1, 1].
-        noise:  float32 `[B, *noise_shape]` drawn from N(0, 1), one vector for the decoder and one for each skip block;
-                None means zeros, the deterministic answer. Nothing random happens inside.
+        noise: float32 `[B, *noise_shape]`, drawn from N(0, 1): one vector for the decoder and one for each skip. None
+            means zeros.
     Returns a `Restoration`.
+
+    Example:
+        >>> restorer = Restorer(resolution=64, width=0.25, n_skips=3)
+        >>> noise = tf.random.normal([8, *restorer.noise_shape])
+        >>> restored = restorer(tf.zeros([8, 64, 64, 3]), noise)
+        >>> restored.image.shape
+        TensorShape([8, 64, 64, 3])
 
     Args:
         resolution: R, a power of two from 32 to 1024.
-        width: factor on every number of channels (Table 3 uses 0.5).
-        n_skips: number of skip blocks, at 8x8, 16x16, ... (Table 6); 0 to log2(R) - 3.
-        codebook_size: codes of each skip's codebook (our reading: 1024).
-        fusion: "lgf", "add" or "concat" (Table 3).
-        quantize: quantize the skips (Table 3).
-        noise: modulate by conditional noise (Table 3); if False the noise given is ignored, as if it were zero.
+        width: multiplies all numbers of channels (Table 3 uses 0.5).
+        n_skips: number of skips, at 8x8, 16x16, ... (Table 6); 0 to log2(R) - 3.
+        codebook_size: number of codes of each skip (1024 is our reading).
+        fusion: "lgf", "add" or "concat"; see `SkipBlock` (Table 3).
+        quantize: whether the skips are quantized (Table 3).
+        noise: whether the noise has an effect (Table 3). If False, it is replaced by zeros.
         codebook_decay, codebook_reseed_after: see `VectorQuantizer`.
 
     Raises:
-        ValueError: if an argument, or the static shape of the images, does not fit.
+        ValueError: if an argument, or the static shape of the images or the noise, is not valid.
     """
 
     def __init__(
@@ -193,9 +200,9 @@ class Restorer(keras.Model):
         return Restoration(image, commitment_loss)
 
     def update_codebooks(self, clean: tf.Tensor) -> Tuple[CodebookUsage, ...]:
-        """Move every codebook towards the features of ground-truth images `[B, R, R, 3]` (section 3.1.2).
+        """Move all codebooks towards the features of clean images `[B, R, R, 3]` (section 3.1.2).
 
-        No gradient flows. Call it in replica context, once a training step. Returns the usage of each codebook.
+        Call it once in a training step, in replica context. No gradient flows. Returns the usage of each codebook.
         """
         quantizers = [block.quantizer for block in self.skip_blocks if block.quantizer is not None]
         if not quantizers:
@@ -219,3 +226,38 @@ class Restorer(keras.Model):
                 f"Restorer: images are {images.shape}, expected [B, {self.resolution}, {self.resolution}, 3]; "
                 "resize them first"
             )
+
+
+def encoder_resolutions(resolution: int) -> List[int]:
+    """Resolutions of the encoder's features for images of `resolution` pixels: half of it, a quarter, ... 4."""
+    check_resolution(resolution)
+    return [side for side in ENCODER_CHANNELS if side < resolution]
+
+
+def decoder_resolutions(resolution: int) -> List[int]:
+    """Resolutions of the decoder's features for images of `resolution` pixels: 8, 16, ... that of the images."""
+    check_resolution(resolution)
+    return sorted(side for side in DECODER_CHANNELS if side <= resolution)
+
+
+def skip_resolutions(resolution: int, n_skips: int) -> List[int]:
+    """Resolutions of the skips: the lowest `n_skips` of the decoder's, that of the images excepted.
+
+    Raises:
+        ValueError: if there are fewer.
+    """
+    possible = [side for side in decoder_resolutions(resolution) if side < resolution]
+    if not 0 <= n_skips <= len(possible):
+        raise ValueError(f"n_skips is {n_skips}, expected 0 to {len(possible)} for a {resolution} px network")
+    return possible[:n_skips]
+
+
+def scaled(channels: int, width: float) -> int:
+    """Number of channels times `width`, rounded, at least 1."""
+    return max(1, round(channels * width))
+
+
+def check_resolution(resolution: int) -> None:
+    """Raise a ValueError unless `resolution` is a power of two from 32 to 1024."""
+    if resolution not in (32, 64, 128, 256, 512, 1024):
+        raise ValueError(f"resolution is {resolution}, expected a power of two from 32 to 1024")

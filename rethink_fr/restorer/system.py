@@ -1,7 +1,8 @@
-"""The stochastic restorer as one of the systems that the commands know. TensorFlow loads when a function is called."""
+"""The stochastic restorer as a `System`: what `rethink_fr.systems` lists. Functions load TensorFlow when called."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
@@ -12,21 +13,25 @@ from rethink_fr.system import Inference, Precision, System, TrainingTask
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from rethink_fr.layers.complexity import Complexity
     from rethink_fr.restorer.network import Restorer
 
 
 def build(model: ModelConfig) -> Restorer:
-    """The restorer of a configuration, its variables created."""
-    from rethink_fr.restorer.build import build_restorer
+    """The restorer with these settings, its variables created."""
+    from rethink_fr.layers.variables import create_variables
+    from rethink_fr.restorer.network import Restorer
 
-    return build_restorer(model)
+    restorer = Restorer(**dataclasses.asdict(model))
+    create_variables(restorer)
+    return restorer
 
 
 def inference(restorer: Restorer, precision: Precision = "float32") -> Inference:
-    """The restorer with its noise as an input.
+    """The restorer as the commands use it: noise is its second input.
 
     Raises:
-        ValueError: if another precision than float32 is asked for.
+        ValueError: if a precision other than float32 is asked for.
     """
     if precision != "float32":
         raise ValueError(f"--precision {precision}: the stochastic restorer computes in float32 only")
@@ -38,10 +43,24 @@ def inference(restorer: Restorer, precision: Precision = "float32") -> Inference
     return Inference(restorer, restore, restorer.resolution, None, "noise", shape, stochastic=restorer.use_noise)
 
 
-def costs(model: ModelConfig) -> List[Tuple[str, str]]:
-    """Parameters and arithmetic of the restorer and its discriminator, as text."""
-    from rethink_fr.restorer.build import build_complexity
+def complexity(model: ModelConfig) -> Dict[str, Complexity]:
+    """Parameters and multiply-accumulates of the restorer and of its discriminator, for one image."""
+    from rethink_fr.layers.complexity import network_complexity
+    from rethink_fr.layers.variables import create_variables
+    from rethink_fr.restorer.discriminator import Discriminator
 
+    image = (1, model.resolution, model.resolution, 3)
+    restorer, discriminator = build(model), Discriminator(model.resolution, model.width)
+    create_variables(discriminator)
+    codebooks = [block.quantizer.codebook for block in restorer.skip_blocks if block.quantizer is not None]
+    return {
+        "restorer": network_complexity(restorer, restorer, image, (1, *restorer.noise_shape), codebooks=codebooks),
+        "discriminator": network_complexity(discriminator, discriminator, image),
+    }
+
+
+def costs(model: ModelConfig) -> List[Tuple[str, str]]:
+    """`complexity` as text."""
     return [
         (
             name,
@@ -49,22 +68,23 @@ def costs(model: ModelConfig) -> List[Tuple[str, str]]:
             f"{one.multiply_accumulates / 1e9:.3f} G multiply-accumulates an image "
             f"({model.resolution} px, width {model.width:g}, {model.n_skips} skips)",
         )
-        for name, one in build_complexity(model).items()
+        for name, one in complexity(model).items()
     ]
 
 
 def task(config: ExperimentConfig) -> TrainingTask:
-    """What a run of this configuration trains."""
-    from rethink_fr.restorer.build import build_restorer_task
+    """What a run with this configuration trains."""
+    from rethink_fr.restorer.task import build_task
 
-    return build_restorer_task(config)
+    # The restorer comes first, so that its initial weights depend on nothing but the seed.
+    return build_task(config, build(config.model))
 
 
 def check_files(config: ExperimentConfig) -> None:
-    """Refuse a file of VGG-19 weights that is not there.
+    """Check that the file of VGG-19 weights exists, if the configuration names one.
 
     Raises:
-        ConfigError: naming it.
+        ConfigError: if it does not.
     """
     weights = config.objective.vgg19
     if weights not in ("imagenet", "none") and not Path(weights).is_file():
@@ -78,6 +98,6 @@ SYSTEM = System(
     costs,
     experiment=ExperimentConfig,
     check=check_restorer,
-    task=task,
     check_files=check_files,
+    task=task,
 )

@@ -10,8 +10,8 @@ import tensorflow as tf
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import check_folder
 from rethink_fr.files.writing import new_folder
-from rethink_fr.runs.checkpoint_reading import save_average
 from rethink_fr.runs.config_file import save_model_section
+from rethink_fr.runs.loading import save_average
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.weights.torch_files import TorchFileError, read_torch_file
 

@@ -14,7 +14,7 @@ from rethink_fr.files.locks import exclusive_lock
 from rethink_fr.files.names import printable
 from rethink_fr.runs.checkpoint_files import checkpoint_steps, had_checkpoints
 from rethink_fr.runs.config_file import load_config, load_run_config
-from rethink_fr.runs.step_records import last_recorded_step
+from rethink_fr.runs.records import last_recorded_step
 
 CONFIG, CHECKPOINTS, METRICS, LOGS = "config.yaml", "checkpoints", "metrics.jsonl", "logs"
 FINAL_SHEET = "samples/final.png"

@@ -1,4 +1,4 @@
-"""What happens between training steps: guarding, logging, looking, saving, stopping."""
+"""What happens after each training step: checking it, logging it, showing samples, saving, stopping."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
 
+from rethink_fr.config.sections import TrainingConfig
 from rethink_fr.files.writing import write_bytes, write_error
 from rethink_fr.pictures.files import encode_png
 from rethink_fr.training.checkpoints import Checkpoints
@@ -24,11 +25,11 @@ _SHOWN_LOSSES = 3  # on the progress bar
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss term or gradient norm became infinite or NaN.
+    """A loss or a gradient norm became infinite or NaN.
 
     Attributes:
-        step: at which it did.
-        terms: names of those that did.
+        step: the step at which it happened.
+        terms: names of the scalars that are not finite.
     """
 
     def __init__(self, message: str, step: int, terms: Sequence[str]) -> None:
@@ -38,18 +39,37 @@ class NonFiniteError(ArithmeticError):
 
 
 class _StepCallback(keras.callbacks.Callback):
-    """A callback that goes by the trainer's step, the only clock of a run."""
+    """A callback that counts the trainer's steps. A run is one long epoch, so Keras' own numbers start at 0 each time.
+
+    `logs` are the scalars of the step that was taken last, as `AdversarialTrainer.train_step` returns them.
+    """
 
     @property
     def step(self) -> int:
-        """Steps taken, those before an interruption included."""
+        """Number of steps taken, including those before an interruption."""
         return int(self.model.step.numpy())
 
 
-class NonFiniteGuard(_StepCallback):
-    """Stops the run at the first step whose scalars are not finite, naming step and term.
+class FollowTask(_StepCallback):
+    """Calls the task's `after_step`, and has the step traced again when the task enters another phase.
 
-    It has to stand before `SaveCheckpoints`, so that no bad weights are saved.
+    Every worker needs this callback. It must come before `SaveCheckpoints`, which saves what `after_step` changed.
+    """
+
+    def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
+        self.model.enter_phase(self.step)
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        step = self.step
+        self.model.task.after_step(step)
+        if self.model.enter_phase(step):
+            self.model.make_train_function(force=True)  # `fit` looks the function up at every step
+
+
+class NonFiniteGuard(_StepCallback):
+    """Ends the run at the first step with a scalar that is not finite, by a `NonFiniteError`.
+
+    It must come before `SaveCheckpoints`, so that no broken weights are saved.
     """
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
@@ -60,49 +80,56 @@ class NonFiniteGuard(_StepCallback):
 
 
 class RunLog(_StepCallback):
-    """Writes scalars, averaged over `every` steps, to TensorBoard and `metrics.jsonl`, and drives the progress bar.
+    """Writes the scalars to TensorBoard and to `metrics.jsonl`, and shows the progress bar.
 
-    An interval that the run's end or an interruption cuts is recorded too, and so is the rest of it when the run goes
-    on: `steps_averaged` of each record in `metrics.jsonl` is the number of steps that its means are over.
+    Each record holds the means over the last `log_every` steps. The last record of a call of `train` may be over fewer
+    steps, and so may the first one of the next call; `steps_averaged` tells over how many.
 
     Args:
-        directory: of the run.
-        every: steps between two records.
-        first_step, last_step: of this call, for the progress bar.
-        global_batch: images a step.
+        directory: the run's folder.
+        training: of the run: its last step, its batch, and `log_every`, the number of steps from record to record.
+        first_step: the step from which this call of `train` goes on.
     """
 
-    def __init__(self, directory: Path, every: int, first_step: int, last_step: int, global_batch: int) -> None:
+    def __init__(self, directory: Path, training: TrainingConfig, first_step: int) -> None:
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(directory / "logs"))
         self._path = directory / "metrics.jsonl"
-        # Unbuffered: nothing is left that could be written, or fail to be, later.
+        # Unbuffered, so that nothing is left to be written, and to fail, later.
         self._file = self._path.open("ab", buffering=0)
-        self._every = every
+        self._training = training
         self._first_step = first_step
-        self._last_step = last_step
-        self._global_batch = global_batch
         self._bar: Any = None  # until training begins
+        self._last: Dict[str, float] = {}  # the scalars of the last step
 
     def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
-        self._bar = tqdm(total=self._last_step, initial=self._first_step, unit="step", desc="train", dynamic_ncols=True)
+        total, first = self._training.steps, self._first_step
+        self._bar = tqdm(total=total, initial=first, unit="step", desc="train", dynamic_ncols=True)
         self._start_interval()
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
         step = self.step
-        self._steps_in_interval += 1
-        self._means = logs or {}
+        self._steps += 1
+        self._last = dict(logs or {})
+        for name, value in self._last.items():
+            total, count = self._sums.get(name, (np.float32(0.0), 0))
+            self._sums[name] = total + np.float32(value), count + 1
         self._bar.update()
-        if step % self._every == 0 or step == self._last_step:
+        if step % self._training.log_every == 0 or step == self._training.steps:
             self._write_means(step)
 
     def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
-        if self._steps_in_interval:  # a signal ended the run within an interval
+        if self._steps:  # a signal ended the run within an interval
             self._write_means(self.step)
         self.close()
 
     def write(self, step: int, scalars: Dict[str, float], steps_averaged: Optional[int] = None) -> None:
-        """Record scalars of one step, or their means over so many steps up to it.
+        """Write one record.
+
+        Args:
+            step: the last step that the record is about.
+            scalars: values by name.
+            steps_averaged: number of steps that the values are means over; None if they belong to one step.
 
         Raises:
             WriteError: if the disk does not take it.
@@ -123,79 +150,50 @@ class RunLog(_StepCallback):
             raise write_error(self._path, error) from error
 
     def write_picture(self, step: int, name: str, picture: np.ndarray) -> None:
-        """Record a uint8 `[H, W, 3]` picture of one step in TensorBoard."""
+        """Write a picture, uint8 `[H, W, 3]`, to TensorBoard."""
         with self._writer.as_default(step=step):
             tf.summary.image(name, picture[None])
         self._writer.flush()
 
     def pause(self) -> float:
-        """Take out of the images per second what follows, until `resume` gets the returned value."""
+        """Stop the clock behind `images_per_second`; give the result to `resume`."""
         return time.perf_counter()
 
     def resume(self, paused: float) -> None:
-        """See `pause`."""
+        """Let the clock run again after `pause`."""
         self._interval_start += time.perf_counter() - paused
 
     def close(self) -> None:
-        """Close the bar and the files; safe to call twice."""
+        """Close the progress bar and the files. May be called twice."""
         if self._bar is not None:
             self._bar.close()
         self._writer.close()
         self._file.close()
 
     def _write_means(self, step: int) -> None:
-        scalars = {name: float(value) for name, value in self._means.items()}
+        # What the step before a boundary had and the last one has not is left out.
+        scalars = {name: float(self._sums[name][0] / np.float32(self._sums[name][1])) for name in self._last}
         elapsed = time.perf_counter() - self._interval_start
-        scalars["images_per_second"] = self._steps_in_interval * self._global_batch / elapsed
-        self.write(step, scalars, self._steps_in_interval)
+        scalars["images_per_second"] = self._steps * self._training.global_batch / elapsed
+        self.write(step, scalars, self._steps)
         losses = [name for name in scalars if name.startswith("loss/")][:_SHOWN_LOSSES]
         self._bar.set_postfix({name.removeprefix("loss/"): f"{scalars[name]:.3g}" for name in losses})
         self._start_interval()
 
     def _start_interval(self) -> None:
         self._interval_start = time.perf_counter()
-        self._steps_in_interval = 0
-
-
-class FollowTask(_StepCallback):
-    """Does the task's work outside the graph after each step, and has the step traced anew at the task's boundaries.
-
-    Every worker needs it. It has to stand before `SaveCheckpoints`, which saves what `after_step` changed.
-    """
-
-    def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
-        self.model.enter_phase(self.step)
-
-    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        step = self.step
-        self.model.task.after_step(step)
-        if self.model.enter_phase(step):
-            self.model.make_train_function(force=True)  # `fit` looks the function up at every step
-
-
-class RestartMeans(_StepCallback):
-    """Starts the averages of the scalars anew every `every` steps, after `RunLog` has written them.
-
-    Every worker needs it: resetting a metric is a collective operation, which one worker alone would wait in.
-    """
-
-    def __init__(self, every: int) -> None:
-        super().__init__()
-        self._every = every
-
-    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        if self.step % self._every == 0:
-            self.model.reset_metrics()
+        self._steps = 0
+        self._sums: Dict[str, Tuple[np.float32, int]] = {}  # sum and number of values, in TensorFlow's precision
 
 
 class Observation(_StepCallback):
-    """Draws sample sheets and validates, every so many steps.
+    """Makes sample sheets and measures the validation faces, each every so many steps.
 
     Args:
-        observer: over the generator's average.
-        log: where pictures and figures go.
-        directory: of the sample sheets.
-        sample_every, validate_every: in steps.
+        observer: of the average of the generator.
+        log: where pictures and figures are written.
+        directory: the folder of the sample sheets.
+        sample_every, validate_every: number of steps from one time to the next.
     """
 
     def __init__(
@@ -222,7 +220,7 @@ class Observation(_StepCallback):
 
 
 class SaveCheckpoints(_StepCallback):
-    """Saves every `every` steps."""
+    """Saves a checkpoint every `every` steps. Every worker needs this callback."""
 
     def __init__(self, checkpoints: Checkpoints, every: int) -> None:
         super().__init__()
@@ -235,10 +233,13 @@ class SaveCheckpoints(_StepCallback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Ends training after the current step on SIGINT, SIGTERM or SIGHUP, so that the run can save and be continued.
+    """Ends training after the current step on SIGINT, SIGTERM or SIGHUP, so that the run can be saved and continued.
 
-    A second SIGINT or SIGTERM has the usual effect. After a SIGHUP, no other one has any: a terminal that goes away
-    sends several. Where it was to be ignored from the start (`nohup`), it is. `interrupted` tells afterwards.
+    A second SIGINT or SIGTERM has its usual effect. A second SIGHUP has none, because a closing terminal sends several.
+    If SIGHUP was ignored from the start (`nohup`), it still is.
+
+    Attributes:
+        interrupted: whether a signal ended the run.
     """
 
     def __init__(self) -> None:

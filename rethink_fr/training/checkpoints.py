@@ -16,7 +16,7 @@ from rethink_fr.files.reading import UnreadableFile
 from rethink_fr.files.writing import WriteError
 from rethink_fr.runs import checkpoint_files
 from rethink_fr.runs.checkpoint_files import CheckpointError, checkpoint_path, newest_whole
-from rethink_fr.runs.checkpoint_reading import UNUSABLE, first_line, unreadable
+from rethink_fr.runs.loading import UNUSABLE, first_line, unreadable
 from rethink_fr.training.trainer import AdversarialTrainer
 
 

@@ -9,8 +9,7 @@ from tensorflow import keras
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import Experiment
-from rethink_fr.runs.checkpoint_reading import load_matching
-from rethink_fr.runs.loading import load_run
+from rethink_fr.runs.loading import load_matching, load_run
 from rethink_fr.system import TrainingTask
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.training.trainer import AdversarialTrainer

@@ -1,4 +1,4 @@
-"""The pictures of a run: opened by the list that it made when it started, and skipped where they cannot be read."""
+"""The pictures of a run: opened by the list that it made at its start, and handed to the trainer in batches."""
 
 from __future__ import annotations
 
@@ -13,33 +13,59 @@ from tqdm import tqdm
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import DataConfig, Experiment
-from rethink_fr.data.pipeline import fixed_batch
-from rethink_fr.data.sources.image_source import ImageSource
+from rethink_fr.data.pipeline import fixed_batch, training_batches
+from rethink_fr.data.sources.image_source import ImageSource, PictureList, SkippingSource
 from rethink_fr.data.sources.opening import holdout_size, open_source, split_holdout
-from rethink_fr.data.sources.picture_list import LIST_NAME, PictureList, RunLists, read_lists, write_lists
 from rethink_fr.data.sources.records import verify_advice
-from rethink_fr.data.sources.skipping import SkippingSource
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import WriteError, write_text
+from rethink_fr.runs.picture_lists import LIST_NAME, RunLists, read_lists, write_lists
 
-_SKIPS_TOLD = 5  # the others are in unreadable.txt
+_SAMPLE_FACES = 6
+_SKIPS_TOLD = 5  # `unreadable.txt` lists the others
+_VALIDATION_SEED = 1
 
 
 class RunPictures(NamedTuple):
-    """Where a run's pictures come from."""
+    """The pictures of a run."""
 
     train: SkippingSource
     validation: ImageSource
     lists: RunLists
     listed_before: bool  # whether the run had its lists already
 
+    def batches(
+        self, config: Experiment, strategy: tf.distribute.Strategy, first_step: int, degrade: bool
+    ) -> tf.distribute.DistributedDataset:
+        """Training batches from `first_step` on, shared by the replicas of a strategy; see `training_batches`."""
+        return strategy.distribute_datasets_from_function(
+            lambda context: training_batches(
+                self.train,
+                seed=config.training.seed,
+                global_batch=config.training.global_batch,
+                start_step=first_step,
+                flip=config.data.flip,
+                color_jitter=config.data.color_jitter,
+                ranges=config.degradation,
+                task=config.degradation.task,
+                degrade=degrade,
+                workers=config.data.workers,
+                input_context=context,
+            )
+        )
+
 
 def open_run_pictures(data: DataConfig, resolution: int, output: Path) -> RunPictures:
-    """Open the pictures of the run in `output`, by its list if it has one, and say what has changed since.
+    """Open the pictures of the run in `output`, and tell what has changed since its start.
+
+    Args:
+        data: the configuration's section.
+        resolution: of the images, in pixels.
+        output: the run's folder. If it has lists of pictures, they decide which ones are used.
 
     Raises:
-        PictureListError: if the list is damaged.
-        ConfigError: if it does not fit the configuration.
+        PictureListError: if the lists cannot be used.
+        ConfigError: if they do not fit the configuration.
         ValueError, RunFailure: see `open_source`.
     """
     lists = read_lists(output)
@@ -65,12 +91,56 @@ def open_run_pictures(data: DataConfig, resolution: int, output: Path) -> RunPic
     return RunPictures(skipping, validation, made, False)
 
 
+def open_sources(
+    data: DataConfig,
+    resolution: int,
+    lists: Optional[RunLists] = None,
+    check: bool = False,
+) -> Tuple[ImageSource, ImageSource]:
+    """Open the clean images of a configuration: `(train, validation)`. No drawn person is in both.
+
+    Args:
+        data: the configuration's section.
+        resolution: of the images, in pixels.
+        lists: of the run, if it has some.
+        check: whether prepared files are compared with their SHA-256.
+
+    Raises:
+        ValueError, RunFailure: see `open_source`.
+    """
+    identities, lists = data.builtin_identities, lists or RunLists()
+    train = open_source(
+        data.train, resolution, identities=identities, pictures=data.builtin_pictures, check=check, listed=lists.train
+    )
+    if data.validation == "holdout":
+        held_out = holdout_size(len(train), data.validation_images)
+        if held_out > len(train) // 2 or held_out != data.validation_images:
+            _say(
+                f"{printable(data.train)}: {held_out} of its {len(train)} pictures are held out, "
+                f"{len(train) - held_out} are trained on; another share: --set data.validation_images=N"
+            )
+        return split_holdout(train, held_out)
+    # The people after the last one of the training set, with one picture each.
+    validation = open_source(
+        data.validation,
+        resolution,
+        first_identity=identities,
+        identities=data.validation_images,
+        pictures=1,
+        check=check,
+        listed=lists.validation,
+    )
+    return train, validation
+
+
 def keep_list(pictures: RunPictures, output: Path, strategy: tf.distribute.Strategy, chief: bool) -> None:
-    """Write the run's list, once, and have what training skips listed in `unreadable.txt`. Every worker calls it.
+    """Write the lists of a new run, and have each picture that training skips named and listed in `unreadable.txt`.
+
+    Every worker has to call this function.
 
     Raises:
         ConfigError: if another worker has other pictures.
-        WriteError: if the list cannot be written.
+        WriteError: if the lists cannot be written.
     """
     _check_all_alike(pictures, output, strategy)
     if chief and not pictures.listed_before and pictures.lists != RunLists():
@@ -93,20 +163,32 @@ def keep_list(pictures: RunPictures, output: Path, strategy: tf.distribute.Strat
         if chief:
             try:
                 write_unreadable(output, source)
-            except WriteError as error:  # reading must go on
+            except WriteError as error:  # training must go on
                 _say(str(error))
 
     source.on_skip = tell
 
 
 def write_unreadable(output: Path, source: ImageSource) -> None:
-    """Write `unreadable.txt`: name and reason of each picture that is not used.
+    """Write `unreadable.txt`: a line with name and reason for each picture that is not used.
 
     Raises:
         WriteError: if it cannot be written.
     """
     lines = [f"{printable(name)}: {reason}\n" for name, reason in source.unreadable]
     write_text(output / "unreadable.txt", "".join(lines))
+
+
+def fixed_faces(config: Experiment, validation: ImageSource) -> Tuple[Dict[str, np.ndarray], Dict[str, np.ndarray]]:
+    """The faces of the sample sheets and those of the validation, always the same ones; each as by `fixed_batch`."""
+    faces = fixed_batch(
+        validation,
+        config.data.validation_images,
+        seed=_VALIDATION_SEED,
+        ranges=config.degradation,
+        task=config.degradation.task,
+    )
+    return {name: pictures[:_SAMPLE_FACES] for name, pictures in faces.items()}, faces
 
 
 def _check_all_alike(pictures: RunPictures, output: Path, strategy: tf.distribute.Strategy) -> None:
@@ -130,57 +212,3 @@ def _advice(where: str, pictures: Optional[PictureList]) -> str:
 
 def _say(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
-
-
-def open_sources(
-    data: DataConfig,
-    resolution: int,
-    lists: Optional[RunLists] = None,
-    check: bool = False,
-) -> Tuple[ImageSource, ImageSource]:
-    """The clean images of a configuration: `(train, validation)`, nobody drawn being in both.
-
-    `lists` are those of the run, if it has some; `check`: see `open_source`.
-    """
-    identities, lists = data.builtin_identities, lists or RunLists()
-    train = open_source(
-        data.train, resolution, identities=identities, pictures=data.builtin_pictures, check=check, listed=lists.train
-    )
-    if data.validation == "holdout":
-        held_out = holdout_size(len(train), data.validation_images)
-        if held_out > len(train) // 2 or held_out != data.validation_images:
-            tqdm.write(
-                f"{printable(data.train)}: {held_out} of its {len(train)} pictures are held out, "
-                f"{len(train) - held_out} are trained on; another share: --set data.validation_images=N",
-                file=sys.stderr,
-            )
-        return split_holdout(train, held_out)
-    # Identities past the last of the training set, one picture each.
-    validation = open_source(
-        data.validation,
-        resolution,
-        first_identity=identities,
-        identities=data.validation_images,
-        pictures=1,
-        check=check,
-        listed=lists.validation,
-    )
-    return train, validation
-
-
-def fixed_faces(config: Experiment, validation: ImageSource) -> Tuple[Dict[str, np.ndarray], Dict[str, np.ndarray]]:
-    """`(samples, validation)` faces, degraded once and for all."""
-    faces = fixed_batch(
-        validation,
-        config.data.validation_images,
-        seed=_VALIDATION_SEED,
-        ranges=config.degradation,
-        task=config.degradation.task,
-    )
-    return {name: pictures[:_SAMPLE_FACES] for name, pictures in faces.items()}, faces
-
-
-_SAMPLE_FACES = 6
-
-
-_VALIDATION_SEED = 1

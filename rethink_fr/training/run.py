@@ -1,4 +1,4 @@
-"""`rethink-fr train`: from a configuration to a trained run."""
+"""`rethink-fr train`: from a configuration to a trained run, one stage after the other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, Iterator, List, NamedTuple, Optional
 
 import tensorflow as tf
 from tensorflow import keras
@@ -14,162 +14,112 @@ from tqdm import tqdm
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import Experiment
-from rethink_fr.data.pipeline import training_batches
-from rethink_fr.errors import RunFailure
+from rethink_fr.data.pipeline import failure_of_reads
+from rethink_fr.errors import RunFailure, is_full_disk
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import WriteError, clear_temporary, write_bytes
 from rethink_fr.pictures.files import encode_png
 from rethink_fr.runs.config_file import learning_rates, save_config
 from rethink_fr.runs.divergence import forget_divergence, record_divergence
-from rethink_fr.runs.event_files import forget_events
 from rethink_fr.runs.folder import CHECKPOINTS, CONFIG, FINAL_SHEET, LOGS, METRICS, is_chief, run_lock, started_config
-from rethink_fr.runs.step_records import forget_records
+from rethink_fr.runs.records import forget_events, forget_records
 from rethink_fr.systems import SYSTEMS
-from rethink_fr.training.average import build_averaged
 from rethink_fr.training.callbacks import (
     FollowTask,
     NonFiniteError,
     NonFiniteGuard,
     Observation,
-    RestartMeans,
     RunLog,
     SaveCheckpoints,
     StopOnSignal,
 )
 from rethink_fr.training.checkpoints import Checkpoints
-from rethink_fr.training.failures import told_plainly
 from rethink_fr.training.initialise import initialise
 from rethink_fr.training.observation import Observer
-from rethink_fr.training.pictures import fixed_faces, keep_list, open_run_pictures, write_unreadable
-from rethink_fr.training.trainer import AdversarialTrainer
+from rethink_fr.training.pictures import RunPictures, fixed_faces, keep_list, open_run_pictures, write_unreadable
+from rethink_fr.training.trainer import AdversarialTrainer, build_averaged
 
 
 class TrainingReport(NamedTuple):
     """How a call of `train` ended."""
 
-    step: int
+    step: int  # number of steps taken in the whole run
     finished: bool  # False if a signal ended it early
-    figures: Dict[str, float]  # see Observer.validate; empty on a worker that is not the chief
-    sheet: Path  # the last before/after sheet
-    unreadable: int  # training files that were skipped; listed in unreadable.txt
+    figures: Dict[str, float]  # see `Observer.validate`; empty if the run is not finished, or on another worker
+    sheet: Path  # the sample sheet of the end
+    unreadable: int  # number of training pictures that were skipped; `unreadable.txt` lists them
 
 
 def train(config: Experiment, strategy_name: str, output: Path, resume_from: Optional[int] = None) -> TrainingReport:
-    """Train, or continue the run in `output`, until `training.steps`.
-
-    A new run starts from the weights of the run `training.init` if it names one.
+    """Train until `training.steps`; a run that `output` holds already is continued.
 
     Args:
-        strategy_name: "one", "mirrored" or "multiworker" (the last reads TF_CONFIG).
-        output: the run's directory: `config.yaml`, `checkpoints/`, `logs/`, `metrics.jsonl`, `samples/`.
-        resume_from: step of the checkpoint to continue from; later ones are put aside. None for the newest.
+        config: of the run.
+        strategy_name: "one", "mirrored" or "multiworker" (the last reads the environment variable TF_CONFIG).
+        output: the run's folder. It gets `config.yaml`, `checkpoints/`, `logs/`, `metrics.jsonl` and `samples/`.
+        resume_from: step of the checkpoint to continue from; None for the newest. Later checkpoints are put aside.
 
     Raises:
         ConfigError: if the configuration does not fit the run in `output`, the data or the devices.
-        CheckpointError: if the run in `output` has no checkpoint that is whole and fits.
+        CheckpointError: if the run in `output` has checkpoints but none that is whole and fits.
         LockedError: if another process trains in `output`.
-        NonFiniteError: if a loss is no longer finite.
+        NonFiniteError: if a loss or a gradient norm is no longer finite.
         RunFailure: if a file cannot be written, the disk is full, or too many pictures cannot be read.
     """
     chief = is_chief(strategy_name)
-    with run_lock(output) if chief else contextlib.nullcontext():
-        try:
-            return _train(config, strategy_name, output, resume_from, chief)
-        except (OSError, WriteError) as error:
-            raise RunFailure(f"{error}; what was saved is whole: run the same command again to continue") from error
-
-
-@told_plainly
-def _train(
-    config: Experiment, strategy_name: str, output: Path, resume_from: Optional[int], chief: bool
-) -> TrainingReport:
-    strategy = make_strategy(strategy_name, config.training.logical_cpus)
-    replicas = strategy.num_replicas_in_sync
-    if config.training.global_batch % replicas:
-        raise ConfigError(
-            f"training.global_batch: expected a multiple of the {replicas} replicas, got {config.training.global_batch}"
-        )
-    pictures = open_run_pictures(config.data, config.model.resolution, output)
-    train_source, validation_source = pictures.train, pictures.validation
-    with strategy.scope():
-        trainer = build_trainer(config)
-
-    if chief:
-        started_config(output)  # refuses a run that is not whole
-    checkpoints = Checkpoints(output / CHECKPOINTS, trainer, config.training.keep_checkpoints, chief)
-    first_step, last_step = checkpoints.restore(resume_from), config.training.steps
-    if chief:
-        _prepare_directory(config, output)
-        if train_source.unreadable:
-            write_unreadable(output, train_source)
-    keep_list(pictures, output, strategy, chief)
-    if config.training.init and checkpoints.saved_step < 0:
+    with run_lock(output) if chief else contextlib.nullcontext(), told_plainly(output):
+        strategy = make_strategy(strategy_name, config.training.logical_cpus)
+        _check_batch(config, strategy)
+        pictures = open_run_pictures(config.data, config.model.resolution, output)
         with strategy.scope():
-            loaded = initialise(trainer, config)
+            trainer = build_trainer(config)
         if chief:
-            tqdm.write(f"starting from {config.training.init}: {', '.join(loaded)}", file=sys.stderr)
-    if chief:
-        _forget_after(output, first_step)
-
-    stop = StopOnSignal()
-    callbacks: list[tf.keras.callbacks.Callback] = [NonFiniteGuard(), FollowTask()]
-    log = observer = None
-    if chief:
-        log = RunLog(output, config.training.log_every, first_step, last_step, config.training.global_batch)
-        inference = SYSTEMS[config.architecture].inference(trainer.average, "float32")
-        observer = Observer(inference, *fixed_faces(config, validation_source), trainer.task.reconstructs)
-        callbacks += [
-            log,
-            Observation(
-                observer, log, output / "samples", config.training.sample_every, config.training.validate_every
-            ),
-        ]
-    callbacks.append(RestartMeans(config.training.log_every))
-    callbacks.append(SaveCheckpoints(checkpoints, config.training.checkpoint_every))
-    if strategy_name != "multiworker":  # workers stopped at different steps would wait for each other for ever
-        callbacks.append(stop)
-
-    if first_step < last_step:
-        batches = strategy.distribute_datasets_from_function(
-            lambda context: training_batches(
-                train_source,
-                seed=config.training.seed,
-                global_batch=config.training.global_batch,
-                start_step=first_step,
-                flip=config.data.flip,
-                color_jitter=config.data.color_jitter,
-                ranges=config.degradation,
-                task=config.degradation.task,
-                degrade=not trainer.task.reconstructs,
-                workers=config.data.workers,
-                input_context=context,
-            )
-        )
-        # One epoch: the step is the only clock of a run, and callbacks count it.
-        try:
-            trainer.fit(batches, steps_per_epoch=last_step - first_step, callbacks=callbacks, verbose=0)
-        except NonFiniteError as error:
-            if not chief:
-                raise
-            message = record_divergence(output, error.step, error.terms, learning_rates(config))
-            raise NonFiniteError(message, error.step, error.terms) from None
-        finally:
-            if log is not None:
-                log.close()  # what is said about an error begins on a line of its own
-        checkpoints.save()
-    checkpoints.close()
-
-    figures, sheet = {}, output / FINAL_SHEET
-    if observer is not None and not stop.interrupted:
-        figures = observer.validate()
-        write_bytes(sheet, encode_png(observer.sheet()))
-    return TrainingReport(int(trainer.step.numpy()), not stop.interrupted, figures, sheet, len(train_source.unreadable))
+            started_config(output)  # raises a ConfigError if the run in the folder is not whole
+        checkpoints = Checkpoints(output / CHECKPOINTS, trainer, config.training.keep_checkpoints, chief)
+        first_step = checkpoints.restore(resume_from)
+        if chief:
+            _prepare_folder(config, output, pictures)
+        keep_list(pictures, output, strategy, chief)
+        if config.training.init and checkpoints.saved_step < 0:
+            _start_from_another_run(config, trainer, strategy, chief)
+        log = observer = None
+        if chief:
+            _forget_later_steps(output, first_step)
+            log = RunLog(output, config.training, first_step)
+            inference = SYSTEMS[config.architecture].inference(trainer.average, "float32")
+            observer = Observer(inference, *fixed_faces(config, pictures.validation), trainer.task.reconstructs)
+        stop = StopOnSignal()
+        callbacks = _callbacks(config, output, checkpoints, log, observer)
+        if strategy_name != "multiworker":  # workers stopped at different steps would wait for each other for ever
+            callbacks.append(stop)
+        steps = config.training.steps - first_step
+        if steps > 0:
+            batches = pictures.batches(config, strategy, first_step, degrade=not trainer.task.reconstructs)
+            # The log is closed at once: what is said about an error must not begin on the line of its progress bar.
+            with contextlib.closing(log) if log is not None else contextlib.nullcontext():
+                with _divergence_recorded(config, output) if chief else contextlib.nullcontext():
+                    # All steps are one epoch for Keras; our callbacks count them.
+                    trainer.fit(batches, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
+            checkpoints.save()
+        checkpoints.close()
+        figures = {}
+        if observer is not None and not stop.interrupted:
+            figures = observer.validate()
+            write_bytes(output / FINAL_SHEET, encode_png(observer.sheet()))
+        step, skipped = int(trainer.step.numpy()), len(pictures.train.unreadable)
+        return TrainingReport(step, not stop.interrupted, figures, output / FINAL_SHEET, skipped)
 
 
 def make_strategy(name: str, logical_cpus: int = 0) -> tf.distribute.Strategy:
-    """The distribution strategy of that name, over all GPUs there are, or else over the CPU.
+    """Make the distribution strategy "one", "mirrored" or "multiworker", over the GPUs or else the CPU.
 
-    `logical_cpus` splits the CPU in that many devices: `mirrored` without GPUs. It must come before any computation.
+    Args:
+        name: of the strategy.
+        logical_cpus: split the CPU into so many devices, to try `mirrored` without GPUs; 0 leaves it whole. The CPU
+            must not have been used before.
+
+    Raises:
+        ConfigError: if several workers are asked for and TF_CONFIG does not name them.
     """
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
@@ -191,37 +141,102 @@ def make_strategy(name: str, logical_cpus: int = 0) -> tf.distribute.Strategy:
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def _prepare_directory(config: Experiment, output: Path) -> None:
-    """What the run's folder holds from the start, the configuration first: without it, the rest is not continued."""
-    samples = output / "samples"
-    for folder in (output, samples, output / LOGS):
+def build_trainer(config: Experiment) -> AdversarialTrainer:
+    """Make the compiled trainer of a configuration, of whichever system. Call it inside the strategy's scope.
+
+    Raises:
+        ConfigError: if the system cannot be trained, or the configuration names weights that cannot be loaded.
+    """
+    system = SYSTEMS[config.architecture]
+    if system.task is None:
+        raise ConfigError(f"architecture: {config.architecture} cannot be trained by this version")
+    keras.utils.set_random_seed(config.training.seed)
+    task = system.task(config)
+    average = build_averaged(lambda: system.build(config.model))
+    trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed)
+    trainer.compile()
+    return trainer
+
+
+@contextlib.contextmanager
+def told_plainly(output: Path) -> Iterator[None]:
+    """Turn what ends a run from outside into a `RunFailure` in the user's terms: a full disk, pictures, other files.
+
+    TensorFlow passes on the text of Python's exceptions only, and has several names for a full disk.
+
+    Args:
+        output: the run's folder.
+    """
+    try:
+        yield
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        failure = failure_of_reads() if isinstance(error, tf.errors.OpError) else None
+        if isinstance(failure, RunFailure):
+            raise failure from error
+        if is_full_disk(error):
+            saved = any((output / CHECKPOINTS).glob("*.index"))
+            kept = "its last checkpoint is whole" if saved else "nothing was saved yet"
+            raise RunFailure(
+                f"{printable(output)}: no space is left on the disk; the run stops, {kept}: make room there, then run "
+                "the same command again to continue"
+            ) from error
+        if isinstance(error, (OSError, WriteError)):
+            raise RunFailure(f"{error}; what was saved is whole: run the same command again to continue") from error
+        raise
+
+
+def _check_batch(config: Experiment, strategy: tf.distribute.Strategy) -> None:
+    batch, replicas = config.training.global_batch, strategy.num_replicas_in_sync
+    if batch % replicas:
+        raise ConfigError(f"training.global_batch: expected a multiple of the {replicas} replicas, got {batch}")
+
+
+def _prepare_folder(config: Experiment, output: Path, pictures: RunPictures) -> None:
+    """Write what a run's folder holds from the start; the configuration first, without which nothing is continued."""
+    for folder in (output, output / "samples", output / LOGS):
         clear_temporary(folder, held=True)
     forget_divergence(output)
     if started_config(output) != config:
         save_config(config, output / CONFIG)
-    samples.mkdir(parents=True, exist_ok=True)
+    (output / "samples").mkdir(parents=True, exist_ok=True)
+    if pictures.train.unreadable:
+        write_unreadable(output, pictures.train)
 
 
-def _forget_after(output: Path, step: int) -> None:
-    """Drop what was logged of steps that a continued run will take again, and what a killed process left half."""
+def _start_from_another_run(
+    config: Experiment, trainer: AdversarialTrainer, strategy: tf.distribute.Strategy, chief: bool
+) -> None:
+    with strategy.scope():
+        loaded = initialise(trainer, config)
+    if chief:
+        tqdm.write(f"starting from {config.training.init}: {', '.join(loaded)}", file=sys.stderr)
+
+
+def _forget_later_steps(output: Path, step: int) -> None:
+    """Remove the records of steps that will be taken again, and lines that a killed process left incomplete."""
     broken = forget_records(output / METRICS, step)
     if broken:
         tqdm.write(f"rethink-fr: {printable(output / METRICS)}: {broken} broken lines were cut off", file=sys.stderr)
     forget_events(output / LOGS, step)
 
 
-def build_trainer(config: Experiment) -> AdversarialTrainer:
-    """The compiled trainer of a configuration of any system. Call it inside the strategy's scope.
+def _callbacks(
+    config: Experiment, output: Path, checkpoints: Checkpoints, log: Optional[RunLog], observer: Optional[Observer]
+) -> List[keras.callbacks.Callback]:
+    """What happens after each step, in this order. Only the chief has a log and an observer."""
+    training = config.training
+    callbacks: List[keras.callbacks.Callback] = [NonFiniteGuard(), FollowTask()]
+    if log is not None and observer is not None:
+        observation = Observation(observer, log, output / "samples", training.sample_every, training.validate_every)
+        callbacks += [log, observation]
+    return [*callbacks, SaveCheckpoints(checkpoints, training.checkpoint_every)]
 
-    Raises:
-        ConfigError: if it names weights that cannot be had.
-    """
-    kind = SYSTEMS[config.architecture]
-    if kind.task is None:
-        raise ConfigError(f"architecture: {config.architecture} cannot be trained by this version")
-    keras.utils.set_random_seed(config.training.seed)
-    task = kind.task(config)
-    average = build_averaged(lambda: kind.build(config.model))
-    trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed)
-    trainer.compile()
-    return trainer
+
+@contextlib.contextmanager
+def _divergence_recorded(config: Experiment, output: Path) -> Iterator[None]:
+    """Note in the run's folder that a loss became NaN, and have the error say what to do about it."""
+    try:
+        yield
+    except NonFiniteError as error:
+        message = record_divergence(output, error.step, error.terms, learning_rates(config))
+        raise NonFiniteError(message, error.step, error.terms) from None

@@ -1,29 +1,40 @@
-"""The training step: drives a task's turns on one replica's share of the batch."""
+"""One training step, for any task: its turns, its random numbers, and the average of the generator's weights."""
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Tuple
+from typing import Callable, Dict, List, Mapping
 
 import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.system import StepContext, TrainingTask, Turn
-from rethink_fr.training.average import update_average
-from rethink_fr.training.step_context import ReplicaStepContext
+
+_PURPOSES = 4  # random seeds of one step that differ in their second number only
 
 
 class AdversarialTrainer(keras.Model):
-    """Trains what a task describes; drive it with `compile` and `fit`, inside the strategy's scope.
+    """Takes the training steps of a `TrainingTask`; used with `compile` and `fit` like any Keras model.
 
-    Batches are `{"degraded": [b, R, R, 3], "clean": [b, R, R, 3]}`, float32 in [-1, 1], each replica getting an equal
-    share of the global batch. A step updates the task's state, then takes its turns one after the other, then moves
-    the generator's average. Random numbers: see `ReplicaStepContext`.
+    A step first updates the task's state (codebooks), then takes the task's turns one after the other (generator,
+    discriminators), then moves the average of the generator's weights. Images are `{"degraded", "clean"}`, float32
+    `[b, R, R, 3]` in [-1, 1]; with several replicas each gets an equal share of the global batch.
+
+    Example:
+        >>> with strategy.scope():
+        ...     task = RestorerTask(restorer, discriminator, objective, Adam(2.5e-3), Adam(2.5e-3))
+        ...     trainer = AdversarialTrainer(task, build_averaged(make_restorer))
+        ...     trainer.compile()
+        >>> trainer.fit(batches, steps_per_epoch=1000, callbacks=[FollowTask()])
 
     Args:
         task: networks, losses and optimizers.
-        average: a network like the task's generator, from `build_averaged`.
-        average_decay: of the generator's average; 0 makes it a copy.
-        seed: of everything random in a step.
+        average: a network with the same variables as the task's generator; made by `build_averaged`.
+        average_decay: decay of the average, 0 to below 1. With 0 the average is a copy of the generator.
+        seed: seed of all random numbers in a step, below 2^31.
+
+    Attributes:
+        step: number of steps taken, an int64 variable.
+        phase: the first step of the current phase. A task whose computation changes at certain steps has several.
     """
 
     def __init__(self, task: TrainingTask, average: keras.Model, average_decay: float = 0.999, seed: int = 0) -> None:
@@ -35,16 +46,16 @@ class AdversarialTrainer(keras.Model):
         self.step = tf.Variable(
             0, trainable=False, dtype=tf.int64, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
-        # The first step of the part of the run whose computation `train_step` traces; a Python number.
         self.phase = 0
-        # Mean metrics give the same result on every replica; by default Keras would add them up over workers.
+        # All replicas return the same scalars; Keras would add them up.
         self.distribute_reduction_method = "first"
-        self.trackers = {
-            name: keras.metrics.Mean(name=name) for phase in self._phases() for name in self.scalar_names(phase)
-        }
 
     def compile(self, **kwargs) -> None:
-        """Build the variables of the task's optimizers, for all phases (call it inside the strategy's scope)."""
+        """Create the variables of the optimizers, for all phases. Call it inside the strategy's scope.
+
+        Raises:
+            ValueError: if an optimizer serves two turns of the same step.
+        """
         super().compile(**kwargs)
         variables: Dict[str, Dict[int, tf.Variable]] = {name: {} for name in self.task.optimizers}
         for phase in self._phases():
@@ -60,48 +71,46 @@ class AdversarialTrainer(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        return list(self.trackers.values())
+        """None: a step returns its own scalars, and `RunLog` averages them over steps."""
+        return []
 
     def enter_phase(self, step: int) -> bool:
-        """Make `train_step` compute what belongs to `step`; returns whether that differs from before.
-
-        If so, a function that has been traced already must be traced anew.
-        """
+        """Go to the phase that `step` belongs to; True if it is another one. `train_step` must then be traced again."""
         phase = max(first for first in self._phases() if first <= step)
         changed, self.phase = phase != self.phase, phase
         return changed
 
-    def scalar_names(self, step: int) -> Tuple[str, ...]:
-        """Names of all that is logged at a step."""
-        names = list(self.task.scalar_names(step))
-        for turn in self.task.turns(step):
-            names += [f"loss/{turn.name}", *(f"gradient_norm/{optimizer}" for optimizer in turn.variables)]
-        return tuple(dict.fromkeys([*names, "learning_rate"]))
-
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The task's state, its turns in order, the average."""
+        """Take one step on this replica's share of the batch.
+
+        Returns:
+            What is logged of this step, as means over the global batch: all that the task computed, the loss of each
+            turn, the gradient norm of each optimizer and the learning rate of the first one.
+        """
         context = ReplicaStepContext(self.seed, self.step)
-        scalars = dict(self.task.update_state(batch, context, self.phase))
+        state = self.task.update_state(batch, context, self.phase)
+        scalars: Dict[str, tf.Tensor] = {}
+        totals: Dict[str, tf.Tensor] = {}
         made: Dict[str, tf.Tensor] = {}
         for turn in self.task.turns(self.phase):
-            scalars.update(self._take(turn, batch, context, made))
-        scalars["learning_rate"] = next(iter(self.task.optimizers.values())).learning_rate
-        names = self.scalar_names(self.phase)
-        if set(scalars) != set(names):
-            raise ValueError(
-                f"the scalars announced and those computed differ: {', '.join(sorted(set(scalars) ^ set(names)))}"
-            )
+            totals.update(self._take(turn, batch, context, made, scalars))
+        rate = next(iter(self.task.optimizers.values())).learning_rate
         update_average(self.average, self.task.generator, self.step, self.average_decay)
         self.step.assign_add(1)
-        for name, value in scalars.items():
-            self.trackers[name].update_state(value)
-        # Results of Mean metrics: raw tensors would be summed over replicas in the logs.
-        return {name: self.trackers[name].result() for name in names}
+        return _over_replicas({**scalars, **state, **totals, "learning_rate": rate})
 
     def _take(
-        self, turn: Turn, batch: Mapping[str, tf.Tensor], context: StepContext, made: Dict[str, tf.Tensor]
+        self,
+        turn: Turn,
+        batch: Mapping[str, tf.Tensor],
+        context: StepContext,
+        made: Dict[str, tf.Tensor],
+        scalars: Dict[str, tf.Tensor],
     ) -> Dict[str, tf.Tensor]:
-        """One step of the turn's optimizers with the gradient of the global batch's mean loss; returns its scalars."""
+        """Follow the gradient of the mean loss of the global batch once, with the optimizers of a turn.
+
+        Adds to `made` and `scalars` what the loss made and computed; returns the loss and the gradient norms.
+        """
         variables = [variable for group in turn.variables.values() for variable in group]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
@@ -111,16 +120,87 @@ class AdversarialTrainer(keras.Model):
         if unreached:
             raise ValueError(f"turn {turn.name}: its loss does not depend on {', '.join(unreached)}")
         made.update({name: tf.stop_gradient(tensor) for name, tensor in loss.made.items()})
-        # Replicas hold equal shares: the mean over the global batch is the mean of their means.
+        scalars.update(loss.scalars)
+        totals = {} if f"loss/{turn.name}" in loss.scalars else {f"loss/{turn.name}": loss.value}
+        # Replicas have equal shares, so the mean over the global batch is the mean of the replicas' means.
         replica = tf.distribute.get_replica_context()
         gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
-        norms = {}
         for name, group in turn.variables.items():
             part, gradients = gradients[: len(group)], gradients[len(group) :]
             self.task.optimizers[name].apply_gradients(zip(part, group), skip_gradients_aggregation=True)
-            norms[f"gradient_norm/{name}"] = tf.linalg.global_norm(part)
-        return {f"loss/{turn.name}": loss.value, **loss.scalars, **norms}
+            totals[f"gradient_norm/{name}"] = tf.linalg.global_norm(part)
+        return totals
 
     def _phases(self) -> List[int]:
-        """First step of each part of a run between two boundaries."""
         return sorted({0, *self.task.boundaries})
+
+
+class ReplicaStepContext:
+    """The `StepContext` of one replica. Create it in replica context.
+
+    Random numbers are drawn for the whole global batch, and every replica takes its rows of them. They follow from the
+    seed and the step alone, so that any number of replicas, and a run that was interrupted, gets the same ones.
+
+    Args:
+        seed: of the run, below 2^31.
+        step: int64 scalar, number of steps taken before this one.
+    """
+
+    def __init__(self, seed: int, step: tf.Tensor) -> None:
+        self.step = tf.convert_to_tensor(step)
+        self._seed = seed
+
+    def random_seed(self, purpose: int) -> tf.Tensor:
+        """See `StepContext`."""
+        high, low = divmod(purpose, _PURPOSES)
+        return tf.stack([tf.constant(self._seed + (high << 32), tf.int64), self.step * _PURPOSES + low])
+
+    @staticmethod
+    def of_this_replica(draws: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+        """See `StepContext`."""
+        first = share * tf.distribute.get_replica_context().replica_id_in_sync_group
+        return draws[first : first + share]
+
+    @staticmethod
+    def global_batch(share: tf.Tensor) -> tf.Tensor:
+        """See `StepContext`."""
+        return share * tf.distribute.get_replica_context().num_replicas_in_sync
+
+
+def build_averaged(build: Callable[[], keras.Model]) -> keras.Model:
+    """Build the network that holds the average of another network's weights.
+
+    Its variables can be assigned in replica context, where all replicas assign the same value (their weights are equal
+    after the optimizers' step); hence ONLY_FIRST_REPLICA.
+
+    Args:
+        build: makes the network and creates its variables.
+    """
+
+    def first_replica_speaks(next_creator: Callable[..., tf.Variable], **kwargs) -> tf.Variable:
+        kwargs["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
+        return next_creator(**kwargs)
+
+    with tf.variable_creator_scope(first_replica_speaks):
+        return build()
+
+
+def update_average(average: keras.Model, model: keras.Model, step: tf.Tensor, decay: float) -> None:
+    """Take one step of the exponential moving average of a network's weights; copy its other variables.
+
+    This is not in the paper but standard practice (Karras et al. 2018, appendix A.1). The decay is at most
+    `(1 + step) / (10 + step)`, so that the initial weights are soon forgotten.
+    """
+    count = tf.cast(step, tf.float32)
+    decay = tf.minimum(decay, (1.0 + count) / (10.0 + count))
+    for shadow, variable in zip(average.trainable_variables, model.trainable_variables):
+        shadow.assign(variable + decay * (shadow - variable))
+    for shadow, variable in zip(average.non_trainable_variables, model.non_trainable_variables):
+        shadow.assign(variable)
+
+
+def _over_replicas(scalars: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
+    """The mean of each scalar over all replicas, in float32."""
+    values = tf.stack([tf.cast(value, tf.float32) for value in scalars.values()])
+    means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
+    return dict(zip(scalars, tf.unstack(means)))

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.layers.variables import create_variables
 from rethink_fr.weights.state_dicts import (
     CONVOLUTION,
     COUNTER,
@@ -88,13 +89,6 @@ def official_weights(model: keras.Model) -> Dict[str, OfficialWeight]:
             name, order = _OFFICIAL[own_name, len(variable.shape)]
             weights[f"{layer.name}.{name}"] = OfficialWeight(variable, order, name in _FLATTENED)
     return weights
-
-
-def create_variables(model: keras.Model) -> None:
-    """Trace a network once, symbolically, unless it has its variables: nothing is computed."""
-    if not model.built:
-        side = getattr(model, "resolution", 512)
-        tf.function(model).get_concrete_function(tf.TensorSpec([1, side, side, 3], tf.float32))
 
 
 def load_torch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:

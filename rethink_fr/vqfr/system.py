@@ -1,4 +1,4 @@
-"""VQFR as one of the systems that the commands know. TensorFlow loads when a function is called."""
+"""VQFR as a `System`: what `rethink_fr.systems` lists. Functions load TensorFlow when they are called."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
+    from rethink_fr.layers.complexity import Complexity
     from rethink_fr.vqfr.networks.network import VQFR, VQGAN
 
 
 def build(settings: VQFRSettings) -> Union[VQFR, VQGAN]:
-    """The network of a configuration, its variables created."""
-    from rethink_fr.vqfr.build import build_network
+    """The network with these settings, its variables created."""
+    from rethink_fr.layers.variables import create_variables
+    from rethink_fr.vqfr.networks.network import VQFR, VQGAN
 
-    return build_network(settings)
+    make = VQFR if settings.network == "vqfr" else VQGAN
+    network = make(settings.version, settings.resolution, settings.width, settings.levels, settings.codebook_size)
+    create_variables(network)
+    return network
 
 
 def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> Inference:
-    """The network as the commands use it; its convolutions multiply in `precision` from now on.
+    """The network as the commands use it. Its convolutions multiply in `precision` from now on.
 
-    Those of the encoder stay float32: what they lead to is a choice of codes, and another code is another texture.
+    Those of the encoder stay in float32: its features decide which codes are chosen, and another code is another
+    texture.
     """
     import tensorflow as tf
 
@@ -54,11 +60,17 @@ def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> 
     return Inference(network, restore, resolution, check_shape, control, (), has_texture=True)
 
 
-def costs(settings: VQFRSettings) -> List[Tuple[str, str]]:
-    """Parameters and arithmetic of the network, as text."""
-    from rethink_fr.vqfr.build import build_complexity
+def complexity(settings: VQFRSettings) -> Complexity:
+    """Parameters and multiply-accumulates of the network, for one image of its resolution."""
+    from rethink_fr.layers.complexity import network_complexity
 
-    one = build_complexity(settings)
+    network = build(settings)
+    return network_complexity(network, network, (1, network.resolution, network.resolution, 3))
+
+
+def costs(settings: VQFRSettings) -> List[Tuple[str, str]]:
+    """`complexity` as text."""
+    one = complexity(settings)
     text = (
         f"{one.trained_parameters:,} parameters, {one.multiply_accumulates / 1e9:.3f} G multiply-accumulates an image "
         f"({settings.resolution} px, width {settings.width:g})"
@@ -67,10 +79,13 @@ def costs(settings: VQFRSettings) -> List[Tuple[str, str]]:
 
 
 def from_torch(state: Mapping[str, np.ndarray]) -> Tuple[VQFRSettings, Union[VQFR, VQGAN]]:
-    """The published network that a state dict belongs to, recognised by its names, with the weights loaded.
+    """The network that published weights belong to, and its settings; the weights are loaded.
+
+    Args:
+        state: arrays by their name in the published PyTorch file.
 
     Raises:
-        TorchStateError: if it is none of the four, or entries are missing, unexpected or misshapen.
+        TorchStateError: if they are not exactly the weights of one of the four published networks.
     """
     from rethink_fr.vqfr.published_weights import load_torch_state
 
@@ -81,10 +96,12 @@ def from_torch(state: Mapping[str, np.ndarray]) -> Tuple[VQFRSettings, Union[VQF
 
 
 def recognise(state: Mapping[str, np.ndarray]) -> VQFRSettings:
-    """Version and stage by the names: where the codebook is, and whether there is a main branch.
+    """Which of the four published networks has weights of these names.
+
+    The name of the codebook tells the version, and a main branch tells stage 2 from stage 1.
 
     Raises:
-        TorchStateError: if there is no codebook where either version has it.
+        TorchStateError: if there is no codebook where one of the versions has it.
     """
     from rethink_fr.weights.state_dicts import TorchStateError
 
@@ -103,17 +120,18 @@ def recognise(state: Mapping[str, np.ndarray]) -> VQFRSettings:
 
 
 def task(config: VQFRExperiment) -> TrainingTask:
-    """What a run of either stage trains. Call it inside the strategy's scope."""
+    """What a run with this configuration trains, in either stage. Call it inside the strategy's scope."""
     from rethink_fr.vqfr.training.build_task import build_task
 
-    return build_task(config)
+    # The generator comes first, so that its initial weights depend on nothing but the seed.
+    return build_task(config, build(config.model))
 
 
 def initialise(task: TrainingTask, run: SourceRun) -> List[str]:
-    """Start a task from another run: see `build_task.initialise`."""
-    from rethink_fr.vqfr.training import build_task
+    """Start a task from another run of VQFR, also stage 2 from stage 1; returns what was loaded."""
+    from rethink_fr.vqfr.training.initialise import initialise
 
-    return build_task.initialise(task, run)
+    return initialise(task, run)
 
 
 SYSTEM = System(
@@ -124,7 +142,7 @@ SYSTEM = System(
     from_torch,
     experiment=VQFRExperiment,
     check=check,
-    task=task,
     check_files=check_files,
+    task=task,
     initialise=initialise,
 )

@@ -210,7 +210,7 @@ def checkpoints(folder: Path) -> Target:
     """Of a run: what is read is what was written, or nothing."""
     from rethink_fr.restorer.settings import ModelConfig
     from rethink_fr.restorer.system import SYSTEM
-    from rethink_fr.runs.checkpoint_reading import load_average, save_average
+    from rethink_fr.runs.loading import load_average, save_average
 
     settings = ModelConfig(resolution=32, width=1 / 32, n_skips=2, codebook_size=16)
     network = SYSTEM.build(settings)

@@ -32,7 +32,7 @@ def command(*arguments: str) -> int:
 
 def build_library(sources: str, cache: str) -> int:
     """Build the native library of a folder of sources, and use it."""
-    from rethink_fr.ops.compiler import NativeOpsError
+    from rethink_fr.ops import NativeOpsError
     from rethink_fr.ops.native import NativeLibrary
 
     try:

@@ -158,7 +158,7 @@ def test_saving_and_loading_gives_the_same_configuration(tmp_path):
 
 
 def test_skips_allowed_agree_with_the_networks():
-    from rethink_fr.restorer.channels import skip_resolutions
+    from rethink_fr.restorer.network import skip_resolutions
 
     for resolution in (32, 64, 512, 1024):
         assert len(skip_resolutions(resolution, max_skips(resolution))) == max_skips(resolution)

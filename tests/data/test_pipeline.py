@@ -180,7 +180,7 @@ def test_the_fixed_batch_is_as_long_as_the_source_at_most():
 
 
 def test_a_process_ends_although_an_iterator_is_alive_and_reading():
-    # Without the gate in python_reads.py this hangs: a read is always under way when the interpreter shuts down.
+    # Without the gate in pipeline.py this hangs: a read is always under way when the interpreter shuts down.
     script = """
         import time
         import numpy as np

@@ -66,6 +66,15 @@ def test_the_originals_are_never_written_over(photos, tmp_path, capsys, output, 
     assert contents(tmp_path) == before
 
 
+def test_a_picture_is_restored_once_for_each_noise():
+    grey = np.full([SIDE, SIDE, 3], 100, np.uint8)
+    noise = np.linspace(0, 0.5, 6, dtype=np.float32).reshape(6, 1, 1)  # more than are restored at a time
+    made = NOISY.restore_picture(grey, noise)
+    assert made["restored"].shape == made["texture"].shape == (6, SIDE, SIDE, 3)
+    np.testing.assert_allclose(made["restored"][:, 0, 0, 0], 100 + 127.5 * noise.ravel(), atol=0.51)
+    assert ECHO.restore_picture(grey, None)["restored"].tolist() == [grey.tolist()]
+
+
 def test_what_another_call_made_is_kept_unless_told_otherwise(photos, tmp_path, capsys):
     out = tmp_path / "out"
     run([photos], out)

@@ -7,10 +7,10 @@ import tensorflow as tf
 from rethink_fr.layers import DeformableConv2D
 from rethink_fr.layers.complexity import count_operations, multiply_accumulates
 from rethink_fr.ops.native import native_ops
-from rethink_fr.restorer.build import build_complexity
 from rethink_fr.restorer.settings import ModelConfig
-from rethink_fr.vqfr.build import build_complexity as vqfr_complexity
+from rethink_fr.restorer.system import complexity
 from rethink_fr.vqfr.settings import VQFRSettings
+from rethink_fr.vqfr.system import complexity as vqfr_complexity
 
 
 def test_convolutions_and_products_are_counted_by_hand():
@@ -49,7 +49,7 @@ def test_products_inside_called_functions_are_counted():
 
 
 def test_the_full_network_has_about_43_million_parameters_and_50_gmac():
-    restorer = build_complexity(ModelConfig())["restorer"]
+    restorer = complexity(ModelConfig())["restorer"]
     assert restorer.trained_parameters == 42_775_011
     assert restorer.codebook_values == 1024 * (512 + 512 + 256 + 128)
     assert np.isclose(restorer.multiply_accumulates, 49.53e9, rtol=1e-3)
@@ -103,6 +103,6 @@ def test_the_backward_pass_of_a_depthwise_convolution_is_counted():
 @pytest.mark.parametrize(("version", "parameters", "giga"), [(1, 76_563_583, 1128.854), (2, 83_486_539, 532.192)])
 def test_vqfr_costs_what_its_layers_add_up_to(version, parameters, giga):
     """1.129 and 0.532 T; the paper's 1.07 T for version 1 leaves the deformable products (61.6 G) out."""
-    complexity = vqfr_complexity(VQFRSettings(version=version))
-    assert complexity.trained_parameters == parameters
-    assert np.isclose(complexity.multiply_accumulates, giga * 1e9, rtol=1e-6)
+    counted = vqfr_complexity(VQFRSettings(version=version))
+    assert counted.trained_parameters == parameters
+    assert np.isclose(counted.multiply_accumulates, giga * 1e9, rtol=1e-6)

@@ -8,8 +8,8 @@ from tensorflow import keras
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import DataConfig
 from rethink_fr.pictures.files import write_image
-from rethink_fr.restorer.build import build_optimizer, load_vgg19
 from rethink_fr.restorer.settings import OptimizerConfig
+from rethink_fr.restorer.task import build_optimizer, load_vgg19
 from rethink_fr.training.pictures import open_sources
 from rethink_fr.training.run import build_trainer
 from tests.training.helpers import random_batch, replace, small_config

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rethink_fr.restorer.channels import (
+from rethink_fr.restorer.network import (
     DECODER_CHANNELS,
     ENCODER_CHANNELS,
     check_resolution,

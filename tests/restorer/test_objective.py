@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rethink_fr.restorer.network import Restoration
-from rethink_fr.restorer.objective import RestorerObjective
+from rethink_fr.restorer.task import RestorerObjective
 
 
 def test_terms_are_unweighted_and_the_total_is_their_weighted_sum():

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from rethink_fr.layers.diff_augment import apply_augmentation
 from rethink_fr.restorer import task as restorer_task
-from rethink_fr.training.step_context import ReplicaStepContext
+from rethink_fr.training.trainer import ReplicaStepContext
 from tests.training.helpers import GLOBAL_BATCH, random_batch, replace, small_config, values, with_sgd
 
 
@@ -127,7 +127,6 @@ def test_the_discriminators_step_sends_no_gradient_to_the_restorer(trainer, monk
 def test_r1_is_applied_every_interval_and_weighted_by_it(trainer):
     penalties = []
     for number in range(4):
-        trainer.reset_metrics()
         penalties.append(float(trainer.train_step(random_batch(number))["loss/r1"]))
     assert penalties[0] > 0 and penalties[2] > 0
     assert penalties[1] == penalties[3] == 0
@@ -162,9 +161,8 @@ def run(strategy, steps: int = 5):
             first = share * context.replica_id_in_sync_group
             return {name: images[first : first + share] for name, images in batch.items()}
 
-        trainer.reset_metrics()
-        step(strategy.experimental_distribute_values_from_function(part))
-        logs[number] = {name: float(tracker.result()) for name, tracker in trainer.trackers.items()}
+        scalars = step(strategy.experimental_distribute_values_from_function(part))
+        logs[number] = {name: float(strategy.experimental_local_results(value)[0]) for name, value in scalars.items()}
     return trainer, logs
 
 

@@ -1,6 +1,6 @@
 """Records of steps are kept up to a step; what is no record is cut off."""
 
-from rethink_fr.runs.step_records import forget_records, last_recorded_step
+from rethink_fr.runs.records import forget_records, last_recorded_step
 
 
 def test_later_steps_and_broken_lines_go(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rethink_fr.restorer.network import Restorer
-from rethink_fr.training.average import build_averaged, update_average
+from rethink_fr.training.trainer import build_averaged, update_average
 
 
 def build() -> Restorer:

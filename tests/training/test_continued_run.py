@@ -14,7 +14,7 @@ from tensorflow import keras
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.runs.checkpoint_files import checkpoint_steps
-from rethink_fr.runs.checkpoint_reading import load_average, load_matching
+from rethink_fr.runs.loading import load_average, load_matching
 from rethink_fr.runs.resolve import resolve_config
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.training.callbacks import NonFiniteError

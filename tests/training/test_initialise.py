@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.runs.checkpoint_reading import load_matching, save_average
 from rethink_fr.runs.config_file import load_config, save_model_section
+from rethink_fr.runs.loading import load_matching, save_average
 from rethink_fr.runs.resolve import resolve_config
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.training.checkpoints import CheckpointError

@@ -11,17 +11,16 @@ import tensorflow as tf
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import DataConfig
+from rethink_fr.data.pipeline import read_in_graph
 from rethink_fr.data.prepare import prepare
-from rethink_fr.data.python_reads import read_in_graph
 from rethink_fr.data.sources.manifest import DamagedRecordsError
-from rethink_fr.data.sources.picture_list import PictureListError, RunLists, read_lists
 from rethink_fr.errors import RunFailure
 from rethink_fr.pictures.files import UnreadableImage, write_image
-from rethink_fr.restorer.build import build_restorer
-from rethink_fr.runs.checkpoint_reading import load_average
-from rethink_fr.training.failures import told_plainly
+from rethink_fr.restorer.system import build as build_restorer
+from rethink_fr.runs.loading import load_average
+from rethink_fr.runs.picture_lists import PictureListError, RunLists, read_lists
 from rethink_fr.training.pictures import keep_list, open_run_pictures
-from rethink_fr.training.run import train
+from rethink_fr.training.run import told_plainly, train
 from tests.training.helpers import replace, small_config
 
 COUNT, HELD_OUT = 12, 3
@@ -246,26 +245,30 @@ def test_records_of_another_writer_are_listed_by_their_own_checksums(prepared, t
 
 
 def test_what_ends_a_run_from_outside_is_told_in_its_terms(tmp_path):
-    def full_disk(config, strategy_name, output):
+    def full_disk():
         raise tf.errors.ResourceExhaustedError(None, None, "step-4.data; No space left on device")
 
-    def reading(config, strategy_name, output):
+    def reading():
         def read(index):
             raise RunFailure("photos: too many")
 
         for _ in tf.data.Dataset.range(1).map(lambda index: read_in_graph(read, index, 8)):
             pass
 
-    def other(config, strategy_name, output):
+    def other():
         raise tf.errors.InternalError(None, None, "something else")
+
+    def no_permission():
+        raise PermissionError(13, "Permission denied", "samples")
 
     for ending, kind, message in (
         (full_disk, RunFailure, "run: no space is left on the disk; the run stops, nothing was saved yet"),
         (reading, RunFailure, "^photos: too many$"),
         (other, tf.errors.InternalError, "something else"),
+        (no_permission, RunFailure, "Permission denied: 'samples'; what was saved is whole: run the same command aga"),
     ):
-        with pytest.raises(kind, match=message):
-            told_plainly(ending)(None, "one", tmp_path / "run")
+        with pytest.raises(kind, match=message), told_plainly(tmp_path / "run"):
+            ending()
 
 
 @pytest.mark.slow

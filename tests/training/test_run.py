@@ -14,9 +14,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from rethink_fr.restorer.build import build_restorer
-from rethink_fr.runs.checkpoint_reading import load_average
+from rethink_fr.restorer.system import build as build_restorer
 from rethink_fr.runs.config_file import load_config
+from rethink_fr.runs.loading import load_average
 from rethink_fr.training.callbacks import NonFiniteError
 from rethink_fr.training.run import train
 from tests.command_line import ROOT, assert_train_refuses

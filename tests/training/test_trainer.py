@@ -147,11 +147,32 @@ def test_what_a_turn_made_carries_no_gradient(monkeypatch):
         trainer.train_step(random_batch())
 
 
-def test_a_task_that_logs_what_it_has_not_announced_is_refused(monkeypatch):
-    monkeypatch.setattr(toy.ToyTask, "scalar_names", lambda self, step: ["seen"])
-    trainer = build_trainer(toy.experiment())
-    with pytest.raises(ValueError, match="announced and those computed differ: loss/l2"):
-        trainer.train_step(random_batch())
+def test_whatever_a_task_computes_is_logged_without_being_announced(tmp_path, monkeypatch):
+    """A scalar of one step, whose means over intervals of two steps tell which steps they are over."""
+
+    def update_state(self, batch, context, step):
+        return {"steps_before": context.step}
+
+    monkeypatch.setattr(toy.ToyTask, "update_state", update_state)
+    train(toy.experiment(log_every=2, steps=5), "one", tmp_path)
+    assert [row["steps_before"] for row in records(tmp_path)] == [0.5, 2.5, 4.0]
+    # The boundary lies within the second interval: what begins there is the mean over the steps from there on.
+    assert [row["steps_averaged"] for row in records(tmp_path)] == [2, 2, 1]
+    assert "loss/critic" in records(tmp_path)[1] and "loss/l2" not in records(tmp_path)[1]
+
+
+def test_scalars_are_means_over_the_replicas(mirrored, monkeypatch):
+    monkeypatch.setattr(
+        toy.ToyTask,
+        "update_state",
+        lambda self, batch, context, step: {"mean": tf.reduce_mean(batch["clean"])},
+    )
+    with mirrored.scope():
+        trainer = build_trainer(toy.experiment())
+    images = tf.reshape(tf.repeat([0.0, 1.0], 2 * 32 * 32 * 3), [4, 32, 32, 3])  # 0 on one replica, 1 on the other
+    batches = tf.data.Dataset.from_tensors({"degraded": images, "clean": images}).unbatch().batch(4)
+    history = trainer.fit(mirrored.experimental_distribute_dataset(batches), steps_per_epoch=1, verbose=0)
+    assert history.history["mean"] == [0.5]
 
 
 def test_an_optimizer_serves_one_turn_of_a_step(monkeypatch):
@@ -165,7 +186,7 @@ def test_an_optimizer_serves_one_turn_of_a_step(monkeypatch):
 
 
 def test_random_draws_differ_by_purpose_step_and_seed():
-    from rethink_fr.training.step_context import ReplicaStepContext
+    from rethink_fr.training.trainer import ReplicaStepContext
 
     seeds = {
         tuple(ReplicaStepContext(seed, tf.constant(step, tf.int64)).random_seed(purpose).numpy())

@@ -117,10 +117,6 @@ class ToyTask:
         self.traced: List[int] = []
         self.followed: List[int] = []
 
-    def scalar_names(self, step: int) -> List[str]:
-        """The second term has another name on each side of the boundary."""
-        return ["seen", "loss/l1" if step >= self.boundaries[0] else "loss/l2"]
-
     def update_state(self, batch: Any, context: Any, step: int) -> Dict[str, Any]:
         """Sums the means of the global batches."""
         import tensorflow as tf

@@ -11,9 +11,13 @@ from typing import AbstractSet, Dict, List, NamedTuple, Optional, Tuple, Union
 import numpy as np
 from tqdm import tqdm
 
-from rethink_fr.data.sources.image_source import DEFAULT_CACHE_BYTES, ImageSource
-from rethink_fr.data.sources.picture_list import PictureList
-from rethink_fr.data.sources.skipping import allowed_unreadable, too_many
+from rethink_fr.data.sources.image_source import (
+    DEFAULT_CACHE_BYTES,
+    ImageSource,
+    PictureList,
+    allowed_unreadable,
+    too_many,
+)
 from rethink_fr.files.names import listed_names, printable
 from rethink_fr.files.reading import UnreadableFile, read_bytes
 from rethink_fr.pictures.files import UnreadableImage, decode_image, square_resize

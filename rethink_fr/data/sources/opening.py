@@ -8,8 +8,13 @@ from typing import Optional, Tuple, Union
 import numpy as np
 
 from rethink_fr.data.sources.folder import FolderSource
-from rethink_fr.data.sources.image_source import DEFAULT_CACHE_BYTES, ImageSource, MemorySource, SubsetSource
-from rethink_fr.data.sources.picture_list import PictureList
+from rethink_fr.data.sources.image_source import (
+    DEFAULT_CACHE_BYTES,
+    ImageSource,
+    MemorySource,
+    PictureList,
+    SubsetSource,
+)
 from rethink_fr.data.sources.record_files import list_shards
 from rethink_fr.data.sources.records import RecordSource
 from rethink_fr.files.names import printable

@@ -8,9 +8,14 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from rethink_fr.data.sources.image_source import DEFAULT_CACHE_BYTES, ImageSource
+from rethink_fr.data.sources.image_source import (
+    DEFAULT_CACHE_BYTES,
+    ImageSource,
+    PictureList,
+    allowed_unreadable,
+    too_many,
+)
 from rethink_fr.data.sources.manifest import DamagedRecordsError, Manifest, Shard, read_manifest
-from rethink_fr.data.sources.picture_list import PictureList
 from rethink_fr.data.sources.record_files import (
     encoded_image,
     file_sha256s,
@@ -19,7 +24,6 @@ from rethink_fr.data.sources.record_files import (
     record_name,
     scan_offsets,
 )
-from rethink_fr.data.sources.skipping import allowed_unreadable, too_many
 from rethink_fr.files.names import listed_names, printable
 from rethink_fr.pictures.files import UnreadableImage, decode_image, square_resize
 

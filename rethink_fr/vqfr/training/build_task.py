@@ -1,20 +1,18 @@
-"""From an experiment's settings to the task of its stage, and from another run's weights to its start."""
+"""What a run of VQFR trains, made from its configuration: networks, losses and optimizers of either stage."""
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Dict, Optional, Sequence, Union
 
 import numpy as np
 from tensorflow import keras
 
 from rethink_fr.config.checks import ConfigError
+from rethink_fr.layers.variables import create_variables
 from rethink_fr.losses.lpips import PerceptualDistance
-from rethink_fr.system import SourceRun, TrainingTask
-from rethink_fr.vqfr.build import build_network
 from rethink_fr.vqfr.networks.discriminators import StyleDiscriminator, WaveletDiscriminator
-from rethink_fr.vqfr.networks.network import VQGAN
+from rethink_fr.vqfr.networks.network import VQFR, VQGAN
 from rethink_fr.vqfr.networks.patch_discriminator import PatchDiscriminator
-from rethink_fr.vqfr.published_weights import create_variables, official_weights
 from rethink_fr.vqfr.settings import AdamConfig, VQFRExperiment, perceptual_files, trained_branches
 from rethink_fr.vqfr.training.codebook_stage import CodebookTask
 from rethink_fr.vqfr.training.image_branch import ImageBranch
@@ -25,13 +23,16 @@ from rethink_fr.weights.torch_files import read_weights
 _EPSILON = 1e-8  # of Adam, as in PyTorch
 
 
-def build_task(config: VQFRExperiment) -> Union[CodebookTask, RestorationTask]:
-    """The task of an experiment, its variables created. Call it inside the strategy's scope.
+def build_task(config: VQFRExperiment, generator: Union[VQFR, VQGAN]) -> Union[CodebookTask, RestorationTask]:
+    """Make what a run trains from its configuration. Call it inside the strategy's scope.
+
+    Args:
+        config: of the run.
+        generator: the network of `config.model`, its variables created; a `VQGAN` in the stage `codebook`.
 
     Raises:
-        ConfigError: if the weights of the perceptual network cannot be read.
+        ConfigError: if the weights of the perceptual network cannot be loaded.
     """
-    generator = build_network(config.model)
     perceptual = load_perceptual(config.objective.vgg16)
     branches = [_branch(name, config, perceptual) for name in trained_branches(config)]
     settings = config.optimizer
@@ -50,32 +51,6 @@ def build_task(config: VQFRExperiment) -> Union[CodebookTask, RestorationTask]:
     create_variables(teacher)
     objective = config.objective
     return RestorationTask(generator, teacher, branches, objective.code_matching, objective.code_prediction, optimizers)
-
-
-def initialise(task: TrainingTask, run: SourceRun) -> List[str]:
-    """Start a task from another run: the same network with all that fits, or stage 2 from stage 1.
-
-    Stage 2 from a VQGAN takes encoder, codebook and texture decoder, and the teacher. From a VQFR that has no teacher
-    (published weights hold none) its own encoder and codebook become the teacher: our reading, they were trained to
-    give degraded faces the codes of clean ones.
-
-    Returns:
-        What was taken over.
-
-    Raises:
-        ConfigError: if the run is of another network.
-    """
-    if not isinstance(task, RestorationTask):
-        return run.start(task)
-    if not isinstance(run.network, VQGAN):
-        loaded = run.start(task)
-        if "teacher" not in loaded:
-            loaded += _copy(run.network, task.teacher, "teacher")
-        return loaded
-    theirs, ours = run.network.architecture, task.generator.architecture
-    if theirs != ours:
-        raise ConfigError(f"training.init: that run's network is {theirs}, expected {ours}; adapt the model settings")
-    return _copy(run.network, task.generator, "generator") + _copy(run.network, task.teacher, "teacher")
 
 
 def load_perceptual(source: str) -> Optional[PerceptualDistance]:
@@ -122,7 +97,13 @@ def _branch(name: str, config: VQFRExperiment, perceptual: Optional[PerceptualDi
 
 
 def _adam(settings: AdamConfig, config: VQFRExperiment, first_step: int = 0) -> keras.optimizers.Optimizer:
-    """Adam with the run's milestones; `first_step` is when it starts, which it counts its own steps from."""
+    """Adam whose learning rate falls at the run's milestones.
+
+    Args:
+        settings: of this optimizer.
+        config: of the run.
+        first_step: step of the run at which the optimizer starts. It counts its own steps from there.
+    """
     rate, gamma = settings.learning_rate, config.optimizer.gamma
     ahead: Sequence[int] = [step - first_step for step in config.optimizer.milestones if step > first_step]
     passed = len(config.optimizer.milestones) - len(ahead)
@@ -131,13 +112,3 @@ def _adam(settings: AdamConfig, config: VQFRExperiment, first_step: int = 0) -> 
     boundaries = [step - 1 for step in ahead]
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates) if ahead else rates[0]
     return keras.optimizers.Adam(schedule, settings.beta_1, settings.beta_2, epsilon=_EPSILON)
-
-
-def _copy(source: keras.Model, destination: keras.Model, name: str) -> List[str]:
-    """Copy what two networks have under the same official names; says what part it was."""
-    theirs, ours = official_weights(source), official_weights(destination)
-    common = [key for key in ours if key in theirs]
-    for key in common:
-        ours[key].variable.assign(theirs[key].variable.numpy())
-    missing = sorted({key.split(".")[0] for key in ours if key not in theirs})
-    return [name if not missing else f"{name} (without {', '.join(missing)})"]

@@ -1,4 +1,4 @@
-"""Stage 1: the autoencoder and its codebook, on clean faces."""
+"""Stage 1: an autoencoder and its codebook learn to reproduce clean faces."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from rethink_fr.vqfr.training.image_branch import ImageBranch, target
 from rethink_fr.vqfr.training.reservoir import Reservoir, reestimate
 from rethink_fr.vqfr.training.usage import UsageMeter
 
-_RESERVOIR = 0  # purpose of random draws
+_RESERVOIR = 0  # purpose of random numbers
 Batch = Mapping[str, tf.Tensor]
 
 
 class CodebookTask:
-    """A `TrainingTask`: a VQGAN that reconstructs clean faces ("VQFR", Gu et al., ECCV 2022, section 3.2).
+    """Trains a `VQGAN` to reproduce clean faces; a `TrainingTask`.
 
-    The codebook of version 1 starts in three phases, which the paper does not mention and the released code has:
-    features first pass it as they are; until later, k-means on a reservoir of features replaces it every so often;
-    then it follows its loss alone. Boundaries between them are steps at which another graph is traced.
+    "VQFR" (Gu et al., ECCV 2022), section 3.2. In version 1 the codebook starts in three phases, which are in the
+    released code but not in the paper. At first features are not quantized at all. Then they are, and every so often
+    the codebook is replaced by the k-means centres of a sample of features. Finally it learns by its loss alone.
 
     Args:
-        generator: the network, built.
-        codebook: the phases.
-        codebook_weight: of the codebook loss.
-        branch: loss terms and discriminator of the texture image, the only one here.
-        optimizers: "autoencoder", and of the branch's discriminator.
+        generator: the network, its variables created.
+        codebook: when the phases begin.
+        codebook_weight: weight of the codebook loss.
+        branch: loss and discriminators of the texture image, the only image in this stage.
+        optimizers: "autoencoder" for the network, and that of the branch's discriminators under its name.
     """
 
     reconstructs = True
@@ -61,16 +61,12 @@ class CodebookTask:
             starts.append(branch.adversarial_from)
         self.boundaries: Tuple[int, ...] = tuple(sorted({step for step in starts if step > 0}))
 
-    def scalar_names(self, step: int) -> List[str]:
-        """Those of the branch, and of the codebook."""
-        return [*self.branch.scalar_names(step), "loss/codebook", "codebook/usage", "codebook/perplexity"]
-
     def update_state(self, batch: Batch, context: StepContext, step: int) -> Dict[str, tf.Tensor]:
-        """Nothing: what the reservoir and the meter count are features of the turn itself."""
+        """Nothing here: the sample of features and the usage of codes are updated where the loss has computed both."""
         return {}
 
     def turns(self, step: int) -> List[Turn]:
-        """Autoencoder, then the discriminator once it has started."""
+        """The autoencoder, then the discriminators if they have started."""
         variables = self.generator.trainable_variables
         if not self._quantizes(step):
             variables = [variable for variable in variables if variable is not self.codebook]
@@ -78,7 +74,7 @@ class CodebookTask:
         return turns + [self.branch.turn()] if self.branch.adversarial(step) else turns
 
     def after_step(self, step: int) -> None:
-        """Re-estimate the codebook every so often: outside the graph, since k-means is scikit-learn's."""
+        """Replace the codebook by k-means centres every so often; scikit-learn computes them outside the graph."""
         if self.reservoir is not None and self._samples(step) and step % self.phases.reestimate_every == 0:
             reestimate(self.codebook, self.reservoir)
 

@@ -1,8 +1,8 @@
-"""One image that a generator makes: what pulls it towards the clean one, and the discriminators that judge it."""
+"""The loss of one image that a generator makes, and the discriminators that judge this image."""
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence
 
 import tensorflow as tf
 from tensorflow import keras
@@ -24,26 +24,29 @@ _RECONSTRUCTION = ("l1", "lpips", "style")
 
 
 class Target(NamedTuple):
-    """The clean images that all branches are compared with."""
+    """Clean images, with what is computed of them once for all branches."""
 
     images: tf.Tensor  # [B, H, W, 3]
-    features: Optional[Sequence[tf.Tensor]]  # of the perceptual network; None without one
+    features: Optional[Sequence[tf.Tensor]]  # of the perceptual network; None if there is none
 
 
 def target(images: tf.Tensor, perceptual: Optional[PerceptualDistance]) -> Target:
-    """What branches are compared with, for clean images `[B, H, W, 3]`."""
+    """The target of all branches for clean images `[B, H, W, 3]` in [-1, 1]."""
     return Target(images, None if perceptual is None else [tf.stop_gradient(f) for f in perceptual.features(images)])
 
 
 class ImageBranch:
-    """Loss terms of one image ("VQFR", Gu et al., ECCV 2022, section 3.4), and the turn of its discriminators.
+    """The loss of the texture image or of the main image, and the turn of its discriminators.
+
+    "VQFR" (Gu et al., ECCV 2022), section 3.4: L1, LPIPS and style terms compare the image with the clean one; a global
+    and a local discriminator judge it.
 
     Args:
-        name: "texture" or "main"; it stands before the names of all scalars.
-        weights: of this branch.
-        objective: what is the same for both branches.
-        perceptual: the network of LPIPS and of the style loss, or None for neither.
-        global_discriminator, local_discriminator: needed where their weight is not 0.
+        name: "texture" or "main"; part of the names of all scalars.
+        weights: weights of the terms of this branch. LPIPS and style are left out where their weight is 0.
+        objective: what both branches have in common.
+        perceptual: the network of the LPIPS and style terms; None leaves them out.
+        global_discriminator, local_discriminator: the discriminators whose weight is not 0.
     """
 
     def __init__(
@@ -68,32 +71,31 @@ class ImageBranch:
 
     @property
     def optimizer(self) -> str:
-        """Name of the optimizer that the discriminators share, and of their turn."""
+        """Name of the optimizer that moves the discriminators, and of their turn."""
         return f"{self.name}_discriminators"
 
     @property
     def networks(self) -> Dict[str, keras.Model]:
-        """The discriminators by the name under which checkpoints hold them."""
+        """The discriminators, by the name that they have in checkpoints."""
         found = {"global": self.global_discriminator, "local": self.local_discriminator}
         return {f"{self.name}_{name}": network for name, network in found.items() if network is not None}
 
     def adversarial(self, step: int) -> bool:
-        """Whether discriminators take part at a step."""
+        """Whether there are discriminators and they have started at this step."""
         return step >= self.adversarial_from and bool(self.networks)
 
-    def scalar_names(self, step: int) -> List[str]:
-        """Everything that this branch logs at a step."""
-        names = [f"loss/{self.name}_{term}" for term in self.weights if term != "global"]
-        if self.adversarial(step):
-            if self.global_discriminator is not None:
-                names += [f"loss/{self.name}_global", *(f"score/{self.name}_{side}" for side in ("real", "fake"))]
-                names += [f"loss/{self.name}_r1"] if self.objective.r1_gamma else []
-            if self.local_discriminator is not None:
-                names += [f"loss/{self.name}_local", f"adaptive_weight/{self.name}", f"loss/{self.name}_patches"]
-        return names
-
     def terms(self, image: tf.Tensor, target: Target, step: int) -> Dict[str, tf.Tensor]:
-        """Unweighted scalar terms of an image `[B, H, W, 3]`: reconstruction, then what the discriminators say."""
+        """The unweighted terms of an image `[B, H, W, 3]`, each a scalar.
+
+        Args:
+            image: made by the generator.
+            target: of the same clean images.
+            step: of the run; discriminators may start later than the first step.
+
+        Returns:
+            "l1", "lpips" and "style" compare the image with the target; "global" and "local" are the generator's
+            losses by the two discriminators. Terms that are left out are missing.
+        """
         terms = {"l1": l1_loss(target.images, image)}
         if self.perceptual is not None and target.features is not None:
             features = self.perceptual.features(image)
@@ -111,12 +113,13 @@ class ImageBranch:
     def total(
         self, image: tf.Tensor, terms: Mapping[str, tf.Tensor], tape: tf.GradientTape, kernel: tf.Variable
     ) -> TurnLoss:
-        """The weighted sum, the local term's weight being adaptive: see `adaptive_weight`.
+        """The weighted sum of the terms. The local term has an adaptive weight; see `adaptive_weight`.
 
         Args:
-            image, terms: see `terms`; both computed under `tape`.
-            tape: persistent, and watching `kernel`.
-            kernel: of the last convolution that makes the image.
+            image: made by the generator under `tape`.
+            terms: of this image, computed under `tape`.
+            tape: a persistent tape that watches `kernel`.
+            kernel: of the last convolution that the image comes from.
         """
         weighted = {name: self.weights[name] * term for name, term in terms.items() if name != "local"}
         scalars = {f"loss/{self.name}_{name}": term for name, term in terms.items()}
@@ -138,7 +141,7 @@ class ImageBranch:
         return TurnLoss(tf.add_n([value, *weighted.values()]), scalars)
 
     def turn(self) -> Turn:
-        """The discriminators' turn, on `made[name]` of a turn before it."""
+        """The turn of the discriminators. An earlier turn of the step must have made the image, under `name`."""
         variables = [variable for network in self.networks.values() for variable in network.trainable_variables]
         return Turn(self.optimizer, {self.optimizer: variables}, self._discriminator_loss)
 
@@ -168,6 +171,6 @@ class ImageBranch:
 
 
 def _with_gradient(value: tf.Tensor, image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """The scalar `value`, with a gradient towards `image` that is known already."""
+    """The scalar `value`, whose gradient with respect to `image` is set to `gradient`."""
     linear = tf.reduce_sum(image * tf.stop_gradient(gradient))
     return tf.stop_gradient(value) + (linear - tf.stop_gradient(linear))

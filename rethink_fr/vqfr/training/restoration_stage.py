@@ -1,4 +1,4 @@
-"""Stage 2: restoration with the codebook of stage 1."""
+"""Stage 2: a network learns to restore degraded faces with the codebook of stage 1."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Batch = Mapping[str, tf.Tensor]
 
 
 class Teacher(keras.Model):
-    """Encoder and codebook of stage 1, which say what codes clean images have; never trained.
+    """The encoder and the codebook of stage 1. They tell which codes clean images have, and are never trained.
 
-    Call with images, float32 `[B, H, W, 3]` in [-1, 1]; returns their `CodeSelection`.
+    Call with images, float32 `[B, H, W, 3]` RGB in [-1, 1]. Returns their `CodeSelection`.
     """
 
     def __init__(self, architecture: Architecture, **kwargs) -> None:
@@ -37,20 +37,23 @@ class Teacher(keras.Model):
 
 
 class RestorationTask:
-    """A `TrainingTask`: a VQFR that restores degraded faces ("VQFR", Gu et al., ECCV 2022, section 3.4).
+    """Trains a `VQFR` to restore degraded faces; a `TrainingTask`.
 
-    The codebook is frozen. Version 1 trains everything else, both images having losses and discriminators. Version 2
-    leaves the texture decoder as stage 1 made it, and predicts codes; only the main image has losses. The released code
-    of version 2 never resets the gradients of its global discriminator, so that they add up over steps; here every step
-    has its own.
+    "VQFR" (Gu et al., ECCV 2022), section 3.4. The codebook stays as stage 1 made it. Version 1 trains all the rest,
+    with losses and discriminators for the texture image and for the main image. Version 2 also leaves the texture
+    decoder as it is, learns to predict the codes, and has losses for the main image only.
+
+    Deviates from the released code of version 2, which never resets the gradients of its global discriminator, so that
+    they add up over all steps. Here every step follows its own gradient.
 
     Args:
-        generator: the network, built.
-        teacher: of the same architecture, built.
-        branches: losses and discriminators of the images that are trained: "texture" and "main", or "main".
-        code_matching, code_prediction: weights of the losses on codes; the latter is version 2's only.
-        optimizers: "autoencoder" (encoder, quantizer, texture decoder), "main_branch" (all else), and of each branch's
-            discriminators.
+        generator: the network, its variables created.
+        teacher: of the same architecture, its variables created.
+        branches: loss and discriminators of the texture and the main image (version 1) or of the main one (version 2).
+        code_matching: weight of the loss between the features and the codes of the clean image.
+        code_prediction: weight of the cross entropy of the predicted codes; version 2 only.
+        optimizers: "autoencoder" for encoder, quantizer and texture decoder, "main_branch" for all the rest of the
+            network, and one for the discriminators of each branch, under its name.
     """
 
     reconstructs = False
@@ -76,25 +79,20 @@ class RestorationTask:
         starts = {branch.adversarial_from for branch in branches if branch.networks}
         self.boundaries: Tuple[int, ...] = tuple(sorted(starts - {0}))
 
-    def scalar_names(self, step: int) -> List[str]:
-        """Those of the branches, and of the codes."""
-        names = [name for branch in self.branches for name in branch.scalar_names(step)]
-        return [*names, *(f"loss/{name}" for name in self.code_weights), "codes/agreement"]
-
     def update_state(self, batch: Batch, context: StepContext, step: int) -> Dict[str, tf.Tensor]:
-        """Nothing moves without a gradient."""
+        """Nothing here: all that changes is learned by gradients."""
         return {}
 
     def turns(self, step: int) -> List[Turn]:
-        """Generator, then the discriminators that have started."""
+        """The generator, then the discriminators of each branch if they have started."""
         turns = [Turn("generator", self.trained_variables(), partial(self._loss, step))]
         return turns + [branch.turn() for branch in self.branches if branch.adversarial(step)]
 
     def after_step(self, step: int) -> None:
-        """Nothing happens outside the graph."""
+        """Nothing to do outside the graph."""
 
     def trained_variables(self) -> Dict[str, List[tf.Variable]]:
-        """Those of the generator, by optimizer; what is not there is frozen."""
+        """The variables of the generator that each optimizer moves. All others are frozen."""
         network = self.generator
         parts: List[keras.layers.Layer] = [network.encoder, network.quantizer]
         if network.architecture.version == 1:
@@ -124,9 +122,8 @@ class RestorationTask:
         if "code_prediction" in self.code_weights:
             codes["code_prediction"] = code_cross_entropy(selection.logits, wanted.indices)
         value = tf.add_n([loss.value for loss in losses] + [self.code_weights[k] * term for k, term in codes.items()])
-        scalars = {f"loss/{name}": term for name, term in codes.items()}
-        for loss in losses:
-            scalars.update(loss.scalars)
+        scalars = {name: scalar for loss in losses for name, scalar in loss.scalars.items()}
+        scalars.update({f"loss/{name}": term for name, term in codes.items()})
         agreeing = tf.equal(selection.indices, wanted.indices)
         scalars["codes/agreement"] = tf.reduce_mean(tf.cast(agreeing, tf.float32))
         return TurnLoss(value, scalars, {branch.name: images[branch.name] for branch in self.branches})

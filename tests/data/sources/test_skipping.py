@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.data.pipeline import fixed_batch, training_batches
-from rethink_fr.data.python_reads import failure_of_reads
+from rethink_fr.data.pipeline import failure_of_reads, fixed_batch, training_batches
+from rethink_fr.data.sources.image_source import SkippingSource, allowed_unreadable
 from rethink_fr.data.sources.opening import MemorySource
-from rethink_fr.data.sources.skipping import SkippingSource, allowed_unreadable
 from rethink_fr.errors import RunFailure
 from rethink_fr.pictures.files import UnreadableImage
 

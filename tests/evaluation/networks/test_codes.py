@@ -12,8 +12,8 @@ from rethink_fr.cli import main
 from rethink_fr.evaluation.networks.codes import CodeNetwork
 from rethink_fr.metrics import code_usage
 from rethink_fr.pictures.files import write_image
-from rethink_fr.runs.checkpoint_reading import save_average
 from rethink_fr.runs.config_file import save_model_section
+from rethink_fr.runs.loading import save_average
 from rethink_fr.vqfr.settings import VQFRSettings
 from rethink_fr.vqfr.system import build
 

@@ -85,7 +85,6 @@ def take(trainer: AdversarialTrainer, steps: int) -> List[Dict[str, float]]:
     for _ in range(steps):
         step = int(trainer.step.numpy())
         trainer.enter_phase(step)
-        trainer.reset_metrics()
         logs.append({name: float(value) for name, value in trainer.train_step(batch(step)).items()})
         trainer.task.after_step(step + 1)
     return logs

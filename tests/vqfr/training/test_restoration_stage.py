@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rethink_fr.losses.adversarial import logistic_discriminator_loss
 from rethink_fr.training.run import build_trainer
-from rethink_fr.vqfr.training.build_task import build_task
+from rethink_fr.vqfr.system import task as make_task
 from tests.vqfr.training.stages import batch, enliven, restoration_stage, take, values, with_sgd
 
 
@@ -40,7 +40,7 @@ def test_what_is_frozen_stays_to_the_bit_and_all_else_moves(version):
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_each_loss_reaches_the_parts_it_should_train(version):
-    task = build_task(restoration_stage(version))
+    task = make_task(restoration_stage(version))
     network, variables = task.generator, task.trained_variables()
     with tf.GradientTape(persistent=True) as tape:
         faces, selection = network.forward(batch(0)["degraded"])

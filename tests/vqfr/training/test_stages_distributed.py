@@ -34,11 +34,11 @@ def run(strategy: tf.distribute.Strategy, experiment, steps: int = 5) -> tuple:
             return {name: values[first : first + share] for name, values in images.items()}
 
         with strategy.scope():
-            trainer.reset_metrics()
             # Eagerly: tracing the graph of each phase would take longer than the steps.
-            strategy.run(trainer.train_step, args=(strategy.experimental_distribute_values_from_function(part),))
+            values = strategy.experimental_distribute_values_from_function(part)
+            scalars = strategy.run(trainer.train_step, args=(values,))
             trainer.task.after_step(step + 1)
-        logs.append({name: float(trainer.trackers[name].result()) for name in trainer.scalar_names(step)})
+        logs.append({name: float(strategy.experimental_local_results(value)[0]) for name, value in scalars.items()})
     return trainer, logs
 
 

@@ -18,7 +18,9 @@ from rethink_fr.training.initialise import StartingRun
 from rethink_fr.vqfr.published_weights import official_weights
 from rethink_fr.vqfr.settings import VQFRSettings, perceptual_files
 from rethink_fr.vqfr.system import build
-from rethink_fr.vqfr.training.build_task import build_task, initialise, load_perceptual
+from rethink_fr.vqfr.system import task as make_task
+from rethink_fr.vqfr.training.build_task import load_perceptual
+from rethink_fr.vqfr.training.initialise import initialise
 from rethink_fr.weights.known import KNOWN_WEIGHTS
 from tests.command_line import ROOT
 from tests.vgg16_weights import vgg16_arrays
@@ -98,7 +100,7 @@ def test_stage_2_from_stage_1_restores_and_exports(stage_1, tmp_path):
 
 
 def test_stage_2_takes_stage_1s_weights_for_generator_and_teacher(stage_1):
-    task = build_task(restoration_stage(1))
+    task = make_task(restoration_stage(1))
     run = StartingRun(stage_1)
     initialise(task, run)
     theirs = {name: weight.variable.numpy() for name, weight in official_weights(run.network).items()}
@@ -129,7 +131,7 @@ class Converted:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_fine_tuning_of_a_converted_network_makes_its_own_encoder_the_teacher(version):
-    task = build_task(restoration_stage(version))
+    task = make_task(restoration_stage(version))
     run = Converted(restoration_stage(version).model)
     assert initialise(task, run) == ["generator", "teacher"]
     images = tf.random.uniform([2, 32, 32, 3], -1, 1)
@@ -139,7 +141,7 @@ def test_fine_tuning_of_a_converted_network_makes_its_own_encoder_the_teacher(ve
 
 
 def test_stage_1_of_another_size_is_refused():
-    task = build_task(restoration_stage(1))
+    task = make_task(restoration_stage(1))
     with pytest.raises(ValueError, match="training.init: that run's network is .* expected .*; adapt the model"):
         initialise(task, Converted(VQFRSettings("vqgan", 1, 32, 1 / 32, 2, 17)))
 

@@ -1,0 +1,120 @@
+"""What a run has logged of its steps, in `metrics.jsonl` and for TensorBoard; put in order before the run goes on.
+
+A continued run takes the steps after its checkpoint again. Their records are removed first, and so is what a killed
+process left incomplete.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import IO, Iterator, Optional, Tuple
+
+from rethink_fr.files.crc32c import masked_crc32c
+from rethink_fr.files.reading import open_regular, read_bytes
+from rethink_fr.files.writing import atomic_file, write_bytes
+
+_MAX_METRICS_BYTES = 1 << 32
+_MAX_EVENTS_BYTES = 1 << 40
+_HEAD = 32  # bytes of an event that its time and step are in
+_TIME, _STEP = b"\x09", b"\x10"  # their tags in tensorboard/compat/proto/event.proto: fields 1 and 2
+
+
+def forget_records(path: Path, step: int) -> int:
+    """Remove from a `metrics.jsonl` the records of steps after `step`, and lines that are not records.
+
+    Returns:
+        Number of lines that are not records: cut off when a process ended, or garbage.
+
+    Raises:
+        UnreadableFile, WriteError: if it cannot be read or written.
+    """
+    if not path.exists():
+        return 0
+    data = read_bytes(path, _MAX_METRICS_BYTES)
+    kept, broken = [], 0
+    for line in data.split(b"\n"):
+        taken = _step_of_record(line)
+        if taken is not None and taken <= step:
+            kept.append(line + b"\n")
+        broken += taken is None and bool(line.strip())
+    if b"".join(kept) != data:
+        write_bytes(path, b"".join(kept))
+    return broken
+
+
+def last_recorded_step(path: Path) -> int:
+    """The largest step in a `metrics.jsonl`; 0 if there is none.
+
+    Raises:
+        UnreadableFile: if the file exists but cannot be read.
+    """
+    if not path.exists():
+        return 0
+    lines = read_bytes(path, _MAX_METRICS_BYTES).split(b"\n")
+    return max((_step_of_record(line) or 0 for line in lines), default=0)
+
+
+def forget_events(folder: Path, step: int) -> None:
+    """Remove from TensorBoard's files in `folder` the events of steps after `step`, and ends that were cut off.
+
+    Raises:
+        UnreadableFile, WriteError: if they cannot be read or written.
+    """
+    for path in sorted(folder.glob("*tfevents*")):
+        with open_regular(path, _MAX_EVENTS_BYTES) as file:
+            kept = sum(size for _, size, taken in _events(file) if taken <= step)
+            if kept == path.stat().st_size:
+                continue
+            with atomic_file(path) as shorter:
+                for start, size, taken in _events(file):
+                    if taken <= step:
+                        file.seek(start)
+                        _copy(file, shorter, size)
+
+
+def _step_of_record(line: bytes) -> Optional[int]:
+    try:
+        record = json.loads(line)
+        return record["step"] if isinstance(record["step"], int) else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _events(file: IO[bytes]) -> Iterator[Tuple[int, int, int]]:
+    """`(start, size, step)` of each complete event of a TFRecord file: length, its checksum, event, its checksum."""
+    file.seek(0, 2)
+    end, start = file.tell(), 0
+    while True:
+        file.seek(start)
+        header = file.read(12)
+        if len(header) < 12 or masked_crc32c(header[:8]) != struct.unpack("<I", header[8:])[0]:
+            return
+        (length,) = struct.unpack("<Q", header[:8])
+        size = 12 + length + 4
+        if start + size > end:
+            return
+        yield start, size, _step_of_event(file.read(min(length, _HEAD)))
+        start += size
+
+
+def _step_of_event(head: bytes) -> int:
+    position = 9 if head[:1] == _TIME else 0
+    if head[position : position + 1] != _STEP:
+        return 0  # events without a step, such as the version of the file
+    step = 0
+    for number, byte in enumerate(head[position + 1 :]):
+        step |= (byte & 0x7F) << (7 * number)
+        if byte < 0x80:
+            break
+    return step
+
+
+def _copy(source: IO[bytes], destination: IO[bytes], size: int) -> None:
+    while size:
+        block = source.read(min(size, 1 << 20))
+        if not block:
+            raise OSError(None, "an events file became shorter")
+        destination.write(block)
+        size -= len(block)

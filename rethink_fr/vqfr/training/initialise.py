@@ -1,0 +1,50 @@
+"""Starting a run of VQFR from another one: stage 2 from stage 1, or any run from one of the same network."""
+
+from __future__ import annotations
+
+from typing import List
+
+from tensorflow import keras
+
+from rethink_fr.config.checks import ConfigError
+from rethink_fr.system import SourceRun, TrainingTask
+from rethink_fr.vqfr.networks.network import VQGAN
+from rethink_fr.vqfr.published_weights import official_weights
+from rethink_fr.vqfr.training.restoration_stage import RestorationTask
+
+
+def initialise(task: TrainingTask, run: SourceRun) -> List[str]:
+    """Load into a task what another run has for it.
+
+    A run of the same network gives its weights and whatever else its checkpoint has. Stage 2 takes the encoder, the
+    codebook and the texture decoder of a stage 1 run, for its generator and for the teacher. If a VQFR has no teacher,
+    as the published weights have none, its own encoder and codebook become the teacher. That is our reading: they were
+    trained to give degraded faces the codes of clean ones.
+
+    Returns:
+        Names of what was loaded.
+
+    Raises:
+        ConfigError: if the other run is of another network.
+    """
+    if not isinstance(task, RestorationTask):
+        return run.start(task)
+    if not isinstance(run.network, VQGAN):
+        loaded = run.start(task)
+        if "teacher" not in loaded:
+            loaded += _copy(run.network, task.teacher, "teacher")
+        return loaded
+    theirs, ours = run.network.architecture, task.generator.architecture
+    if theirs != ours:
+        raise ConfigError(f"training.init: that run's network is {theirs}, expected {ours}; adapt the model settings")
+    return _copy(run.network, task.generator, "generator") + _copy(run.network, task.teacher, "teacher")
+
+
+def _copy(source: keras.Model, destination: keras.Model, name: str) -> List[str]:
+    """Copy all weights that two networks have under the same official names; returns `name` and what was missing."""
+    theirs, ours = official_weights(source), official_weights(destination)
+    common = [key for key in ours if key in theirs]
+    for key in common:
+        ours[key].variable.assign(theirs[key].variable.numpy())
+    missing = sorted({key.split(".")[0] for key in ours if key not in theirs})
+    return [name if not missing else f"{name} (without {', '.join(missing)})"]
