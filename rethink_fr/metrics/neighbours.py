@@ -32,9 +32,7 @@ class Coverage(NamedTuple):
 
     fake_inside: NDArray[np.bool_]  # bool [M, K]: in the sphere of some real
     real_inside: NDArray[np.bool_]  # bool [N, K]: in the sphere of some fake
-    fake_inside_own: Optional[NDArray[np.bool_]] = (
-        None  # the same, of the same person; None if identities are not known
-    )
+    fake_inside_own: Optional[NDArray[np.bool_]] = None  # of the same person; None if identities are not known
     real_inside_own: Optional[NDArray[np.bool_]] = None
 
     @property

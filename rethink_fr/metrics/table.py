@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Dict, Tuple, get_args
 
 from rethink_fr import metrics  # loads NumPy when a metric is computed: `--help` lists the metrics without it
-from rethink_fr.metrics.metric import Face, FaceSet, Metric, OfImage, PerceptualNeed, Protocol, Tools
+from rethink_fr.metrics.metric import Face, FaceSet, Metric, Need, OfImage, OfSet, PerceptualNeed, Protocol, Tools
 
 
 def _psnr(image: Face, reference: Face, _: Tools) -> float:
@@ -58,13 +58,18 @@ def _frechet_to_statistics(faces: FaceSet) -> float:
     return float(distance)
 
 
+def _near(name: str, title: str, share: str, of_set: OfSet, *needs: Need) -> Metric:
+    definition = f"share of {share}; spheres reach to the k-th nearest other"
+    needed = ("neighbours", *needs)
+    return Metric(name, title, definition, "higher", decimals=4, needs=needed, protocols=("ours",), of_set=of_set)
+
+
 def _code_usage(faces: FaceSet) -> Any:
     return metrics.code_usage(faces.features["codes"].astype("int64"), faces.tools["codes"].codebook_size)
 
 
 _LUMA = "of BT.601 luma in studio range (16 to 235), not rounded, peak 255"
 _FRECHET = "Frechet distance (Heusel et al. 2017) of Inception features, unbiased covariances, exact for singular ones"
-_SPHERES = "spheres reach to the k-th nearest other"
 
 _PSNR = Metric(
     "psnr",
@@ -162,47 +167,31 @@ _TABLE: Tuple[Metric, ...] = (
         group="fid",
         of_set=_frechet_to_statistics,
     ),
-    Metric(
+    _near(
         "precision",
         "Precision",
-        f"share of images in the sphere of some reference (Kynkaanniemi et al. 2019); {_SPHERES}",
-        "higher",
-        decimals=4,
-        needs=("neighbours",),
-        protocols=("ours",),
-        of_set=lambda faces: faces.coverage.fake_inside,
+        "images in the sphere of some reference (Kynkaanniemi et al. 2019)",
+        lambda faces: faces.coverage.fake_inside,
     ),
-    Metric(
+    _near(
         "recall",
         "Recall",
-        f"share of references in the sphere of some image (Kynkaanniemi et al. 2019); {_SPHERES}",
-        "higher",
-        decimals=4,
-        needs=("neighbours",),
-        protocols=("ours",),
-        of_set=lambda faces: faces.coverage.real_inside,
+        "references in the sphere of some image (Kynkaanniemi et al. 2019)",
+        lambda faces: faces.coverage.real_inside,
     ),
-    Metric(
+    _near(
         "iprecision",
         "iPrecision",
-        "share of images in the sphere of some reference of their identity "
-        f'("Rethinking Deep Face Restoration", eq. 11); {_SPHERES}',
-        "higher",
-        decimals=4,
-        needs=("neighbours", "identities"),
-        protocols=("ours",),
-        of_set=lambda faces: faces.coverage.fake_inside_own,
+        'images in the sphere of some reference of their identity ("Rethinking Deep Face Restoration", eq. 11)',
+        lambda faces: faces.coverage.fake_inside_own,
+        "identities",
     ),
-    Metric(
+    _near(
         "irecall",
         "iRecall",
-        "share of references in the sphere of some image of their identity "
-        f'("Rethinking Deep Face Restoration", eq. 12); {_SPHERES}',
-        "higher",
-        decimals=4,
-        needs=("neighbours", "identities"),
-        protocols=("ours",),
-        of_set=lambda faces: faces.coverage.real_inside_own,
+        'references in the sphere of some image of their identity ("Rethinking Deep Face Restoration", eq. 12)',
+        lambda faces: faces.coverage.real_inside_own,
+        "identities",
     ),
     Metric(
         "code_usage",

@@ -207,6 +207,18 @@ def test_misuse_is_one_line_and_exit_code_two(evaluated, faces, statistics):
         assert report is None
 
 
+@pytest.mark.parametrize("given", ["1,2", "a,b,c,d", "0.5,0,0.5,1"])
+def test_a_crop_that_is_none_is_one_line(evaluated, capsys, given):
+    with pytest.raises(SystemExit) as end:
+        evaluated("--identity-crop", given)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        end.value.code == 2
+        and "argument --identity-crop: crop " in last
+        and "left,top,right,bottom" in last.replace(" ", "")
+    )
+
+
 def test_pictures_of_unequal_sizes_are_resized_where_it_is_told_so(evaluated, faces):
     for name in NAMES:
         write_image(faces / "restored" / f"{name}.png", square_resize(read_image(faces / "clean" / f"{name}.png"), 48))

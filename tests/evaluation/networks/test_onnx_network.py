@@ -58,7 +58,7 @@ def test_landmarks_of_whole_faces_are_the_stored_ones(pfld, shared):
 
 def test_distance_of_landmarks_is_the_stored_one(pfld, monkeypatch):
     name, golden, network = pfld
-    monkeypatch.setattr(network._network, "crop", (0.0, 0.0, 1.0, 1.0))
+    monkeypatch.setattr(network, "crop", (0.0, 0.0, 1.0, 1.0))
     crops = [np.stack([golden[f"{face}/pfld_in_{kind}"] for face in FACES]) for kind in ("gt", "lq")]
     left, top, right, bottom = golden["pfld_box_xyxy"]
     clean, degraded = (network(crop) * ((right - left) / 112.0, (bottom - top) / 112.0) for crop in crops)
