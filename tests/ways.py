@@ -89,6 +89,9 @@ class Tracer:
                 del self._skipped[thread]
         elif event == "call":
             code = frame.f_code
+            if code.co_name == "converted_call":  # tf.data's graphs are traced all the same: the code behind them
+                called = frame.f_locals.get("f")
+                code = getattr(called, "__code__", None) or getattr(called, "__func__", main).__code__
             ours = code.co_filename.startswith(f"{PACKAGE}/")
             if code.co_name == "<module>" or (ours and code.co_name in self._aside):
                 self._skipped[thread] = frame
