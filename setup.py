@@ -1,8 +1,9 @@
-"""What setup.cfg cannot say: a wheel that is built where TensorFlow is carries the native operators.
+"""What setup.cfg cannot say: a wheel carries the native library if it is built where TensorFlow is installed.
 
-TensorFlow is no build requirement, so an isolated build makes a pure wheel, and the first use compiles. Where it can be
-imported (`pip wheel . --no-deps --no-build-isolation`) and there is a compiler, the wheel is for this platform and
-holds the library.
+TensorFlow is not a build requirement, because an isolated build would download it once more. So an isolated build makes
+a pure wheel, and the native library is compiled when it is first used. If TensorFlow can be imported while the wheel is
+built (`pip wheel . --no-deps --no-build-isolation`), and there is a compiler, the wheel is for this platform and holds
+the library.
 """
 
 import functools
@@ -22,18 +23,17 @@ except ImportError:
 ROOT = Path(__file__).parent.resolve()
 
 
-@functools.cache
+@functools.cache  # several commands ask, and must get the same answer: the name of the wheel depends on it
 def compiler():
-    """The compiler that shall build the library, or None for a pure wheel. Asked once: the wheel's tag hangs on it."""
+    """The compiler that builds the library, or None if the wheel shall be a pure one."""
     sys.path.insert(0, str(ROOT))
     try:
         import tensorflow  # noqa: F401
     except ImportError:
         return None
-    from rethink_fr.ops import NativeOpsError
-    from rethink_fr.ops.compiler import find_compiler
-    from rethink_fr.ops.library import has_sources
-    from rethink_fr.ops.native import forbidden
+    from rethink_fr.ops.native import NativeOpsError, forbidden
+    from rethink_fr.ops.native.compiler import find_compiler
+    from rethink_fr.ops.native.files import has_sources
 
     if forbidden() or not sys.platform.startswith("linux") or not has_sources(ROOT / "rethink_fr/ops/cc"):
         return None
@@ -45,18 +45,20 @@ def compiler():
 
 
 class BuildWithLibrary(build_py):
-    """Copies the package, then compiles what was copied: library and sources of a wheel always belong together."""
+    """Copies the package, then compiles the copied sources, so that a wheel's library and sources fit together."""
 
     def run(self):
-        """As in setuptools; an editable installation builds at first use instead."""
+        """As in setuptools, and then the library. An editable installation builds it when it is first used instead."""
         package = Path(self.build_lib).resolve() / "rethink_fr"
         if package != ROOT / "rethink_fr":
-            # An earlier build left files here: old binaries, and sources that are only replaced if they look older.
+            # An earlier build may have left an old library here, and sources that setuptools does not replace because
+            # they look newer.
             shutil.rmtree(package, ignore_errors=True)
         super().run()
         if compiler() is not None and not self.editable_mode:
-            from rethink_fr.ops import NativeOpsError
-            from rethink_fr.ops.library import build_library, carried_name
+            from rethink_fr.ops.native import NativeOpsError
+            from rethink_fr.ops.native.building import build_library
+            from rethink_fr.ops.native.files import carried_name
 
             folder = package / "ops"
             sources = folder / "cc"
@@ -68,18 +70,18 @@ class BuildWithLibrary(build_py):
 
 
 class PlatformDistribution(Distribution):
-    """For one platform if it carries the library."""
+    """A distribution that is for one platform if it carries the library."""
 
     def has_ext_modules(self):
-        """Tells the commands, although the library is no Python extension and setuptools does not build it."""
+        """Whether it does. The library is not a Python extension, but the commands ask in this way."""
         return compiler() is not None
 
 
 class PlatformWheel(bdist_wheel):
-    """For every Python: the library knows TensorFlow, not Python."""
+    """A wheel for every version of Python: the library depends on TensorFlow, not on Python."""
 
     def get_tag(self):
-        """`py3-none-linux_x86_64`, say."""
+        """For example `py3-none-linux_x86_64`."""
         python, abi, platform = super().get_tag()
         return (python, abi, platform) if self.root_is_pure else ("py3", "none", platform)
 

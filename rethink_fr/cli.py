@@ -1,6 +1,6 @@
-"""The command line: one command a file in `rethink_fr.commands`; mistakes of users end in one line.
+"""The command line `rethink-fr`: lists the commands, runs one, and tells what went wrong in one line.
 
-TensorFlow is imported when a command runs: help and mistakes in arguments or configurations cost no time.
+Nothing here imports TensorFlow; a command does when it runs. Help and mistakes in a call are answered at once.
 """
 
 from __future__ import annotations
@@ -31,10 +31,17 @@ COMMANDS = (train, restore, evaluate, study, degrade, prepare, export, build_ops
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run one command; returns the exit code: 0 all done, 1 some inputs failed, 2 usage or configuration error."""
-    _print_any_name()
+    """Run one command.
+
+    Args:
+        arguments: what follows `rethink-fr` on the command line; None takes those of this process.
+
+    Returns:
+        The exit code: 0 if all was done, 1 if something failed, 2 for a mistake in the call or the configuration.
+    """
+    _escape_what_cannot_be_printed()
     parsed = _parser().parse_args(arguments)
-    _quiet()
+    _silence_warnings()
     try:
         return parsed.run(parsed)
     except KeyboardInterrupt:
@@ -70,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tell(line: str) -> None:
-    """Print on stderr, on a line of its own also where a progress bar stands."""
+    """Print a line on stderr; if a progress bar stands there, above it."""
     tqdm = sys.modules.get("tqdm")
     if tqdm is None:
         print(line, file=sys.stderr)
@@ -78,14 +85,14 @@ def _tell(line: str) -> None:
         tqdm.tqdm.write(line, file=sys.stderr)
 
 
-def _print_any_name() -> None:
-    """Have what the terminal's encoding lacks, in the name of a file say, printed as escapes instead of raising."""
+def _escape_what_cannot_be_printed() -> None:
+    """Print characters that the terminal's encoding lacks, in the name of a file say, as escapes instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _quiet() -> None:
+def _silence_warnings() -> None:
     """Keep tensorflow-addons' end-of-life notice, and what Pillow finds odd in pictures, off the terminal."""
     warnings.filterwarnings("ignore", module="tensorflow_addons")
     warnings.filterwarnings("ignore", module="PIL")

@@ -1,16 +1,17 @@
-"""What went wrong, in one line for the user, and the exit code that belongs to it. Imports no TensorFlow."""
+"""What went wrong, in one line for the user, and the exit code that belongs to it. Nothing here imports TensorFlow."""
 
 from __future__ import annotations
 
 import errno
 import re
 import sys
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import WriteError
 
-FAILED, USAGE = 1, 2  # exit codes: something failed while running; a mistake in the call or the configuration
+# Exit codes: all was done; something failed while running; there is a mistake in the call or the configuration.
+OK, FAILED, USAGE = 0, 1, 2
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SPACE_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
@@ -22,13 +23,15 @@ _GRAPH_NOTE = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*")
 
 
 class RunFailure(Exception):  # noqa: N818 (reads as what happened)
-    """Something that cannot go on, though call and configuration were right; the message says what to do."""
+    """Work that cannot go on although call and configuration are right. The message says what to do, in one line."""
 
 
 def describe(error: BaseException) -> Optional[Tuple[str, int]]:
-    """`(message, exit code)` for an exception that a user can do something about; None for a mistake of the program.
+    """Describe an exception to the user.
 
-    The message is one line.
+    Returns:
+        A message of one line and the exit code; or None if the exception is a mistake of the program, about which the
+        user can do nothing.
     """
     if isinstance(error, (RunFailure, ArithmeticError)):  # the latter is NonFiniteError
         return _first_line(str(error)) or type(error).__name__, FAILED
@@ -52,8 +55,15 @@ def describe(error: BaseException) -> Optional[Tuple[str, int]]:
     return None
 
 
+def report_failures(failed: Sequence[Tuple[str, str]]) -> int:
+    """Print a line on stderr for each `(name, reason)` that failed while others were done; returns the exit code."""
+    for name, reason in failed:
+        print(f"rethink-fr: {printable(name)}: {printable(reason)}", file=sys.stderr)
+    return FAILED if failed else OK
+
+
 def is_full_disk(error: BaseException) -> bool:
-    """Whether a disk or quota that is full caused this exception, whoever noticed it."""
+    """Find out whether a full disk or quota caused this exception, whichever library noticed it."""
     for cause in _chain(error):
         if isinstance(cause, OSError) and cause.errno in _NO_SPACE:
             return True
@@ -63,7 +73,7 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def tensorflow_line(error: BaseException) -> str:
-    """What matters of an error of TensorFlow, whose message may have many lines and quote a traceback.
+    """Return what matters of an error of TensorFlow, whose message may have many lines and quote a traceback.
 
     Example:
         >>> tensorflow_line(Exception("{{node Read}} ValueError: shard 3 is damaged\\nTraceback ..."))
@@ -103,7 +113,7 @@ def _first_line(text: str) -> str:
 
 
 def install_advice(extra: str) -> str:
-    """How to install an extra, as the end of an error message.
+    """Say how to install an extra of this package, for the end of an error message.
 
     It has to work from a clone of the repository: no package index has the package.
 

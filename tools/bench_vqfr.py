@@ -24,7 +24,8 @@ from _timing import gemm_peak
 from rethink_fr import images
 from rethink_fr.layers.complexity import network_complexity
 from rethink_fr.metrics import psnr
-from rethink_fr.pictures.files import list_images, read_image, square_resize
+from rethink_fr.pictures.files import read_image, square_resize
+from rethink_fr.pictures.listing import list_images
 from rethink_fr.runs.loading import load_run
 from rethink_fr.system import Inference, Precision
 from rethink_fr.vqfr import load_torch_state, torch_state

@@ -21,7 +21,7 @@ from rethink_fr.data.degradation.tasks import degrade_for_task, reduced
 from rethink_fr.data.sources.opening import open_source
 from rethink_fr.inference.loading import load_restorer
 from rethink_fr.metrics import psnr, ssim
-from rethink_fr.pictures.files import list_images
+from rethink_fr.pictures.listing import list_images
 from rethink_fr.pictures.sheets import contact_sheet
 from rethink_fr.runs.config_file import load_config
 

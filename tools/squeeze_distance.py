@@ -20,12 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 from rethink_fr import images
-from rethink_fr.evaluation.networks.torch_network import max_pool_ceil
 from rethink_fr.evaluation.pairs import pair_by_name
+from rethink_fr.losses.lpips import SCALE, SHIFT
 from rethink_fr.metrics import lpips
 from rethink_fr.metrics.bootstrap import mean_interval
-from rethink_fr.metrics.perceptual import SCALE, SHIFT
 from rethink_fr.pictures.files import read_image
+from rethink_fr.weights.published_network import max_pool_ceil
 
 _MEAN_BGR = (104.0, 117.0, 123.0)
 _TAPPED = {1: 96, 3: 128, 5: 256, 7: 384, 9: 512}  # module -> channels

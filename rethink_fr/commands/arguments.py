@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments that several commands have."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from rethink_fr.files.names import printable
 
 
 def add_overwrite(parser: argparse._ActionsContainer, what: str) -> None:
-    """Declare `--overwrite`, which replaces `what`."""
+    """Declare `--overwrite`; `what` says in the help what it replaces."""
     parser.add_argument("--overwrite", action="store_true", help=f"replace {what}; never what is read")
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Declare `--set`."""
+    """Declare `--set KEY=VALUE`, which may be given several times."""
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; may be repeated"
     )
 
 
 def add_resize(parser: argparse.ArgumentParser) -> None:
-    """Declare `--resize`, with a number of pixels or without."""
+    """Declare `--resize`, which takes a number of pixels or nothing (then its value is "reference")."""
     parser.add_argument(
         "--resize",
         nargs="?",
@@ -35,17 +35,12 @@ def add_resize(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _resize(text: str) -> Union[int, str]:
-    if text == "reference":  # what argparse passes for the option without a number
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: expected a number of pixels, or nothing") from None
-
-
 def methods(folders: Sequence[str]) -> Dict[str, Path]:
-    """`NAME=DIR NAME=DIR` by name; a single DIR is called "restored"."""
+    """Read the values of `--restored`, `NAME=DIR NAME=DIR ...`: folders by name. A single DIR is called "restored".
+
+    Raises:
+        ConfigError: if one of several has no name, or a name is there twice.
+    """
     if len(folders) == 1 and ("=" not in folders[0] or Path(folders[0]).is_dir()):
         return {"restored": Path(folders[0])}
     methods: Dict[str, Path] = {}
@@ -59,3 +54,12 @@ def methods(folders: Sequence[str]) -> Dict[str, Path]:
             )
         methods[name] = Path(folder)
     return methods
+
+
+def _resize(text: str) -> Union[int, str]:
+    if text == "reference":  # what argparse passes for the option without a number
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of pixels, or nothing") from None

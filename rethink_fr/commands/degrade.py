@@ -1,4 +1,10 @@
-"""`rethink-fr degrade`: clean pictures to degraded ones."""
+"""`rethink-fr degrade` makes degraded pictures of a folder of clean ones, under the same names.
+
+    rethink-fr degrade clean/ --output degraded --seed 1 --set blur_sigma=[0.2,4]
+
+They are blurred, reduced, made noisy and compressed as JPEG (Eq. 13 of the paper). With `--scale 8` or 16 they are only
+reduced, by bicubic interpolation, as for super-resolution. The keys of `--set` are those of the section `degradation`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +12,7 @@ import argparse
 from pathlib import Path
 
 from rethink_fr.commands.arguments import add_overwrite, add_settings
-from rethink_fr.commands.outcome import report_failures
-from rethink_fr.config.parsing import load_degradation
+from rethink_fr.errors import report_failures
 from rethink_fr.files.names import printable
 
 NAME = "degrade"
@@ -16,7 +21,7 @@ EXAMPLE = "rethink-fr degrade clean/ --output degraded --seed 1 --set blur_sigma
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Declare the arguments."""
     parser.add_argument("input", type=Path, metavar="INPUT_DIR")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
     parser.add_argument("--seed", type=int, default=0, metavar="K")
@@ -26,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns its exit code."""
+    """Degrade the pictures, and list those that could not be."""
+    from rethink_fr.config.parsing import load_degradation
+
     degradation = load_degradation(arguments.set, {8: "x8", 16: "x16", None: "blind"}[arguments.scale])
 
     from rethink_fr.data.degrade_folder import degrade_folder

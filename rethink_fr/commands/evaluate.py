@@ -1,17 +1,26 @@
-"""`rethink-fr evaluate`: measure restored pictures against their references."""
+"""`rethink-fr evaluate` measures restored pictures against their references, which have the same names.
+
+    rethink-fr evaluate --restored restored --reference clean --degraded degraded --output report.json
+
+It prints a table, and writes a report, tables for a paper or a web page if asked to. Metrics that lack something, a
+network's weights for instance, are left out unless they are asked for by name.
+"""
 
 from __future__ import annotations
 
 import argparse
 import functools
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Mapping, Tuple
+from typing import TYPE_CHECKING, Mapping, Tuple
 
 from rethink_fr.commands.arguments import add_overwrite, add_resize, methods
-from rethink_fr.commands.outcome import Failures, claimed, report_failures, written
+from rethink_fr.commands.outcome import Failures, claimed, written
 from rethink_fr.config.checks import ConfigError
+from rethink_fr.errors import report_failures
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import Outputs
+from rethink_fr.metrics.table import GROUPS, METRICS
 
 if TYPE_CHECKING:
     from rethink_fr.evaluation.needs import Sources
@@ -25,7 +34,7 @@ EXAMPLE = "rethink-fr evaluate --restored restored --reference clean --degraded 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Declare the arguments."""
     parser.add_argument(
         "--restored",
         required=True,
@@ -40,9 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics",
         metavar="A,B,...",
-        help="of psnr, ssim, psnr_y, ssim_y, lpips_vgg, lpips_alex, niqe, deg, lmd, fid_paired, fid_statistics, "
-        "precision, recall, iprecision, irecall, code_usage, code_perplexity; lpips and fid mean both of theirs; "
-        "default: all that can be computed",
+        help=f"of {', '.join(METRICS['ours'])}; {' and '.join(GROUPS)} mean both of theirs; default: all that can be "
+        "computed",
     )
     parser.add_argument("--k", type=int, default=4, help="neighbours of precision and recall; default: %(default)s")
     parser.add_argument(
@@ -53,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--protocol",
-        choices=("ours", "vqfr"),
+        choices=tuple(METRICS),
         default="ours",
         help="vqfr: the basis of VQFR's tables: each channel's mean and deviation matched to the reference first, Deg. "
         "without pairs below one degree, FID against statistics only",
@@ -104,30 +112,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns its exit code."""
+    """Measure, print the table, write what was asked for, and list what could not be measured or written."""
     for path in arguments.table:
         if path.suffix not in (".tex", ".md"):
             raise ConfigError(f"--table {printable(path)}: expected a name ending in .tex or .md")
     restored = methods(arguments.restored)
 
-    from rethink_fr.evaluation.evaluate import Sources, evaluate
+    from rethink_fr.evaluation.evaluate import evaluate
+    from rethink_fr.evaluation.needs import Sources
+    from rethink_fr.evaluation.report.tables import as_terminal
 
-    networks: Dict[str, Path] = {
-        name.replace("-", "_"): vars(arguments)[name.replace("-", "_")] for name in _NETWORK_FILES
-    }
-    sources = Sources(
-        niqe_statistics=arguments.niqe_statistics,
-        fid_statistics=arguments.fid_statistics,
-        identity_net=arguments.identity_net,
-        landmark_net=arguments.landmark_net,
-        codes=arguments.codes,
-        features=arguments.features,
-        identity_range=arguments.identity_range,
-        identity_crop=arguments.identity_crop,
-        landmark_range=arguments.landmark_range,
-        landmark_crop=arguments.landmark_crop,
-        **networks,
-    )
+    sources = Sources(**{field.name: getattr(arguments, field.name) for field in fields(Sources)})
     outputs = _evaluation_outputs(arguments, restored, sources)
     report = evaluate(
         restored,
@@ -141,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.seed,
         arguments.resize,
     )
-    print("\n".join(report.table()))
+    print("\n".join(as_terminal(report)))
     if report.left_out:
         left_out = ", ".join(name for name, _ in report.left_out)
         print(f"left out: {left_out}; ask for one with --metrics to see what it needs")
@@ -183,7 +178,9 @@ def _write_evaluation(report: EvaluationReport, arguments: argparse.Namespace, o
 
 
 def _crop(text: str) -> Tuple[float, float, float, float]:
-    numbers = [float(number) for number in text.split(",")]
-    if len(numbers) != 4:
-        raise argparse.ArgumentTypeError(f"{text}: expected four numbers, left,top,right,bottom")
-    return numbers[0], numbers[1], numbers[2], numbers[3]
+    from rethink_fr.evaluation.networks.crops import parse_box
+
+    try:
+        return parse_box(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

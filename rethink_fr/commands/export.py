@@ -1,4 +1,9 @@
-"""`rethink-fr export`: a run to a deployable model."""
+"""`rethink-fr export` writes the restorer of a run as a model that works without this package.
+
+    rethink-fr export --model runs/faces --format saved_model --output exported
+
+The result is loaded again and compared with the Keras model before the command reports success.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from rethink_fr.commands.arguments import add_overwrite
-from rethink_fr.commands.outcome import OK
+from rethink_fr.errors import OK
 from rethink_fr.files.names import printable
 
 NAME = "export"
@@ -15,7 +20,7 @@ EXAMPLE = "rethink-fr export --model runs/faces --format saved_model --output ex
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Declare the arguments."""
     parser.add_argument("--model", required=True, type=Path, metavar="RUN_DIR")
     parser.add_argument("--format", required=True, choices=("saved_model",))
     parser.add_argument("--output", required=True, type=Path, metavar="PATH")
@@ -23,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns its exit code."""
-    from rethink_fr.inference.export import export
+    """Export the run, and print how far the export is from the Keras model."""
+    from rethink_fr.inference.saved_model import export_run
 
-    report = export(arguments.model, arguments.output, arguments.overwrite)
+    report = export_run(arguments.model, arguments.output, arguments.overwrite)
     print(
         f"{printable(report.output)}: SavedModel of step {report.step}; largest difference to the Keras model "
         f"{report.difference:.3g} of 255 levels"

@@ -1,36 +1,37 @@
-"""How a command ends: its exit code, and what it says of inputs that failed and of files that it wrote."""
+"""Files that a command writes at the end of long work: tried before it, and written one by one after it."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Callable, Iterable, List, Sequence, Tuple
+from typing import Callable, Iterable, List, Tuple
 
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import Outputs
 from rethink_fr.files.writing import WriteError
 
-OK, SOME_FAILED = 0, 1  # exit codes; 2, for a mistake in the call, comes from an exception: see `rethink_fr.errors`
-
 Failures = List[Tuple[str, str]]  # (what, reason)
 
 
-def report_failures(failed: Sequence[Tuple[str, str]]) -> int:
-    """Print a line for each failure on stderr; returns the exit code."""
-    for name, reason in failed:
-        print(f"rethink-fr: {printable(name)}: {printable(reason)}", file=sys.stderr)
-    return SOME_FAILED if failed else OK
-
-
 def claimed(outputs: Outputs, claims: Iterable[Tuple[str, Path]]) -> Outputs:
-    """`outputs` with these files, (option, path), claimed for after the work."""
+    """Reserve these files in `outputs` and try whether they could be written; returns `outputs`.
+
+    Args:
+        outputs: of the call.
+        claims: pairs of the option by which the user named a file, and the file.
+
+    Raises:
+        OutputError, WriteError: see `Outputs.claim_writable`.
+    """
     for option, path in claims:
         outputs.claim_writable(path, option)
     return outputs
 
 
 def written(what: str, path: Path, write: Callable[[], None]) -> Failures:
-    """Call `write` and say so; or why it failed, after work that should not be lost for it."""
+    """Call `write` and print what was written where.
+
+    If it fails, return the failure instead of raising it: the other files should not be lost for it.
+    """
     shown = printable(path)
     try:
         write()

@@ -1,12 +1,18 @@
-"""`rethink-fr prepare`: a folder of images to TFRecord files."""
+"""`rethink-fr prepare` turns a folder of images into TFRecord files for training, or verifies such files.
+
+    rethink-fr prepare photos/ --output records --size 512
+
+Every image is decoded, made square and resized once, so that training reads it quickly. An image that cannot be read is
+listed and left out. `prepare records --verify` checks files that were made before.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from rethink_fr.commands.outcome import report_failures
 from rethink_fr.config.checks import ConfigError
+from rethink_fr.errors import report_failures
 
 NAME = "prepare"
 SUMMARY = "turn a folder of images into validated TFRecord files for training"
@@ -14,7 +20,7 @@ EXAMPLE = "rethink-fr prepare photos/ --output records --size 512"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Declare the arguments."""
     parser.add_argument("input", type=Path, metavar="INPUT_DIR")
     parser.add_argument("--output", type=Path, metavar="DIR", help="needed, unless --verify is given")
     parser.add_argument("--size", type=int, default=512, metavar="PIXELS")
@@ -24,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns its exit code."""
+    """Prepare or verify the images, and list those that could not be used."""
     if arguments.verify:
         from rethink_fr.data.verify_prepared import verify_prepared
 

@@ -1,4 +1,10 @@
-"""`rethink-fr restore`: aligned face pictures in, restored ones out."""
+"""`rethink-fr restore` restores photos of single faces that are framed as in FFHQ.
+
+    rethink-fr restore photo.png --aligned --model runs/faces --output restored --samples 4
+
+Each input becomes a PNG file of the model's resolution; with several samples, one for each and a contact sheet.
+`report.json` says what became of every input. One that cannot be read is listed, and the others are restored.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +13,8 @@ import os
 from pathlib import Path
 
 from rethink_fr.commands.arguments import add_overwrite
-from rethink_fr.commands.outcome import report_failures
 from rethink_fr.config.checks import ConfigError
+from rethink_fr.errors import report_failures
 from rethink_fr.files.names import printable
 
 NAME = "restore"
@@ -17,7 +23,7 @@ EXAMPLE = "rethink-fr restore photo.png --aligned --model runs/faces --output re
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Declare the arguments."""
     parser.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="picture files and folders")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
     parser.add_argument(
@@ -43,12 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="of products; bfloat16 is faster where the processor has it (VQFR); default: %(default)s",
     )
-
     add_overwrite(parser, "files that are in --output already")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns its exit code."""
+    """Restore the inputs, and list those that could not be."""
     if not arguments.aligned:
         raise ConfigError(
             "restore: this version restores aligned faces only; crop and align them as FFHQ does, then add --aligned"
@@ -63,14 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
         if not os.path.lexists(path):
             raise ConfigError(f"{printable(path)}: no such file or folder")
 
-    from rethink_fr.inference.plan import plan_restoration
+    from rethink_fr.inference.restore import plan_restoration, restore
 
     plan = plan_restoration(
         arguments.input, arguments.output, arguments.model, arguments.samples, arguments.texture, arguments.overwrite
     )
 
     from rethink_fr.inference.loading import load_restorer
-    from rethink_fr.inference.restore import restore
 
     report = restore(
         load_restorer(arguments.model, arguments.precision),

@@ -1,4 +1,10 @@
-"""`rethink-fr study`: ask people which method they prefer."""
+"""`rethink-fr study` asks people which method they prefer: it makes a page of comparisons, and counts the answers.
+
+    rethink-fr study make --help
+
+`study make` writes a web page for the raters and a key for you. `study tally` counts the files of answers that the page
+saves, and correlates metrics with them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rethink_fr.commands.arguments import add_overwrite, add_resize, methods
-from rethink_fr.commands.outcome import Failures, claimed, report_failures, written
+from rethink_fr.commands.outcome import Failures, claimed, written
+from rethink_fr.errors import report_failures
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import Outputs
 
@@ -18,7 +25,7 @@ EXAMPLE = "rethink-fr study make --help"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Declare the arguments."""
     verbs = parser.add_subparsers(metavar="make|tally", required=True)
     make = verbs.add_parser(
         "make",
@@ -62,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns its exit code."""
+    """Make or tally a study, and list what could not be written or read."""
     return report_failures(arguments.verb(arguments))
 
 

@@ -1,10 +1,15 @@
-"""`rethink-fr weights`: list, fetch and verify published weights."""
+"""`rethink-fr weights` lists, fetches and verifies the published weights of the networks that `evaluate` measures with.
+
+    rethink-fr weights fetch inception lpips-vgg
+
+`list` names each file with its licence and says whether it is there; `verify` compares checksums.
+"""
 
 from __future__ import annotations
 
 import argparse
 
-from rethink_fr.commands.outcome import OK, report_failures
+from rethink_fr.errors import OK, report_failures
 
 NAME = "weights"
 SUMMARY = "list, fetch or verify the published weights of the networks that `evaluate` measures with"
@@ -12,13 +17,13 @@ EXAMPLE = "rethink-fr weights fetch inception lpips-vgg"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what the command takes."""
+    """Declare the arguments."""
     parser.add_argument("action", choices=("list", "fetch", "verify"))
     parser.add_argument("name", nargs="*", metavar="NAME", help="see list; verify: all that are there")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; returns its exit code."""
+    """Do what is asked for, and print a line for each file."""
     from rethink_fr.weights.fetching import fetch_weights, list_weights, verify_weights
 
     if arguments.action == "list":

@@ -1,1 +1,1 @@
-"""Configurations: what is known of a run before TensorFlow loads."""
+"""Configurations: their sections, how they are read and how they are checked. Nothing here imports TensorFlow."""

@@ -1,4 +1,4 @@
-"""Values of the right type that cannot be meant are refused by an error that names the key. Imports no TensorFlow."""
+"""Refuses values of a configuration that have the right type but cannot be meant, by an error that names the key."""
 
 from __future__ import annotations
 
@@ -9,33 +9,41 @@ from rethink_fr.config.sections import Experiment
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names the key and what was expected."""
+    """A configuration or a call that cannot be used. The message names the key or option and what was expected."""
 
 
 class Checks:
-    """Refuses values that have the right type but cannot be meant.
+    """Checks values of one configuration. Every method raises a ConfigError that names the key unless all is well.
 
     Args:
-        config: an `Experiment`; keys are dotted paths in it, such as `section.name`.
+        config: an `Experiment`, or anything whose attributes are sections. Keys are dotted paths in it, such as
+            `training.steps`.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> checks = Checks(SimpleNamespace(training=SimpleNamespace(steps=0)))
+        >>> checks.within("training.steps", 1)
+        Traceback (most recent call last):
+        rethink_fr.config.checks.ConfigError: training.steps: expected at least 1, got 0
     """
 
     def __init__(self, config: Any) -> None:
         self._config = config
 
     def require(self, condition: bool, key: str, expected: str) -> None:
-        """A ConfigError that names key, expectation and value, unless the condition holds."""
+        """Require a condition; `expected` says in the message what it asks of the value."""
         if not condition:
             raise ConfigError(f"{key}: expected {expected}, got {self._value(key)!r}")
 
     def within(self, key: str, low: float, high: float = 1e12) -> None:
-        """The value, or each of its items, is a number from `low` to `high`."""
+        """Require that the value, or each of its items, is a number from `low` to `high`."""
         value = self._value(key)
         values = value if isinstance(value, tuple) else (value,)
         expected = f"at least {low:g}" if high == 1e12 else f"{low:g} to {high:g}"
         self.require(all(low <= item <= high for item in values), key, expected)
 
     def fraction(self, key: str) -> None:
-        """The value is a decay or momentum."""
+        """Require that the value is a decay or momentum: 0 or more, below 1."""
         self.require(0 <= self._value(key) < 1, key, "0 or more, below 1")
 
     def _value(self, key: str) -> Any:
@@ -43,7 +51,7 @@ class Checks:
 
 
 def check_shared(config: Experiment) -> None:
-    """Check the sections that every system has: data, degradation, training.
+    """Check the sections `data`, `degradation` and `training`, which every system has. Looks at no file.
 
     Raises:
         ConfigError: naming the key.

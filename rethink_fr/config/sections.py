@@ -1,6 +1,6 @@
 """The sections of a configuration that every system has.
 
-Imports no TensorFlow. Layers and networks take plain keyword arguments and know nothing of this.
+Only tasks and commands see these classes: layers and networks take plain keyword arguments.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from rethink_fr.types import DegradationRanges
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where clean images come from: `builtin` (drawn faces), a folder of images, or a folder of TFRecord files.
+    """Where clean images come from, and how they are varied.
 
-    `validation` may also be `holdout`: `validation_images` pictures are then taken out of the training set, or a
-    quarter of it if it has no more than that.
+    `train` is `builtin` (drawn faces), a folder of images, or a folder of TFRecord files. `validation` is one of these,
+    or `holdout`: then `validation_images` pictures are taken out of the training set, or a quarter of the set if it has
+    no more than that.
     """
 
     train: str = "builtin"
@@ -31,14 +32,14 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class DegradationConfig(DegradationRanges):
-    """Ranges for `blind` (Eq. 13) and `vqfr`; the super-resolution tasks `x8` and `x16` are bicubic reduction only."""
+    """How clean images are degraded. Tasks `blind` (Eq. 13) and `vqfr` use the ranges, `x8` and `x16` only reduce."""
 
     task: Literal["blind", "x8", "x16", "vqfr"] = "blind"
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Length and rhythm of a run. All intervals are in steps."""
+    """How long a run is, and how often it logs, samples, validates and saves (all intervals are in steps)."""
 
     steps: int = 1_212_500  # 400 epochs of 97,000 images at batch 32
     global_batch: int = 32
@@ -54,7 +55,7 @@ class TrainingConfig:
 
 
 class Experiment(Protocol):
-    """What the configurations of all systems have; each is a frozen dataclass of frozen dataclasses."""
+    """What the configurations of all systems have. Each is a frozen dataclass whose fields are frozen dataclasses."""
 
     @property
     def architecture(self) -> str:
@@ -66,7 +67,7 @@ class Experiment(Protocol):
 
     @property
     def data(self) -> DataConfig:
-        """Clean images."""
+        """Where clean images come from."""
 
     @property
     def degradation(self) -> DegradationConfig:
@@ -74,4 +75,4 @@ class Experiment(Protocol):
 
     @property
     def training(self) -> TrainingConfig:
-        """Length and rhythm."""
+        """How long the run is, and how often what is done."""

@@ -1,13 +1,14 @@
-"""YAML of which nothing can grow, run, or be overlooked: plain mappings, lists and values, and nothing else.
+"""Reads YAML of plain mappings, lists and values, and refuses everything else that YAML can do.
 
-Anchors, aliases and merge keys are refused (ten lines of them make a gigabyte), tags too, deep nesting, and keys that
-are there twice, of which YAML would silently take the last one.
+Anchors, aliases and merge keys are refused because ten lines of them can make a gigabyte, tags because they can run
+code, deep nesting because it exhausts the stack, and keys that are there twice because YAML would silently take the
+last one.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Callable, Dict, Optional, Set, Tuple, Union
 
 import yaml
 
@@ -19,14 +20,20 @@ _MAX_DEPTH = 16
 
 
 class YamlTextError(ValueError):
-    """Text that is no YAML of this kind; one line, with the number of the line in the text where that is known."""
+    """A text that is not YAML of this kind. The message is one line, with the number of the text's line if known."""
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a text: mappings, lists, text, numbers, booleans, dates and None. An empty text is None.
+    """Return the value of a text, made of mappings, lists, text, numbers, booleans, dates and None.
+
+    An empty text gives None.
 
     Raises:
-        YamlTextError: if it is something else.
+        YamlTextError: if the text is something else, or longer than 65,536 characters.
+
+    Example:
+        >>> parse_yaml("{seed: 3, flip: 0.5, rate: 2e-3}")  # YAML 1.1 has no numbers without a dot before the e
+        {'seed': 3, 'flip': 0.5, 'rate': '2e-3'}
     """
     if len(text) > MAX_YAML_BYTES:
         raise YamlTextError(f"has {len(text):,} characters, expected at most {MAX_YAML_BYTES:,}")
@@ -40,10 +47,10 @@ def parse_yaml(text: str) -> Any:
 
 
 def read_yaml(path: Union[str, Path]) -> Any:
-    """The value of a YAML file, as `parse_yaml`.
+    """Return the value of a YAML file; see `parse_yaml`.
 
     Raises:
-        UnreadableFile: if it cannot be read, is larger than 65,536 bytes, or no YAML of this kind.
+        UnreadableFile: if it cannot be read, is larger than 65,536 bytes, or is not YAML of this kind.
     """
     text = read_text(path, MAX_YAML_BYTES)
     try:
@@ -53,14 +60,15 @@ def read_yaml(path: Union[str, Path]) -> Any:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Looks at each event before anything is made of it."""
+    """PyYAML's safe loader, which here looks at each event of the parser before anything is made of it."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = 0
 
     def compose_node(self, parent: Optional[yaml.Node], index: Any) -> Optional[yaml.Node]:
-        event = self.peek_event()
+        peek_event: Callable[[], Any] = self.peek_event  # PyYAML's stubs leave its type out
+        event = peek_event()
         for forbidden, what in (("anchor", "anchors and aliases (&, *)"), ("tag", "tags (!)")):
             if getattr(event, forbidden, None) is not None:
                 raise yaml.MarkedYAMLError(problem=f"{what} are not taken here", problem_mark=event.start_mark)
@@ -74,7 +82,7 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Dict[Any, Any]:
-        seen = set()
+        seen: Set[Tuple[str, str]] = set()
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 raise yaml.MarkedYAMLError(problem="merge keys (<<) are not taken here", problem_mark=key.start_mark)

@@ -8,11 +8,12 @@ from typing import Dict, Literal, Tuple, Union
 
 from tqdm import tqdm
 
+from rethink_fr.files.image_limits import max_pixels
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import OutputError, Outputs
 from rethink_fr.files.writing import LongNameError
-from rethink_fr.pictures.decoding import max_pixels
-from rethink_fr.pictures.files import UnreadableImage, encode_png, list_images, read_image
+from rethink_fr.pictures.files import UnreadableImage, encode_png, read_image
+from rethink_fr.pictures.listing import list_images
 from rethink_fr.types import DegradationRanges
 
 

@@ -19,7 +19,8 @@ from rethink_fr.data.sources.record_files import IMAGE_KEY, NAME_KEY, file_sha25
 from rethink_fr.data.sources.records import check_size
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import new_folder, write_error, write_json
-from rethink_fr.pictures.files import UnreadableImage, decode_image, encode_png, list_images, square_resize
+from rethink_fr.pictures.files import UnreadableImage, decode_image, encode_png, square_resize
+from rethink_fr.pictures.listing import list_images
 
 _FILES_AT_A_TIME = 64  # decoded ahead of the writer; bounds the memory
 _NOTHING = hashlib.sha256(b"").hexdigest()  # stands for a file that cannot be read

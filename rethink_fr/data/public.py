@@ -6,7 +6,7 @@ from rethink_fr.data.degradation.vqfr_recipe import VQFR_RANGES
 from rethink_fr.data.pipeline import fixed_batch, training_batches
 from rethink_fr.data.sources.opening import open_source, split_holdout
 from rethink_fr.drawn_faces.face import draw_face
-from rethink_fr.pictures.decoding import UnreadableImage
+from rethink_fr.pictures.files import UnreadableImage
 
 __all__ = [
     "UnreadableImage",

@@ -1,1 +1,1 @@
-"""Measuring restored pictures against their references."""
+"""Measuring restored pictures against their references, and asking people which they prefer."""

@@ -1,116 +1,66 @@
-"""From what was measured of each image to one figure for each metric and folder."""
+"""From what was measured of each picture to one figure for each metric and folder."""
 
 from __future__ import annotations
 
-import functools
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from rethink_fr.evaluation.measures import Metric
-from rethink_fr.evaluation.report.contents import Figure, Interval, Row, Share
-from rethink_fr.metrics import FeatureMoments, code_usage, coverage, frechet_distance, frechet_distance_of_moments
+from rethink_fr.evaluation.measuring import Measured
+from rethink_fr.evaluation.report.contents import Figure, Row, Share
 from rethink_fr.metrics.bootstrap import mean_interval
-
-
-class FeatureStore:
-    """Features of images that arrive one at a time, by network and folder: 8 kB an image for 2048 dimensions.
-
-    They are kept rather than their moments, because the Frechet distance is exact from features even when there are
-    fewer images than dimensions, and because neighbours need them all.
-    """
-
-    def __init__(self) -> None:
-        self._kept: Dict[Tuple[str, str], List[np.ndarray]] = {}
-
-    def add(self, network: str, folder: str, features: np.ndarray) -> None:
-        """Add features `[1, D]`."""
-        self._kept.setdefault((network, folder), []).append(np.asarray(features, np.float32))
-
-    def get(self, network: str, folder: str) -> np.ndarray:
-        """All of them, float32 `[N, D]`."""
-        return np.concatenate(self._kept[network, folder])
+from rethink_fr.metrics.metric import FaceSet, Metric
 
 
 def make_figures(
-    chosen: Mapping[str, Metric],
-    columns: Sequence[str],
-    rows: Sequence[Row],
-    store: FeatureStore,
+    metrics: Sequence[Metric],
+    folders: Sequence[str],
+    measured: Measured,
     tools: Mapping[str, Any],
     k: int,
     seed: int,
 ) -> Tuple[List[Figure], List[Tuple[str, str]]]:
-    """A figure for each metric and folder, in that order, and the metrics that the images do not allow, with reasons.
+    """A figure for each metric and folder, in that order.
 
-    Means over images have intervals by resampling the images; precision, recall and their identity versions by
-    resampling the answers of the images, the spheres staying as they are. A Frechet distance has none: each
-    resampling would cost another decomposition, and repeated images bias it upwards; nor has the usage of codes, which
-    repeated images bias downwards.
+    Means over pictures have a bootstrap interval: the pictures are resampled. So have precision, recall and their
+    identity versions, where the spheres stay as they are and the pictures' answers are resampled. A Frechet distance
+    has none: each resampling would cost another decomposition, and repeated pictures would bias it upwards. Nor has
+    the usage of codes, which repeated pictures would bias downwards.
+
+    Args:
+        metrics: what to compute.
+        folders: whose pictures, without the reference.
+        measured: what is known of the pictures.
+        tools: networks and statistics, by need.
+        k: neighbours of precision and recall.
+        seed: of the resampling.
+
+    Returns:
+        The figures; and (metric, reason) of the metrics that the pictures do not allow.
     """
     figures: Dict[Tuple[str, str], Figure] = {}
     impossible: Dict[str, str] = {}
-    for what in columns if rows else ():
-        whole_set = _WholeSet(store, what, rows, tools, k, seed)
-        for name, metric in chosen.items():
+    rows = measured.rows
+    identities = [row.identity or "" for row in rows] if "identities" in tools else None
+    for folder in folders if rows else ():
+        faces = FaceSet(measured.features_of(folder), measured.features_of("reference"), identities, tools, k)
+        for metric in metrics:
             try:
-                measured = _mean(metric, name, what, rows, seed) if metric.of_image else whole_set.measured(name)
+                figures[metric.name, folder] = _figure(metric, folder, rows, faces, seed)
             except ValueError as error:
-                impossible[name] = f"{what}: {error}"
-            else:
-                figures[name, what] = Figure(
-                    name, metric.title, metric.definition, metric.unit, metric.better, what, *measured
-                )
-    order = [(name, what) for name in chosen for what in columns if (name, what) in figures]
+                impossible[metric.name] = f"{folder}: {error}"
+    order = [(metric.name, folder) for metric in metrics for folder in folders if (metric.name, folder) in figures]
     return [figures[key] for key in order], list(impossible.items())
 
 
-class _Measured(NamedTuple):
-    value: float
-    interval: Optional[Interval]
-    samples: int
-    by_k: Tuple[Share, ...] = ()
-
-
-def _mean(metric: Metric, name: str, what: str, rows: Sequence[Row], seed: int) -> _Measured:
-    values = np.array([row.values[what][name] for row in rows])
-    if metric.counted:
-        values = metric.counted(values)
-    return _Measured(float(np.mean(values)), mean_interval(values, seed), len(values))
-
-
-class _WholeSet:
-    """The images of one folder against all references."""
-
-    def __init__(
-        self, store: FeatureStore, folder: str, rows: Sequence[Row], tools: Mapping[str, Any], k: int, seed: int
-    ) -> None:
-        self._store, self._folder, self._rows, self._tools, self._k, self._seed = store, folder, rows, tools, k, seed
-
-    def measured(self, name: str) -> _Measured:
-        if name == "fid_paired":
-            images = self._store.get("inception", self._folder)
-            return _Measured(frechet_distance(images, self._store.get("inception", "reference")), None, len(images))
-        if name == "fid_statistics":
-            moments = FeatureMoments.of([self._store.get("inception", self._folder)])
-            distance = frechet_distance_of_moments(moments.mean, moments.covariance, *self._tools["fid_statistics"])
-            return _Measured(distance, None, moments.count)
-        if name in ("code_usage", "code_perplexity"):
-            indices = self._store.get("codes", self._folder).astype(np.int64)
-            usage = code_usage(indices, self._tools["codes"].codebook_size)
-            return _Measured(usage.share if name == "code_usage" else usage.perplexity, None, len(indices))
-        inside = np.asarray(self._inside[name], np.float64)  # [N, k]
-        by_k = tuple(Share(float(answers.mean()), mean_interval(answers, self._seed)) for answers in inside.T)
-        return _Measured(by_k[-1].value, by_k[-1].interval, len(inside), by_k)
-
-    @functools.cached_property
-    def _inside(self) -> Dict[str, Any]:
-        real, fake = (self._store.get("neighbours", what) for what in ("reference", self._folder))
-        identities = [row.identity or "" for row in self._rows] if "identities" in self._tools else None
-        found = coverage(real, fake, identities, identities, self._k)
-        return {
-            "precision": found.fake_inside,
-            "recall": found.real_inside,
-            "iprecision": found.fake_inside_own,
-            "irecall": found.real_inside_own,
-        }
+def _figure(metric: Metric, folder: str, rows: Sequence[Row], faces: FaceSet, seed: int) -> Figure:
+    if metric.of_set is None:
+        values = np.array([row.values[folder][metric.name] for row in rows])
+        if metric.counted is not None:
+            values = metric.counted(values)
+        return Figure(metric, folder, float(np.mean(values)), mean_interval(values, seed), len(values))
+    result = np.asarray(metric.of_set(faces))
+    if result.ndim == 0:
+        return Figure(metric, folder, float(result), None, len(rows))
+    by_k = tuple(Share(float(answers.mean()), mean_interval(answers, seed)) for answers in result.T)
+    return Figure(metric, folder, by_k[-1].value, by_k[-1].interval, len(result), by_k)

@@ -1,39 +1,43 @@
-"""What metrics need beyond the images: networks, statistics, identities; loaded by name, each file once."""
+"""What metrics need beside pictures: networks and statistics, from files that were given or from the user's cache."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, get_args
 
 from rethink_fr.evaluation.networks.crops import Box
 from rethink_fr.evaluation.networks.onnx_network import ValueRange
 from rethink_fr.files.checksums import file_sha256
 from rethink_fr.metrics import load_fid_statistics, load_niqe_statistics
+from rethink_fr.metrics.metric import Statistics
 from rethink_fr.weights.known import KNOWN_WEIGHTS
 
-# Networks that see each image once, before the metrics. The others are called by their metric.
-FEATURE_NETWORKS = ("inception", "recognition", "landmarks", "neighbours", "codes")
-PERCEPTUAL_NETWORKS = ("lpips_vgg", "lpips_alex")
-_STATISTICS = ("niqe_statistics", "fid_statistics")
-
-Loaders = Mapping[str, Callable[[], Any]]
+Loaders = Mapping[str, Callable[[], Any]]  # by need
 
 
 class Missing(ValueError):  # noqa: N818 (reads as what happened)
-    """Something that a metric needs was not given and is not there; the message says what to do."""
+    """Something that a metric needs was not given and is not in the cache. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Files of what metrics need. None: of a network, the built-in one from the user's cache; of statistics, nothing.
+    """The files that networks and statistics are loaded from.
 
-    `identity_net` (ONNX) takes the place of both identity networks, FaceNet of precision and recall and ArcFace of
-    Deg.; `landmark_net` (ONNX) that of AWing. Their value ranges
-    ("-1..1", "0..1", "0..255") and crops (left, top, right, bottom as fractions of the picture) are what the files'
-    metadata say unless given; see `features.onnx_network`. `codes` is the directory of a run of VQFR. `features` says
-    what precision and recall look at.
+    A network that is None is loaded from the user's cache; statistics that are None are missing. The two ONNX networks
+    replace built-in ones. The files' own metadata say their value ranges and crops, unless they are given here; see
+    `rethink_fr.evaluation.networks.onnx_network`.
+
+    Attributes:
+        niqe_statistics, fid_statistics: `.npz` files; see `rethink_fr.metrics`.
+        identity_net: ONNX network for Deg. and for precision and recall, instead of ArcFace and FaceNet.
+        landmark_net: ONNX network for LMD, instead of AWing.
+        inception, facenet, arcface, awing, lpips_vgg, lpips_alex: weights of the built-in networks.
+        codes: directory of a run of VQFR, whose codebook's usage is measured.
+        features: which network's features precision and recall look at.
+        identity_range, landmark_range: "-1..1", "0..1" or "0..255".
+        identity_crop, landmark_crop: left, top, right, bottom as fractions of the picture.
     """
 
     niqe_statistics: Optional[Path] = None
@@ -54,7 +58,7 @@ class Sources:
     landmark_crop: Optional[Box] = None
 
     def loaders(self) -> Dict[str, Callable[[], Any]]:
-        """For each need what loads it, or raises `Missing`.
+        """A function for each need that loads it, or raises `Missing`.
 
         Raises:
             ValueError: naming a file that was given and is not there.
@@ -62,23 +66,17 @@ class Sources:
         for name, path in vars(self).items():
             if isinstance(path, Path) and not (path.is_dir() if name == "codes" else path.is_file()):
                 raise ValueError(f"{path}: no such file; expected the one of --{name.replace('_', '-')}")
-        inception = _built_in("inception", self.inception, lambda networks, path: networks.load_inception(path))
-        facenet = _built_in("facenet", self.facenet, lambda networks, path: networks.load_facenet(path))
-        arcface = _built_in("arcface", self.arcface, lambda networks, path: networks.load_arcface(path))
-        awing = _built_in("awing", self.awing, lambda networks, path: networks.load_awing(path))
+        inception = _built_in("inception", self.inception)
+        facenet, arcface = _built_in("facenet", self.facenet), _built_in("arcface", self.arcface)
         if self.identity_net:
             facenet = arcface = functools.cache(self._identity_network)
         return {
             "inception": inception,
             "recognition": arcface,
             "neighbours": inception if self.features == "inception" else facenet,
-            "landmarks": self._landmark_network if self.landmark_net else awing,
-            "lpips_vgg": _built_in(
-                "lpips-vgg", self.lpips_vgg, lambda networks, path: networks.load_lpips("vgg", path)
-            ),
-            "lpips_alex": _built_in(
-                "lpips-alex", self.lpips_alex, lambda networks, path: networks.load_lpips("alex", path)
-            ),
+            "landmarks": self._landmark_network if self.landmark_net else _built_in("awing", self.awing),
+            "lpips_vgg": _built_in("lpips-vgg", self.lpips_vgg),
+            "lpips_alex": _built_in("lpips-alex", self.lpips_alex),
             "codes": self._code_network,
             "niqe_statistics": lambda: load_niqe_statistics(
                 _given(self.niqe_statistics, "needs the statistics of pristine photographs; add --niqe-statistics")
@@ -89,16 +87,16 @@ class Sources:
         }
 
     def _identity_network(self) -> Any:
-        from rethink_fr.evaluation.networks import loading as feature_networks
+        from rethink_fr.evaluation.networks import loading
 
         assert self.identity_net is not None
-        return feature_networks.load_onnx_embedder(self.identity_net, self.identity_range, self.identity_crop)
+        return loading.load_onnx_embedder(self.identity_net, self.identity_range, self.identity_crop)
 
     def _landmark_network(self) -> Any:
-        from rethink_fr.evaluation.networks import loading as feature_networks
+        from rethink_fr.evaluation.networks import loading
 
         assert self.landmark_net is not None
-        return feature_networks.load_onnx_landmarks(self.landmark_net, self.landmark_range, self.landmark_crop)
+        return loading.load_onnx_landmarks(self.landmark_net, self.landmark_range, self.landmark_crop)
 
     def _code_network(self) -> Any:
         if self.codes is None:
@@ -108,19 +106,22 @@ class Sources:
         return CodeNetwork(self.codes)
 
     def files(self) -> List[Path]:
-        """Every file that may be read: those given, the files of the run, and the weights in the user's cache."""
+        """Every file that may be read: those given, those of the run, and the weights in the user's cache."""
         given = [path for path in vars(self).values() if isinstance(path, Path)]
         cached = [file.path for known in KNOWN_WEIGHTS.values() for file in known.files]
         return [*given, *(self.codes.rglob("*") if self.codes else ()), *cached]
 
     def statistics(self) -> Dict[str, Dict[str, str]]:
         """File and SHA-256 of the statistics that were given, for a report."""
-        given = {name: getattr(self, name) for name in _STATISTICS}
-        return {name: fingerprint(path) for name, path in given.items() if path}
+        given: Dict[str, Optional[Path]] = {name: getattr(self, name) for name in get_args(Statistics)}
+        return {name: {"file": str(path), "sha256": file_sha256(path)} for name, path in given.items() if path}
 
 
 def load_needs(names: Iterable[str], loaders: Loaders) -> Tuple[Dict[str, Any], Dict[str, str]]:
-    """What is there of these needs, and for the others the reason.
+    """Load these needs.
+
+    Returns:
+        Those that could be loaded, by name; and for each of the others what the user can do about it.
 
     Raises:
         ValueError: for files that were given and cannot be used.
@@ -135,24 +136,19 @@ def load_needs(names: Iterable[str], loaders: Loaders) -> Tuple[Dict[str, Any], 
     return tools, absent
 
 
-def fingerprint(path: Union[str, Path]) -> Dict[str, str]:
-    """A file's name and the SHA-256 of its bytes."""
-    return {"file": str(path), "sha256": file_sha256(Path(path))}
-
-
-def _built_in(name: str, path: Optional[Path], load: Callable[[Any, Optional[Path]], Any]) -> Callable[[], Any]:
-    """What loads a network of ours, on the first call only: one network may serve several needs."""
+def _built_in(name: str, path: Optional[Path]) -> Callable[[], Any]:
+    """A function that loads a network with published weights, once: one network may serve several needs."""
 
     @functools.cache
     def loaded() -> Any:
-        # Looked for before anything is imported: the networks need TensorFlow, which takes seconds to load.
+        # This is looked up before anything is imported: the networks need TensorFlow, which takes seconds to load.
         if path is None and not all(file.path.is_file() for file in KNOWN_WEIGHTS[name].files):
             raise Missing(
                 f"the weights of {name} are not there; run `rethink-fr weights fetch {name}`, or add --{name} FILE"
             )
-        from rethink_fr.evaluation.networks import loading as feature_networks
+        from rethink_fr.evaluation.networks import loading
 
-        return load(feature_networks, path)
+        return loading.load_published(name, path)
 
     return loaded
 

@@ -1,4 +1,4 @@
-"""Folders of images that belong together: files paired by name and read at one size, and the identities of faces."""
+"""Pairs files of several folders by name, reads them at one size, and reads who is on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import read_csv
-from rethink_fr.pictures.files import IMAGE_SUFFIXES, UnreadableImage, list_images, read_image, square_resize
+from rethink_fr.pictures.files import UnreadableImage, read_image, square_resize
+from rethink_fr.pictures.listing import IMAGE_SUFFIXES, list_images
 
 Resize = Union[None, Literal["reference"], int]  # see `read_together`
 
@@ -19,21 +20,27 @@ _SHOWN = 3  # names in one error
 class SameSize(NamedTuple):
     """The pictures of one name, all of one size."""
 
-    pictures: Dict[str, np.ndarray]  # by what they are: uint8 RGB [H, W, 3]
-    resized: Tuple[str, ...]  # those that had another size
+    pictures: Dict[str, np.ndarray]  # by folder: uint8 RGB [H, W, 3]
+    resized: Tuple[str, ...]  # the folders whose pictures had another size
 
 
 def pair_by_name(folders: Mapping[str, Union[str, Path]]) -> List[Dict[str, Path]]:
-    """Files of the same name in several folders, at any depth; endings may differ (`sub/a.png` and `sub/a.jpg`).
+    """Pair the files that have the same name in several folders, at any depth.
+
+    Endings may differ: `sub/a.png` and `sub/a.jpg` are a pair.
+
+        pair_by_name({"restored": "ours", "reference": "clean"})
+        # [{"restored": Path("ours/a.png"), "reference": Path("clean/a.jpg")}, ...]
 
     Args:
-        folders: folders by what they hold, such as `{"restored": ..., "reference": ...}`; the first sets the order.
+        folders: paths by what the folders are called here.
 
     Returns:
-        One `{what: file}` per name, sorted by name. Every file of every folder is in exactly one.
+        The files of each name, by folder, in the order of the names. Every file of every folder is in exactly one.
 
     Raises:
-        ValueError: if a folder is missing or empty, two of its files share a name, or a file has no partner (named).
+        ValueError: if a folder is missing or empty, if two of its files share a name, or if a file has no partner; the
+            message names it.
     """
     named = {what: _by_name(Path(folder)) for what, folder in folders.items()}
     first, *others = named
@@ -50,19 +57,19 @@ def pair_by_name(folders: Mapping[str, Union[str, Path]]) -> List[Dict[str, Path
 
 
 def read_together(pair: Mapping[str, Path], resize: Resize = None) -> SameSize:
-    """The pictures of one name, all of one size.
+    """Read the pictures of one name, and bring them to one size.
 
-    What is resized is made square as `restore` and `train` make their inputs square: the central square, by Lanczos.
-    Restorers give squares of their own resolution; so they and what they were made from lie on each other again.
+    Pictures are resized as `restore` and `train` do it: the central square, by Lanczos. Restorers return squares of
+    their own resolution; so what they return lies exactly on what it was made from.
 
     Args:
-        pair: files by what they are, `reference` among them.
-        resize: `None`: sizes must be equal. `"reference"`: pictures of unequal sizes get the size of the reference,
-            or of its central square if it is none; equal ones stay as they are. A number: the side in pixels of all
-            pictures, the reference too.
+        pair: files by folder, `reference` among them.
+        resize: None: the sizes must be equal. `"reference"`: pictures of unequal sizes get the size of the reference,
+            or of its central square if it is not square; equal ones stay as they are. A number: the side in pixels that
+            all pictures get, the reference too.
 
     Raises:
-        UnreadableImage: naming the file that cannot be read, or is of another size where none may be changed.
+        UnreadableImage: naming the file that cannot be read, or has another size although `resize` is None.
     """
     pictures = {what: read_image(path) for what, path in pair.items()}
     rows, columns, _ = pictures["reference"].shape
@@ -82,25 +89,29 @@ def read_together(pair: Mapping[str, Path], resize: Resize = None) -> SameSize:
 
 
 def check_resize(resize: Resize) -> None:
-    """Refuse a size at which nobody measures pictures.
+    """Check that `resize` is None, `"reference"` or a sensible number of pixels.
 
     Raises:
-        ValueError: naming what was expected.
+        ValueError: saying what was expected.
     """
     if resize not in (None, "reference") and not (isinstance(resize, int) and 8 <= resize <= 4096):
         raise ValueError(f"--resize {resize}: expected 8 to 4096 pixels, or no number: the references' sizes")
 
 
 def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, str]:
-    """Identity of each face in `names`, from a CSV file with the columns `name` and `identity`.
+    """Read who is on each picture, from a CSV file with the columns `name` and `identity`.
 
     Args:
-        path: UTF-8; names are paths relative to the folder of images, with or without ending; bytes that are not UTF-8
-            are written as reports show them, `\\udce9`. Further columns and names that are not asked for are ignored.
-        names: without endings, with `/` between folders.
+        path: of the file, in UTF-8. Its names are paths relative to the folder of pictures, with or without ending;
+            bytes that are not UTF-8 are written as reports show them, such as `\\udce9`. Other columns, and names that
+            are not asked for, are ignored.
+        names: of the pictures, without endings, with `/` between folders.
+
+    Returns:
+        The identity of each of `names`.
 
     Raises:
-        ValueError: naming `path`, if it cannot be read, lacks a column, contradicts itself or misses a name.
+        ValueError: naming `path`, if it cannot be read, lacks a column or a name, or contradicts itself.
     """
     shown, asked = printable(path), {printable(name): name for name in names}
     rows = read_csv(path)
@@ -128,7 +139,7 @@ def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, s
 
 
 def image_name(path: Path, folder: Union[str, Path]) -> str:
-    """What a file goes by: its path relative to `folder`, without ending, with `/` between folders."""
+    """The name by which a file is paired: its path below `folder`, without ending, with `/` between folders."""
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
@@ -147,7 +158,7 @@ def _by_name(folder: Path) -> Dict[str, Path]:
 
 
 def _without_ending(file: PurePosixPath) -> str:
-    """Without the ending of an image: `a.v2.png` and `a.v2` are the same picture, `a.v2` and `a.v3` are not."""
+    """A name without the ending of an image: `a.v2.png` becomes `a.v2`, which stays as it is."""
     return str(file.with_suffix("") if file.suffix.lower() in IMAGE_SUFFIXES else file)
 
 

@@ -1,4 +1,4 @@
-"""NPZ files of numbers, read within limits: what a file announces is looked at before memory is taken for it."""
+"""Reads NPZ files of numbers within limits: what a file announces is checked before memory is taken for it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ _ENDING = ".npy"
 def read_npz(
     path: Union[str, Path], names: Optional[Sequence[str]] = None, limit: int = MAX_ARRAY_BYTES
 ) -> Dict[str, np.ndarray]:
-    """The arrays of an NPZ file, as `np.savez` and `np.savez_compressed` write them: whole or floating-point numbers.
+    """Read arrays of whole or floating-point numbers that `np.savez` or `np.savez_compressed` wrote.
 
     Args:
         path: of the file.
-        names: of the arrays that are wanted; None: all.
-        limit: bytes that these may take together.
+        names: of the arrays that are wanted; None takes all.
+        limit: the most bytes that these arrays may take together.
+
+    Returns:
+        The arrays by name.
 
     Raises:
-        UnreadableFile: if it cannot be read, is damaged, lacks a name, or holds anything else or more than that.
+        UnreadableFile: if the file cannot be read or is damaged, lacks a name, or if what is wanted is not numbers or
+            takes more than `limit` bytes.
     """
     with open_regular(path, limit + (1 << 20)) as file:
         try:
@@ -79,7 +83,7 @@ def _arrays(
 
 
 def _header(path: Union[str, Path], shown: str, member: IO[bytes]) -> Tuple[Tuple[int, ...], bool, np.dtype]:
-    """Shape, order and type from the beginning of an `.npy`. See NEP 1."""
+    """Read shape, order and type from the beginning of an `.npy` file. See NEP 1."""
     version = np.lib.format.read_magic(io.BytesIO(member.read(8)))
     if version not in ((1, 0), (2, 0)):
         raise UnreadableFile(path, f"{shown} is of type structure, expected real numbers")  # (3, 0) is for nothing else

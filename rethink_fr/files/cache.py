@@ -1,4 +1,4 @@
-"""Where files are kept that this machine built or fetched. Imports nothing heavy."""
+"""The folder in which files are kept that this machine built or fetched."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ OTHER_CACHE = "set RETHINK_FR_CACHE to a folder of your own"
 
 
 class CacheError(ValueError):
-    """The user's cache cannot be used; one line that says why and what to do."""
+    """The user's cache cannot be used. The message is one line that says why and what to do."""
 
 
 def cache_directory() -> Path:
-    """The user's cache; the folder need not exist.
+    """Return the folder of the user's cache, whether it exists or not.
 
-    `$RETHINK_FR_CACHE`, else `$XDG_CACHE_HOME/rethink-fr`, else `~/.cache/rethink-fr`.
+    It is `$RETHINK_FR_CACHE`, else `$XDG_CACHE_HOME/rethink-fr`, else `~/.cache/rethink-fr`.
 
     Raises:
         CacheError: if `$RETHINK_FR_CACHE` is a relative path, which would be another folder in each working directory.
@@ -42,7 +42,7 @@ def cache_directory() -> Path:
 
 
 def make_cache_folder(folder: Path) -> Path:
-    """Make a folder of the user's cache, for this user alone, unless it is there. Returns it, links resolved.
+    """Make a folder of the user's cache, for this user alone, unless it is there. Returns its path, links resolved.
 
     Raises:
         CacheError: if it cannot be made, or others may write to it.

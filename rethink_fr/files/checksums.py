@@ -6,8 +6,6 @@ import hashlib
 from pathlib import Path
 from typing import Union
 
-from tqdm import tqdm
-
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import UnreadableFile, open_regular
 
@@ -16,16 +14,18 @@ _CHUNK = 1 << 20
 
 
 def file_sha256(path: Union[str, Path], progress: bool = False, limit: int = MAX_BYTES) -> str:
-    """SHA-256 of a regular file's bytes, in hexadecimal.
+    """Compute the SHA-256 of a file's bytes, in hexadecimal.
 
     Args:
         path: of the file.
-        progress: show a bar on stderr if it takes longer than two seconds.
-        limit: largest size in bytes.
+        progress: whether to show a bar on stderr if it takes longer than two seconds.
+        limit: the largest size that is accepted, in bytes.
 
     Raises:
-        UnreadableFile: if it is not there, larger, cannot be read, or is no regular file.
+        UnreadableFile: if it is not there, is not a regular file, is larger, or cannot be read.
     """
+    from tqdm import tqdm  # takes 20 ms, which no reader of a configuration has to wait for
+
     digest = hashlib.sha256()
     with (
         open_regular(path, limit) as file,

@@ -1,4 +1,4 @@
-"""One process at a time, by a lock that the system releases when its holder dies, however it dies."""
+"""Lets one process at a time work in a folder. The system releases the lock when its holder dies, however it dies."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class LockedError(ValueError):
 
 @contextlib.contextmanager
 def exclusive_lock(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file `path` for the length of the block. The file stays, it means nothing by itself.
+    """Hold a lock for the length of the block.
 
-    Where the file system has no locks, nothing is locked.
+    The lock file stays afterwards; it means nothing by itself. On a file system without locks nothing is locked.
 
     Args:
         path: of the lock file; its folder must exist.
-        what: is locked, for the message: "this run", say.
+        what: what is locked, for the message: "this run", for example.
 
     Raises:
         LockedError: if another process holds it.

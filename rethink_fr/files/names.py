@@ -12,7 +12,7 @@ from typing import Sequence, Union
 
 
 def printable(name: Union[str, Path]) -> str:
-    """`name` on one line of valid Unicode: bytes that are not UTF-8 and control characters become escapes.
+    """Return `name` on one line of valid Unicode: bytes that are not UTF-8, and control characters, become escapes.
 
     Example:
         >>> printable("caf\\udce9\\n.png")
@@ -28,7 +28,7 @@ def _escaped(character: str) -> str:
 
 
 def listed_names(names: Sequence[Union[str, Path]], shown: int = 3) -> str:
-    """The first few of some names for a message, and how many more there are.
+    """Name the first few of some files for a message, and say how many more there are.
 
     Example:
         >>> listed_names(["a.png", "b.png", "c.png", "d.png", "e.png"])

@@ -1,10 +1,10 @@
-"""What a command may write where: one rule for all of them.
+"""Decides what a command may write where, by one rule for all commands.
 
 1. No output is the same file as an input of the call, by whatever path, link or mount it is reached.
 2. Two outputs of one call never share a path.
 3. Nothing that this call did not make is written over, unless the user said `--overwrite`.
 
-`Outputs` holds files to it, `check_folder` a folder that becomes the output as a whole.
+`Outputs` applies it to files, `check_folder` to a folder that becomes the output as a whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, Collection, Dict, Iterable, Optional, Set, Tuple, Union
+from typing import Any, Collection, Dict, Iterable, Optional, Sequence, Set, Tuple, Union
 
 from rethink_fr.files import writing
 from rethink_fr.files.names import printable
@@ -25,7 +25,7 @@ _LONGEST_NAME = 255  # bytes, in every file system of Linux that matters
 
 
 class OutputError(ValueError):
-    """A path that the rule does not allow to be written; the message names it, `reason` says why and what to do."""
+    """A path that the rule does not allow to be written. The message names it; `reason` says why and what to do."""
 
     def __init__(self, path: Union[str, Path], reason: str) -> None:
         super().__init__(f"{printable(path)}: {reason}")
@@ -33,11 +33,11 @@ class OutputError(ValueError):
 
 
 class Outputs:
-    """The outputs of one call of a command: claims paths by the rule above, and writes to them.
+    """The outputs of one call of a command. Each is claimed, which checks it by the rule above, and written.
 
     Args:
-        inputs: every file that the call reads. Those that are not there are ignored.
-        overwrite: whether files that are there already may be replaced. Inputs never are.
+        inputs: every file that the call reads; those that are not there are ignored.
+        overwrite: whether files that are there already may be replaced. Inputs are never replaced.
 
     Example:
         outputs = Outputs([Path("photo.jpg")])
@@ -56,7 +56,7 @@ class Outputs:
             self.add_input(path)
 
     def add_input(self, path: Union[str, Path]) -> None:
-        """One more file that the call reads."""
+        """Say that the call reads this file too."""
         identity = _identity(Path(path))
         if identity is not None:
             self._inputs.setdefault(identity, Path(path))
@@ -66,11 +66,11 @@ class Outputs:
 
         Args:
             path: of the output.
-            option: that the user gave it by, for the advice.
+            option: by which the user named it, for the advice.
 
         Raises:
             OutputError: naming `path`, the reason and what to do.
-            LongNameError: if no file can have that name.
+            LongNameError: if the name is too long for any file.
         """
         path = Path(path)
         length = len(os.fsencode(path.name))
@@ -106,8 +106,8 @@ class Outputs:
 
         Args:
             path: of the output.
-            of: the input that it is an output of, for the message to whoever claims the same path.
-            option: that the user gave it by, for the advice.
+            of: the input that it is made from, for the message if another output claims the same path.
+            option: by which the user named it, for the advice.
 
         Raises:
             OutputError, LongNameError: as `check`.
@@ -119,8 +119,19 @@ class Outputs:
         self._folders.update(_above(key))
         return path
 
+    def claim_all(self, paths: Sequence[Union[str, Path]], of: Union[str, Path]) -> None:
+        """Reserve several outputs of the input `of`: all of them or, if one of them may not be written, none.
+
+        Raises:
+            OutputError, LongNameError: as `check`.
+        """
+        for path in paths:
+            self.check(path)
+        for path in paths:
+            self.claim(path, of)
+
     def claim_writable(self, path: Union[str, Path], option: str = "--output") -> Path:
-        """As `claim`, for an output of long work: also tries now whether the file could be written.
+        """Claim a file that is written at the end of long work, and try now whether it could be written.
 
         Raises:
             OutputError: as `check`.
@@ -131,7 +142,7 @@ class Outputs:
         return claimed
 
     def write_bytes(self, path: Union[str, Path], data: bytes) -> None:
-        """Write an output, claimed before or now.
+        """Write an output; it is claimed now unless it was claimed before.
 
         Raises:
             OutputError: if it may not be written.
@@ -150,11 +161,11 @@ class Outputs:
             self._made[identity] = path
 
     def write_text(self, path: Union[str, Path], text: str) -> None:
-        """As `write_bytes`, in UTF-8; names that are not Unicode are written as escapes."""
+        """Write text in UTF-8, as `write_bytes`. File names that are not Unicode are written as escapes."""
         self.write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
     def write_json(self, path: Union[str, Path], value: Any) -> None:
-        """As `write_text`, `value` as JSON."""
+        """Write `value` as JSON, as `write_text`."""
         self.write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
     def _check_folders(self, path: Path, key: str) -> None:
@@ -175,13 +186,13 @@ class Outputs:
 def check_folder(
     path: Union[str, Path], inputs: Iterable[Union[str, Path]], overwrite: bool, parts: Collection[str]
 ) -> None:
-    """Refuse a folder that may not become an output of a call as a whole (see `writing.new_folder`).
+    """Refuse a folder that may not become, as a whole, the output of a call (see `writing.new_folder`).
 
     Args:
-        path: of the folder. One that is not there, or is empty, may always be written.
+        path: of the folder. If it is not there, or is empty, it may be written.
         inputs: files and folders that the call reads.
-        overwrite: whether what is there may be replaced, if it is of the same kind:
-        parts: the names that such a folder consists of. One that holds anything else is not replaced.
+        overwrite: whether a folder of the same kind may be replaced.
+        parts: the names in a folder of this kind. One that holds anything else is not replaced.
 
     Raises:
         OutputError: naming `path`, the reason and what to do.

@@ -1,4 +1,4 @@
-"""Whether anyone else could have made or changed a file, which matters for what is executed.
+"""Finds out whether anyone else could have made or changed a file, which matters for what is executed.
 
 A path is private if it and every folder above it, up to the root, belongs to this user or to root, and nobody else may
 write to it. Two ways in which many systems let others write are accepted, since they change nothing: a folder such as
@@ -24,11 +24,11 @@ from rethink_fr.files.names import printable
 
 
 class NotPrivateError(ValueError):
-    """Something that others could have changed; one line that names it and what to do."""
+    """Something that others could have changed. The message is one line that names it and says what to do."""
 
 
 def require_private(path: Union[str, Path]) -> Path:
-    """The path with its symbolic links resolved, if nobody but this user and root can change what is there.
+    """Check that nobody but this user and root can change what is at `path`; returns it with links resolved.
 
     Args:
         path: of a regular file or a folder.

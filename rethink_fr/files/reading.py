@@ -1,4 +1,4 @@
-"""Reading files that may be hostile: regular files only, and never more than a limit."""
+"""Reads files that may be hostile: regular files only, and never more than a limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KINDS = (
 
 
 class UnreadableFile(ValueError):  # noqa: N818 (reads as what happened)
-    """A file that cannot be read. `name` says which (as given), `reason` why, in a few words."""
+    """A file that cannot be read. `name` says which one, as it was given, and `reason` why, in a few words."""
 
     def __init__(self, name: Union[str, Path], reason: str) -> None:
         super().__init__(f"{printable(name)}: {reason}")
@@ -38,7 +38,7 @@ def open_regular(path: Union[str, Path], limit: int) -> IO[bytes]:
 
     Args:
         path: of the file; symbolic links are followed.
-        limit: largest size in bytes that is accepted.
+        limit: the largest size that is accepted, in bytes.
 
     Raises:
         UnreadableFile: if it is not there, not a regular file, larger than `limit`, or may not be read.
@@ -61,7 +61,7 @@ def open_regular(path: Union[str, Path], limit: int) -> IO[bytes]:
 
 
 def read_bytes(path: Union[str, Path], limit: int) -> bytes:
-    """The contents of a regular file of at most `limit` bytes.
+    """Read a regular file of at most `limit` bytes.
 
     Raises:
         UnreadableFile: as `open_regular`, or if reading fails.
@@ -80,7 +80,7 @@ def read_bytes(path: Union[str, Path], limit: int) -> bytes:
 
 
 def read_text(path: Union[str, Path], limit: int) -> str:
-    """The contents of a UTF-8 text file of at most `limit` bytes; a byte order mark is dropped.
+    """Read a UTF-8 text file of at most `limit` bytes; a byte order mark is dropped.
 
     Raises:
         UnreadableFile: as `read_bytes`, or if it is not UTF-8.
@@ -92,15 +92,15 @@ def read_text(path: Union[str, Path], limit: int) -> str:
 
 
 def read_json(path: Union[str, Path], what: str, limit: int = MAX_JSON_BYTES) -> Any:
-    """The value of a JSON file.
+    """Read a JSON file, and return its value.
 
     Args:
         path: of the file.
-        what: was expected, for the message: "a study's key", say.
-        limit: largest size in bytes.
+        what: what was expected, for the message: "a study's key", for example.
+        limit: the largest size that is accepted, in bytes.
 
     Raises:
-        UnreadableFile: if it cannot be read, is larger, nested too deeply, or no JSON.
+        UnreadableFile: if it cannot be read, is larger, is nested too deeply, or is not JSON.
     """
     text = read_text(path, limit)
     try:
@@ -111,11 +111,11 @@ def read_json(path: Union[str, Path], what: str, limit: int = MAX_JSON_BYTES) ->
 
 
 def read_csv(path: Union[str, Path], limit: int = MAX_CSV_BYTES) -> Iterator[List[str]]:
-    """The rows of a CSV file in UTF-8, one after the other; it is never in memory as a whole.
+    """Read a CSV file in UTF-8, row by row; it is never in memory as a whole.
 
     Raises:
         UnreadableFile: if it cannot be read, is larger than `limit` bytes, has a cell of more than 65,536 characters,
-            or is no CSV in UTF-8.
+            or is not CSV in UTF-8.
     """
     with open_regular(path, limit) as file:
         lines = (_decoded(path, number, line) for number, line in enumerate(_bounded_lines(path, file), start=1))

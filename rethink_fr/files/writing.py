@@ -1,4 +1,4 @@
-"""Writing files that are there whole or not at all, whatever happens meanwhile.
+"""Writes files that are there whole or not at all, whatever happens meanwhile.
 
 Everything is written under a short hidden name in the same folder (`.rfr-PID-RANDOM.tmp`), synced to disk, and moved
 to its place in one step; then the folder is synced. A process that is killed leaves the old file, or the new one, and
@@ -8,12 +8,10 @@ at most one hidden file, which `clear_temporary` removes.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import json
 import os
 import re
-import secrets
 import shutil
 from pathlib import Path
 from typing import IO, Any, Iterator, Union
@@ -26,11 +24,11 @@ _TEMPORARY = re.compile(r"\.rfr-(\d+)-[0-9a-f]{8}\.tmp")
 
 
 class WriteError(ValueError):
-    """Something that could not be written; the message names it, the system's reason, and what to do."""
+    """Something that could not be written. The message gives its name, the system's reason and what to do."""
 
 
 class LongNameError(WriteError):
-    """A name that is longer than the file system takes: what is wrong is this one output, not the place."""
+    """A name that is too long for the file system. Only this one output cannot be written; others can."""
 
     def __init__(self, path: Union[str, Path], reason: str) -> None:
         super().__init__(f"{printable(path)}: {reason}")
@@ -38,13 +36,13 @@ class LongNameError(WriteError):
 
 
 def temporary_path(folder: Path) -> Path:
-    """A hidden name in `folder` that nothing has; 24 characters at most, so that long names of targets do no harm."""
-    return folder / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    """Choose a hidden name in `folder` that nothing has. It is short, however long the name of the target is."""
+    return folder / f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
 @contextlib.contextmanager
 def atomic_file(path: Union[str, Path], replace: bool = True) -> Iterator[IO[bytes]]:
-    """A binary file to write to, which becomes `path` when the block ends without an exception.
+    """Open a binary file to write to. It becomes `path` when the block ends without an exception.
 
     Args:
         path: of the file; its folder is made.
@@ -81,21 +79,21 @@ def write_bytes(path: Union[str, Path], data: bytes, replace: bool = True) -> No
 
 
 def write_text(path: Union[str, Path], text: str, replace: bool = True) -> None:
-    """As `write_bytes`, in UTF-8; file names that are not Unicode are written as escapes (see `names`)."""
+    """Write text in UTF-8, as `write_bytes`. File names that are not Unicode are written as escapes (see `names`)."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"), replace)
 
 
 def write_json(path: Union[str, Path], value: Any, replace: bool = True) -> None:
-    """As `write_text`, `value` as JSON, from which names that are not Unicode can be read back as they were."""
+    """Write `value` as JSON, as `write_text`. Names that are not Unicode can be read back from it as they were."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", replace)
 
 
 @contextlib.contextmanager
 def new_folder(path: Union[str, Path], replace: bool = False) -> Iterator[Path]:
-    """A hidden folder beside `path` to fill, which becomes `path` when the block ends without an exception.
+    """Make a hidden folder beside `path`, to be filled. It becomes `path` when the block ends without an exception.
 
     Everything in it is synced to the disk first. If `replace` is set and `path` is there, the two change places in one
-    step, and then the old one is removed; otherwise `path` must not exist, or be an empty folder.
+    step, and then the old one is removed; otherwise `path` must not exist, or must be an empty folder.
 
     Raises:
         WriteError: naming `path` and the system's reason.
@@ -121,7 +119,7 @@ def new_folder(path: Union[str, Path], replace: bool = False) -> Iterator[Path]:
 
 
 def sync_tree(folder: Path) -> None:
-    """Have the disk hold every file below `folder`, and the folders themselves, before this returns."""
+    """Wait until every file below `folder`, and the folders themselves, are on the disk."""
     for parent, _, files in os.walk(folder):
         for name in files:
             sync_file(Path(parent, name))
@@ -129,7 +127,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Have the disk hold the contents of a file before this returns."""
+    """Wait until the contents of a file are on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -138,7 +136,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the disk hold the names in a folder before this returns; file systems that cannot are left alone."""
+    """Wait until the names in a folder are on the disk. File systems that cannot do this are left alone."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -150,11 +148,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def clear_temporary(folder: Path, held: bool = False) -> None:
-    """Remove what killed processes of this machine left in `folder` under the hidden names of this module.
+    """Remove what processes of this machine that were killed left in `folder` under the hidden names of this module.
 
     Args:
-        held: whether this process holds a lock on the folder: then nobody else can be writing there. In a container the
-            process that was killed often had the same number as this one.
+        folder: to look in; not in the folders below it.
+        held: whether this process holds a lock on the folder, so that nobody else can be writing there. Then all hidden
+            files are removed: in a container the process that was killed often had the same number as this one.
     """
     for entry in list(folder.iterdir()) if folder.is_dir() else []:
         found = _TEMPORARY.fullmatch(entry.name)
@@ -168,9 +167,9 @@ def clear_temporary(folder: Path, held: bool = False) -> None:
 
 
 def check_writable(path: Union[str, Path], option: str = "--output") -> None:
-    """Find out whether `path` could be written now; nothing is left behind. For what is written after long work.
+    """Find out, before long work, whether its result could be written to `path`.
 
-    A hidden file is made and removed in the folder, or in the nearest one above it that exists.
+    A hidden file is made in the folder, or in the nearest one above it that exists, and removed again.
 
     Raises:
         WriteError: naming `path`, the system's reason and `option`.
@@ -190,7 +189,7 @@ def check_writable(path: Union[str, Path], option: str = "--output") -> None:
 
 
 def write_error(path: Union[str, Path], error: OSError, option: str = "--output") -> WriteError:
-    """A `WriteError` for what the system said, with advice that fits it; `option` says how the path was given."""
+    """Make a `WriteError` of what the system said, with advice that fits; `option` is how the user named the path."""
     advice = f"choose another {option}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         advice = f"make room there, or choose another {option}"
@@ -202,7 +201,7 @@ def write_error(path: Union[str, Path], error: OSError, option: str = "--output"
 
 
 def _move_to_new(temporary: Path, path: Path) -> None:
-    """Give the file its name, unless something has that name: a hard link is refused then, in one step."""
+    """Give the file its name, unless something has that name already. A hard link does both in one step."""
     try:
         os.link(temporary, path)
     except OSError as error:
@@ -214,7 +213,9 @@ def _move_to_new(temporary: Path, path: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Two names change what they stand for, in one step; Python has no call for it."""
+    """Exchange what two names stand for, in one step. Python has no call for it."""
+    import ctypes  # takes milliseconds, and few calls need it
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) != 0:
         number = ctypes.get_errno()

@@ -1,1 +1,1 @@
-"""Restoring pictures with a trained network, and exporting it."""
+"""Using a trained network: load a run or an export, restore pictures, write an export."""

@@ -1,29 +1,38 @@
-"""A restorer from wherever it is kept."""
+"""Loads a restorer from wherever it is kept, a run directory or a SavedModel, as something to call with images."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Union
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
+from rethink_fr import images as ranges
 from rethink_fr.files.names import printable
+from rethink_fr.inference.saved_model import read_saved_model
 from rethink_fr.runs.loading import load_run
 from rethink_fr.system import Inference, Precision
 
 _FIDELITY = 1.0  # the value VQFR is trained with
 _TOLERANCE = 1e-3  # of the range of images: an eighth of a level
 _FROM_UINT8 = "uint8 pictures (0 to 255) become such by images / 127.5 - 1"
+_BATCH = 4  # samples of one picture that are restored at a time
 
 
 class LoadedRestorer:
-    """A restorer ready for use: draws the noise that the network takes as an input.
+    """A restorer that is ready for use. It checks what it is called with, and draws the noise that its network needs.
+
+    Example:
+        restorer = rethink_fr.load_restorer("runs/faces")
+        restored = restorer(images, noise_scale=1.0, seed=0)
 
     Attributes:
-        resolution: side R of the images it is made for.
-        noise_shape: `(1 + n_skips, C)` of the noise of one image; None if it takes none (VQFR).
+        resolution: side R of the images that it is made for, in pixels.
+        noise_shape: `(1 + n_skips, C)`, the shape of the noise for one image; None if it takes none (VQFR).
         takes_fidelity: whether it has a fidelity (VQFR version 2).
-        has_texture: whether there is a second, texture image (VQFR).
+        has_texture: whether it also makes a second image, of textures only (VQFR).
     """
 
     def __init__(self, inference: Inference) -> None:
@@ -48,17 +57,17 @@ class LoadedRestorer:
         Args:
             images: float32 `[B, R, R, 3]` RGB in [-1, 1]; VQFR version 1 takes other sizes too. uint8 pictures become
                 such by `images / 127.5 - 1`.
-            noise: `[B, *noise_shape]`; drawn from `seed` if None, see `draw_noise`.
+            noise: `[B, *noise_shape]`; None means that it is drawn from `seed`, see `draw_noise`.
             noise_scale: 0 (one deterministic answer) to 1 (the full distribution).
             seed: integer.
-            fidelity: VQFR version 2 only: 0 (the texture image) to 1, which None stands for.
+            fidelity: VQFR version 2 only: 0 (the texture image) to 1; None stands for 1.
 
         Returns:
-            float32, shape of the images, nominally in [-1, 1], not clipped.
+            float32 in the shape of the images, nominally in [-1, 1], not clipped.
 
         Raises:
-            ValueError: if the shape or the values of the images, the noise scale or the fidelity do not fit. (Values
-                are not looked at while a graph is built.)
+            ValueError: if the shape or the values of the images, the noise scale or the fidelity do not fit. (While a
+                graph is traced there are no values to look at.)
         """
         return self.restore(images, noise, noise_scale, seed, fidelity)["restored"]
 
@@ -70,7 +79,10 @@ class LoadedRestorer:
         seed: int = 0,
         fidelity: Optional[float] = None,
     ) -> Dict[str, tf.Tensor]:
-        """As a call, but all images by name: `restored`, and `texture` if `has_texture`."""
+        """Restore images and return all that is made of them by name: `restored`, and `texture` if `has_texture`.
+
+        Arguments and errors are those of a call.
+        """
         images = _checked_values(images)
         if self._check_shape is not None:
             # Here, where every size is known: a graph that serves several sizes does not know them.
@@ -91,8 +103,32 @@ class LoadedRestorer:
             noise = self.draw_noise(seed, len(images))
         return self._restore(images, tf.convert_to_tensor(noise, tf.float32) * noise_scale)
 
+    def restore_picture(
+        self,
+        picture: npt.NDArray[np.uint8],
+        noise: Optional[npt.NDArray[np.float32]],
+        noise_scale: float = 1.0,
+        fidelity: Optional[float] = None,
+    ) -> Dict[str, npt.NDArray[np.uint8]]:
+        """Restore one uint8 picture `[R, R, 3]` several times, once with each row of `noise` (None: once).
+
+        Returns:
+            `restored`, and `texture` if `has_texture`: uint8 `[len(noise), R, R, 3]`, or `[1, R, R, 3]` without noise.
+
+        Raises:
+            ValueError: as a call.
+        """
+        made: Dict[str, List[npt.NDArray[np.uint8]]] = {}
+        for start in range(0, 1 if noise is None else len(noise), _BATCH):
+            part = None if noise is None else noise[start : start + _BATCH]
+            repeated = np.repeat(picture[None], 1 if part is None else len(part), axis=0)
+            images = self.restore(ranges.to_model(repeated), part, noise_scale, fidelity=fidelity)
+            for name, image in images.items():
+                made.setdefault(name, []).append(ranges.to_uint8(image).numpy())
+        return {name: np.concatenate(parts) for name, parts in made.items()}
+
     def check_fidelity(self, fidelity: float) -> None:
-        """Refuse a fidelity out of range, or one for a restorer that has none.
+        """Refuse a fidelity that is out of range, or one for a restorer that has none.
 
         Raises:
             ValueError: naming what was expected.
@@ -103,11 +139,43 @@ class LoadedRestorer:
             raise ValueError(f"fidelity is {fidelity}, expected 0 to 1")
 
     def draw_noise(self, seed: int, count: int) -> tf.Tensor:
-        """Noise for `count` images, `[count, *noise_shape]`: the k-th depends on `seed` and k only."""
+        """Draw noise for `count` images, float32 `[count, *noise_shape]`; row k depends on `seed` and k only.
+
+        Raises:
+            ValueError: if this restorer takes no noise.
+        """
         if self.noise_shape is None:
             raise ValueError("this restorer takes no noise: its answer is deterministic")
         draws = [tf.random.stateless_normal(self.noise_shape, [seed, number]) for number in range(count)]
         return tf.stack(draws) if draws else tf.zeros([0, *self.noise_shape])
+
+
+def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float32") -> LoadedRestorer:
+    """Load the restorer of a run directory (its averaged weights) or of an exported SavedModel.
+
+    Args:
+        path_or_name: a directory, or the name of one in `runs/`, where `rethink-fr train` puts them.
+        precision: in which convolutions multiply; "bfloat16" works for VQFR's run directories only.
+
+    Raises:
+        ValueError: if there is no restorer, it cannot be read, or it does not compute in that precision.
+    """
+    path = Path(path_or_name)
+    if not path.exists() and (Path("runs") / path).is_dir():
+        path = Path("runs") / path
+    if (path / "saved_model.pb").is_file():
+        if precision != "float32":
+            raise ValueError(
+                f"{printable(path)}: a SavedModel computes in the precision it was exported in; leave --precision out"
+            )
+        return LoadedRestorer(read_saved_model(path))
+    if (path / "config.yaml").is_file():
+        inference = load_run(path, precision).inference
+        return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
+    raise ValueError(
+        f"{printable(path)}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made "
+        "by `rethink-fr export`"
+    )
 
 
 def _checked_values(images: Any) -> tf.Tensor:
@@ -126,56 +194,3 @@ def _checked_values(images: Any) -> tf.Tensor:
         raise ValueError("images hold values that are not numbers (NaN), expected float32 in [-1, 1]")
     low, high = float(tf.reduce_min(images)), float(tf.reduce_max(images))
     raise ValueError(f"images have values from {low:g} to {high:g}, expected -1 to 1; {_FROM_UINT8}, or clip them")
-
-
-def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float32") -> LoadedRestorer:
-    """The restorer of a run directory (its averaged weights) or of an exported SavedModel.
-
-    Args:
-        path_or_name: a directory, or the name of one in `runs/`, where `rethink-fr train` leaves them.
-        precision: of products; "bfloat16" is for VQFR's run directories.
-
-    Raises:
-        ValueError: if there is none, it cannot be read, or it does not compute in that precision.
-    """
-    path = Path(path_or_name)
-    if not path.exists() and (Path("runs") / path).is_dir():
-        path = Path("runs") / path
-    if (path / "saved_model.pb").is_file():
-        if precision != "float32":
-            raise ValueError(
-                f"{printable(path)}: a SavedModel computes in the precision it was exported in; leave --precision out"
-            )
-        return _from_saved_model(path)
-    if (path / "config.yaml").is_file():
-        inference = load_run(path, precision).inference
-        return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
-    raise ValueError(
-        f"{printable(path)}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made "
-        "by `rethink-fr export`"
-    )
-
-
-def _from_saved_model(path: Path) -> LoadedRestorer:
-    try:
-        loaded: Any = tf.saved_model.load(str(path))
-        function = loaded.restore
-        images, *controls = function.concrete_functions[0].structured_input_signature[0]
-        outputs = function.concrete_functions[0].structured_outputs
-        control = controls[0].name if controls else None
-    except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
-        reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        raise ValueError(f"{printable(path)}: not a SavedModel of `rethink-fr export` ({reason})") from None
-    shape: Tuple[Optional[int], ...] = tuple(controls[0].shape) if controls else ()
-    has_texture = isinstance(outputs, dict) and "texture" in outputs
-    return LoadedRestorer(Inference(loaded, _by_name(function), images.shape[1], None, control, shape, has_texture))
-
-
-def _by_name(function: Callable[..., Any]) -> Callable[..., Dict[str, tf.Tensor]]:
-    """An exported function, with its only image named if it gives only one."""
-
-    def restore(*inputs: tf.Tensor) -> Dict[str, tf.Tensor]:
-        outputs = function(*inputs)
-        return outputs if isinstance(outputs, dict) else {"restored": outputs}
-
-    return restore

@@ -1,21 +1,60 @@
-"""`rethink-fr restore`: aligned face pictures in, restored ones out."""
+"""Restores picture files of aligned faces.
+
+`plan_restoration` names every file that will be written and checks that it may be. `restore` then reads, restores and
+writes one picture after the other. Nothing here imports TensorFlow, so that a call whose results may not be written is
+refused in milliseconds; the restorer that `restore` is given brings it.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
-from typing import List, Optional, Tuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
-from rethink_fr import images
+from rethink_fr.files.image_limits import max_pixels
+from rethink_fr.files.names import printable
+from rethink_fr.files.outputs import OutputError, Outputs
 from rethink_fr.files.writing import LongNameError
-from rethink_fr.inference.loading import LoadedRestorer
-from rethink_fr.inference.plan import REPORT_NAME, PlannedPicture, RestorePlan, claim_names
 from rethink_fr.pictures.files import UnreadableImage, encode_png, read_square
+from rethink_fr.pictures.listing import list_images
 from rethink_fr.pictures.sheets import contact_sheet
 
-_BATCH = 4  # samples restored at a time
+if TYPE_CHECKING:
+    from rethink_fr.inference.loading import LoadedRestorer
+
+REPORT_NAME = "report.json"
+
+
+@dataclass(frozen=True)
+class PlannedPicture:
+    """One input, and the names of the files that it becomes, relative to the output folder."""
+
+    path: Path
+    restored: Tuple[str, ...]  # one for each sample
+    sheet: Optional[str]
+    texture: Optional[str]
+    error: Optional[str] = None  # why nothing can be written for it
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """All of these names."""
+        return tuple(name for name in (*self.restored, self.sheet, self.texture) if name is not None)
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What a call reads and writes; made by `plan_restoration`, carried out by `restore`."""
+
+    output: Path
+    samples: int
+    texture: bool
+    pictures: Tuple[PlannedPicture, ...]
+    outputs: Outputs
 
 
 @dataclass(frozen=True)
@@ -40,13 +79,42 @@ class RestoreReport:
     noise_scale: float
     seed: int
     fidelity: Optional[float]  # None: the model's own
-    inputs: int  # how many there were; fewer `files` if the user interrupted
+    inputs: int  # how many there were; there are fewer `files` if the user interrupted
     files: Tuple[RestoredFile, ...]
 
     @property
     def failed(self) -> Tuple[RestoredFile, ...]:
         """The inputs that could not be restored."""
         return tuple(file for file in self.files if file.error)
+
+
+def plan_restoration(
+    inputs: Iterable[Path],
+    output: Path,
+    model: Path,
+    samples: int = 1,
+    texture: bool = False,
+    overwrite: bool = False,
+) -> RestorePlan:
+    """Name every file that restoring `inputs` will write to `output`, and check that each may be written.
+
+    Args:
+        inputs: picture files, and folders of them.
+        output: the folder for the results and `report.json`.
+        model: what `load_restorer` will be given; its files count as inputs, so that none is written over.
+        samples: how many restorations there are of each input; if several, a contact sheet is written too.
+        texture: whether NAME_texture.png is written too.
+        overwrite: whether files that are there already may be replaced.
+
+    Raises:
+        ValueError: if there is nothing to restore, or an output is an input (see `files.outputs`) or is there already.
+    """
+    max_pixels()  # a wrong setting is reported now, not with the first picture
+    work = list(_work(inputs))
+    outputs = Outputs([*(path for path, _ in work), *_files_of(model)], overwrite)
+    outputs.claim(output / REPORT_NAME)
+    pictures = tuple(_planned(path, relative, output, samples, texture, outputs) for path, relative in work)
+    return RestorePlan(output, samples, texture, pictures, outputs)
 
 
 def restore(
@@ -57,26 +125,29 @@ def restore(
     seed: int = 0,
     fidelity: Optional[float] = None,
 ) -> RestoreReport:
-    """Restore aligned faces: square pictures of one face each, as FFHQ frames it.
+    """Restore square pictures of one face each, framed as in FFHQ, and write the results and `report.json`.
 
-    Pictures of another size are resized to the model's resolution (of others than squares the central square is
-    taken), and results are PNG files of that resolution. With several samples each input gets a contact sheet too.
-    Sample k of every input uses the k-th noise of `seed`: a picture's result does not depend on the others.
-    With `plan.texture`, VQFR's second image is written too, as NAME_texture.png.
+    A picture of another size is resized to the model's resolution (if it is not square, its central square is taken);
+    results are PNG files of that resolution. With several samples each input gets a contact sheet too, and with
+    `plan.texture` VQFR's second image. Sample k of every input uses the k-th noise of `seed`, so that the result for a
+    picture does not depend on the others.
 
     Where two pictures would be written under one name, the first that can be read has it. If the user interrupts, the
-    report tells of what was done until then.
+    report tells what was done until then.
 
     Args:
         restorer: see `load_restorer`.
         model: its name, for the report.
         plan: which pictures are restored, how often, and to where; see `plan_restoration`.
+        noise_scale: 0 (one deterministic answer) to 1 (the full variety).
+        seed: of the noise.
+        fidelity: VQFR version 2 only: 0 to 1; None stands for 1.
 
     Raises:
         ValueError: if the output cannot be written, or the restorer does not have what is asked for: several samples,
             a fidelity, a texture image.
     """
-    _check_abilities(restorer, model, plan.samples, fidelity, plan.texture)
+    _check_abilities(restorer, model, plan, fidelity)
     noise = None if restorer.noise_shape is None else restorer.draw_noise(seed, plan.samples).numpy()
     files: List[RestoredFile] = []
 
@@ -100,7 +171,7 @@ def _restore_file(
     restorer: LoadedRestorer,
     plan: RestorePlan,
     picture: PlannedPicture,
-    noise: Optional[np.ndarray],
+    noise: Optional[npt.NDArray[np.float32]],
     noise_scale: float,
     fidelity: Optional[float],
 ) -> RestoredFile:
@@ -110,54 +181,67 @@ def _restore_file(
         return RestoredFile(shown, error=picture.error)
     try:
         degraded, width, height = read_square(picture.path, restorer.resolution)
-    except UnreadableImage as error:
-        return RestoredFile(shown, error=error.reason)
-    conflict = claim_names(picture, plan)  # not before: a picture that cannot be read takes no name
-    if conflict is not None:
-        return RestoredFile(shown, error=conflict)
-    restored, textures = _restore_one(restorer, degraded, noise, noise_scale, fidelity)
-    made = list(zip(picture.restored, restored))
-    if picture.sheet is not None:
-        titles = ["input", *(f"sample {number + 1}" for number in range(len(restored)))]
-        made.append((picture.sheet, contact_sheet([degraded[None], *(one[None] for one in restored)], titles)))
-    if picture.texture is not None:
-        made.append((picture.texture, textures[0]))
-    try:
+        # Only now: a picture that cannot be read takes no name.
+        plan.outputs.claim_all([plan.output / name for name in picture.names], of=picture.path)
+        images = restorer.restore_picture(degraded, noise, noise_scale, fidelity)
+        restored = images["restored"]
+        made = list(zip(picture.restored, restored))
+        if picture.sheet is not None:
+            titles = ["input", *(f"sample {number + 1}" for number in range(len(restored)))]
+            made.append((picture.sheet, contact_sheet([degraded[None], *(one[None] for one in restored)], titles)))
+        if picture.texture is not None:
+            made.append((picture.texture, images["texture"][0]))
         for name, image in made:
             plan.outputs.write_bytes(plan.output / name, encode_png(image))
-    except LongNameError as error:  # a path too long for the file system; anything else will not go better next time
+    except (UnreadableImage, OutputError, LongNameError) as error:  # what else goes wrong will do so with the next, too
         return RestoredFile(shown, error=error.reason)
     return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height))
 
 
-def _check_abilities(
-    restorer: LoadedRestorer, model: str, samples: int, fidelity: Optional[float], texture: bool
-) -> None:
-    if samples > 1 and restorer.noise_shape is None:
+def _check_abilities(restorer: LoadedRestorer, model: str, plan: RestorePlan, fidelity: Optional[float]) -> None:
+    if plan.samples > 1 and restorer.noise_shape is None:
         raise ValueError(
-            f"{model}: gives one deterministic answer, so --samples {samples} makes no sense; leave it out"
+            f"{model}: gives one deterministic answer, so --samples {plan.samples} makes no sense; leave it out"
         )
     if fidelity is not None:
         restorer.check_fidelity(fidelity)
-    if texture and not restorer.has_texture:
+    if plan.texture and not restorer.has_texture:
         raise ValueError(f"{model}: has no texture image; --texture is for VQFR")
 
 
-def _restore_one(
-    restorer: LoadedRestorer,
-    degraded: np.ndarray,
-    noise: Optional[np.ndarray],
-    noise_scale: float,
-    fidelity: Optional[float],
-) -> Tuple[List[np.ndarray], List[np.ndarray]]:
-    """uint8 `[R, R, 3]` to one uint8 picture per row of `noise`, and the texture images if there are any."""
-    results: List[np.ndarray] = []
-    textures: List[np.ndarray] = []
-    for start in range(0, 1 if noise is None else len(noise), _BATCH):
-        part = None if noise is None else noise[start : start + _BATCH]
-        repeated = np.repeat(degraded[None], 1 if part is None else len(part), axis=0)
-        outputs = restorer.restore(images.to_model(repeated), part, noise_scale, fidelity=fidelity)
-        results.extend(images.to_uint8(outputs["restored"]).numpy())
-        if "texture" in outputs:
-            textures.extend(images.to_uint8(outputs["texture"]).numpy())
-    return results, textures
+def _planned(path: Path, relative: Path, output: Path, samples: int, texture: bool, outputs: Outputs) -> PlannedPicture:
+    stem = os.path.splitext(relative)[0]
+    picture = PlannedPicture(
+        path,
+        (f"{stem}.png",) if samples == 1 else tuple(f"{stem}_{number + 1}.png" for number in range(samples)),
+        f"{stem}_sheet.png" if samples > 1 else None,
+        f"{stem}_texture.png" if texture else None,
+    )
+    try:
+        for name in picture.names:
+            outputs.check(output / name)
+    except LongNameError as error:
+        return PlannedPicture(path, (), None, None, error.reason)
+    return picture
+
+
+def _work(inputs: Iterable[Path]) -> Iterator[Tuple[Path, Path]]:
+    """Each input file, and the name relative to the output folder that its results are called after."""
+    for given in inputs:
+        if given.is_dir():
+            files = list_images(given)
+            if not files:
+                raise ValueError(
+                    f"{printable(given)}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
+                )
+            yield from ((path, path.relative_to(given)) for path in files)
+        elif os.path.lexists(given):
+            yield given, Path(given.name)
+        else:
+            raise ValueError(f"{printable(given)}: no such file or folder")
+
+
+def _files_of(model: Path) -> Iterator[Path]:
+    for folder in (model, Path("runs") / model):
+        if folder.is_dir():
+            yield from (path for path in folder.rglob("*") if path.is_file())

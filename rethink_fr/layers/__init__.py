@@ -1,4 +1,4 @@
-"""Building blocks: tensors in, tensors out. They know nothing of models, losses or configuration."""
+"""Keras layers that the networks are made of. They know nothing of networks, losses or configurations."""
 
 from rethink_fr.layers.attention_pooling import AttentionPooling
 from rethink_fr.layers.deformable import DeformableConv2D

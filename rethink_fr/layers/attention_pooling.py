@@ -1,4 +1,4 @@
-"""From the encoder's last feature to the latent vector."""
+"""Pools the encoder's last feature map to the latent vector."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from tensorflow import keras
 
 
 class AttentionPooling(keras.layers.Layer):
-    """Weighted spatial mean, the weights being the attention of the plain mean to each position. No parameters.
+    """Averages a feature map over its positions, giving more weight to positions that resemble the plain average.
 
-    "Rethinking Deep Face Restoration", Fig. 2 names the step; our reading of its form: with `m` the spatial mean,
-    weights are `softmax_ij(<f_ij, m> / sqrt(C))` and the output is `sum_ij w_ij f_ij`.
+    "Rethinking Deep Face Restoration" names the step in Fig. 2 only. Our reading of its form: with `m` the mean of the
+    features `f_ij` over all positions, the weights are `w_ij = softmax_ij(<f_ij, m> / sqrt(C))` and the output is
+    `sum_ij w_ij f_ij`. The layer has no parameters.
 
     Call with `[B, h, w, C]`; returns `[B, C]`.
+
+    Example:
+        >>> AttentionPooling()(tf.ones([2, 4, 4, 512])).shape
+        TensorShape([2, 512])
     """
 
     def call(self, features: tf.Tensor) -> tf.Tensor:

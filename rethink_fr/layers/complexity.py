@@ -1,4 +1,4 @@
-"""Counts of parameters and multiply-accumulates, read off the traced graph."""
+"""Counts the parameters and the multiply-accumulates of a network, by reading its traced graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rethink_fr.layers.deformable import IMPLEMENTS
 
 
 class Complexity(NamedTuple):
-    """Size of one network; multiply-accumulates for one image."""
+    """How large a network is, and how much arithmetic one image takes."""
 
     trained_parameters: int
     codebook_values: int
@@ -25,26 +25,36 @@ def network_complexity(
     """Count a network's parameters, and the arithmetic of one call.
 
     Args:
-        network: built.
-        function: what is called; the network itself, or a function around it.
-        shapes: of its float32 inputs, every size known.
-        codebooks: variables of the network that hold codes.
+        network: with its variables created.
+        function: what is called: the network itself, or a function around it.
+        shapes: of the function's float32 inputs, with every size known.
+        codebooks: the variables of the network that hold codes.
     """
     specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
     return Complexity(_size(network.trainable_variables), _size(codebooks), multiply_accumulates(function, *specs))
 
 
 def multiply_accumulates(function: Callable[..., Any], *specs: tf.TensorSpec) -> int:
-    """Multiply-accumulates of all convolutions and matrix products in one call of `function` (forward only or not)."""
+    """Count the multiply-accumulates of all convolutions and matrix products in one call of `function`.
+
+    Gradients count too, if `function` computes them.
+
+    Example:
+        >>> multiply_accumulates(lambda x: x @ tf.ones([8, 2]), tf.TensorSpec([4, 8]))
+        64
+    """
     graph = tf.function(function).get_concrete_function(*specs).graph
     return sum(count_operations(graph).values())
 
 
 def count_operations(graph: tf.Graph) -> Dict[str, int]:
-    """Multiply-accumulates by kind of operation. Element-wise work is not counted; all shapes must be static.
+    """Count the multiply-accumulates of a graph, by kind of operation. Element-wise work does not count.
 
-    A branch of a conditional counts like code that always runs. A deformable convolution counts as a convolution of
-    its shapes, whichever implementation is inside.
+    Both branches of a conditional count. A deformable convolution counts as a convolution of its shapes, whichever
+    implementation is inside.
+
+    Raises:
+        ValueError: if a size is not known.
     """
     counts: Dict[str, int] = {}
     deformable = {
@@ -62,7 +72,7 @@ def count_operations(graph: tf.Graph) -> Dict[str, int]:
 
 
 def _operations(graph: tf.Graph, whole: Set[str]) -> Iterator[tf.Operation]:
-    """Operations of a graph and of the functions it calls, but not of those that stand for one operation."""
+    """List the operations of a graph and of the functions that it calls, except the functions in `whole`."""
     for operation in graph.get_operations():
         yield operation
         for name in operation.node_def.attr:
@@ -96,7 +106,7 @@ def _deformable_convolution(operation: tf.Operation) -> int:
 
 
 def _deformable_gradient(operation: tf.Operation) -> int:
-    """Towards the sampled values, and towards the filters: each as much as forward."""
+    """The gradients of the sampled values and of the filters, each of which takes as much as the forward pass."""
     return 2 * _elements(operation.inputs[4]) * int(np.prod(operation.inputs[3].shape[:3]))
 
 

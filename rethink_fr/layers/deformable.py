@@ -1,4 +1,4 @@
-"""A deformable convolution that owns its weights."""
+"""Deformable convolution as a layer."""
 
 from __future__ import annotations
 
@@ -10,32 +10,41 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.ops import deform_conv2d
-from rethink_fr.ops.native import Implementation
+from rethink_fr.ops.implementation import Implementation
 
-# The name under which graphs call it, whichever implementation is inside: `workflows.complexity` counts it by that.
+# The name under which graphs call it, whichever implementation is inside: `complexity` counts it by this name.
 IMPLEMENTS = "rethink_fr.deform_conv2d"
 
 
 class DeformableConv2D(keras.layers.Layer):
-    """Modulated deformable convolution; offsets and mask come from outside.
+    """Convolution whose every tap is sampled at an offset position and multiplied by a mask.
 
-    Zhu et al. 2019 (arXiv:1811.11168), Eq. 1. The layer owns the filters, uniform in +-1 / sqrt(fan-in) at the start,
-    and a bias of 0; where to sample is for its caller to predict.
+    Modulated deformable convolution, Zhu et al. 2019 (arXiv:1811.11168), Eq. 1. The layer has filters, which start
+    uniform in +-1 / sqrt(fan-in), and a bias, which starts at 0. Offsets and mask are inputs: the caller predicts where
+    to sample.
 
     Call with `(features, offsets, mask)`:
         features: float32 `[B, H, W, C]`.
-        offsets:  `[B, H, W, 2 * deformable_groups * k * k]` in pixels, see `ops.deform_conv2d`.
+        offsets:  `[B, H, W, 2 * deformable_groups * k * k]` in pixels, in the order of `ops.deform_conv2d`.
         mask:     `[B, H, W, deformable_groups * k * k]`, 0 to 1.
-    Returns `[B, H, W, filters]` (stride 1, zeros outside).
+    Returns `[B, H, W, filters]`. The stride is 1, and features outside of the map count as 0.
 
     Args:
         filters: number of output channels.
         kernel_size: side k of the square kernel, odd, in pixels.
-        deformable_groups: contiguous groups of channels that share offsets.
-        implementation: as in `ops.deform_conv2d`; read when the layer is traced.
+        deformable_groups: number of groups of neighbouring channels; the channels of a group share offsets and mask.
+        implementation: "auto", "compiled" or "reference", see `ops.deform_conv2d`. Changing the attribute has an effect
+            on graphs that are traced afterwards.
 
     Raises:
         ValueError: if `kernel_size` is even, or a shape does not fit.
+
+    Example:
+        >>> layer = DeformableConv2D(filters=4)
+        >>> features = tf.random.normal([1, 8, 8, 2])
+        >>> offsets, mask = tf.zeros([1, 8, 8, 18]), tf.ones([1, 8, 8, 9])  # with these, an ordinary convolution
+        >>> layer(features, offsets, mask).shape
+        TensorShape([1, 8, 8, 4])
     """
 
     def __init__(
@@ -92,5 +101,5 @@ def _convolution(padding: int, deformable_groups: int, implementation: Implement
 
 @cache
 def _as_one_call(convolve: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """The operation as one function of tensors: a graph then shows one call, not a loop over tiles."""
+    """Wrap the operation in one function of tensors: a graph then shows one call, not a loop over tiles."""
     return tf.function(convolve, autograph=False, experimental_implements=IMPLEMENTS)

@@ -14,15 +14,16 @@ ACTIVATION_GAIN = math.sqrt(2.0)
 
 
 def leaky_relu(features: tf.Tensor) -> tf.Tensor:
-    """Leaky ReLU of slope 0.2, the only activation of the first paper's networks."""
+    """Apply the only activation of the first paper's networks: leaky ReLU of slope 0.2."""
     return tf.nn.leaky_relu(features, LEAKY_SLOPE)
 
 
 class EqualizedConv2D(keras.layers.Layer):
-    """Convolution whose kernel is stored as N(0, 1) and scaled at run time by `gain / sqrt(fan_in)`.
+    """Convolution with an equalized learning rate: the stored kernel is drawn from N(0, 1), and every call scales it.
 
-    Karras et al. 2018 (arXiv:1710.10196), section 4.1. Our reading of Appendix A of "Rethinking Deep Face
-    Restoration": its Adam setting is StyleGAN2's, which presumes equalized weights.
+    Karras et al. 2018 (arXiv:1710.10196), section 4.1. The factor is `gain / sqrt(fan_in)`, so that Adam moves all
+    layers at the same relative speed. Our reading of Appendix A of "Rethinking Deep Face Restoration": its Adam setting
+    is that of StyleGAN2, which presumes such layers.
 
     Call with `[B, H, W, C]`; returns `[B, H / strides, W / strides, filters]` ("SAME" padding).
 
@@ -30,8 +31,15 @@ class EqualizedConv2D(keras.layers.Layer):
         filters: number of output channels.
         kernel_size: side of the square kernel in pixels.
         strides: step in pixels, the same in both directions.
-        use_bias: add a bias, initialised to 0.
-        gain: factor on the whole output, bias included; `ACTIVATION_GAIN` before a leaky ReLU.
+        use_bias: whether a bias is added; it starts at 0.
+        gain: factor on the whole output, including the bias. `ACTIVATION_GAIN` before a leaky ReLU.
+
+    Raises:
+        ValueError: if the number of channels is not known when the layer is built.
+
+    Example:
+        >>> EqualizedConv2D(filters=8, kernel_size=3, strides=2)(tf.zeros([1, 16, 16, 3])).shape
+        TensorShape([1, 8, 8, 8])
     """
 
     def __init__(
@@ -64,14 +72,21 @@ class EqualizedConv2D(keras.layers.Layer):
 
 
 class EqualizedDense(keras.layers.Layer):
-    """Dense layer whose weights are stored as N(0, 1) and scaled at run time by `gain / sqrt(fan_in)`.
+    """Dense layer with an equalized learning rate, see `EqualizedConv2D`.
 
-    Call with `[B, C]`; returns `[B, units]`. See `EqualizedConv2D`.
+    Call with `[B, C]`; returns `[B, units]`.
 
     Args:
         units: number of outputs.
-        gain: factor on the whole output, bias included.
-        bias_initializer: constant the (gain-scaled) bias starts from; 1 for style gains.
+        gain: factor on the whole output, including the bias.
+        bias_initializer: the value that the bias has at the start, before `gain`; 1 for the gains of a style.
+
+    Raises:
+        ValueError: if the number of channels is not known when the layer is built.
+
+    Example:
+        >>> EqualizedDense(units=2, bias_initializer=1.0)(tf.zeros([1, 5])).numpy()
+        array([[1., 1.]], dtype=float32)
     """
 
     def __init__(self, units: int, gain: float = 1.0, bias_initializer: float = 0.0, **kwargs) -> None:

@@ -1,4 +1,4 @@
-"""Group normalization, alone or with swish, as layers."""
+"""Group normalization, alone or followed by swish."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.ops.group_norm import group_norm, group_norm_swish
-from rethink_fr.ops.native import Implementation
+from rethink_fr.ops.implementation import Implementation
 
 
 class GroupNorm(keras.layers.Layer):
-    """Group normalization (Wu and He 2018); owns the scale gamma and the shift beta.
+    """Normalises each group of channels of a sample to mean 0 and variance 1, then scales and shifts each channel.
+
+    Group normalization (Wu and He 2018, arXiv:1803.08494). The scale `gamma` starts at 1, the shift `beta` at 0.
 
     Call with `[B, H, W, C]`; returns the same shape and dtype.
 
     Args:
-        groups: contiguous groups of channels; divides C.
+        groups: number of groups, each of C / groups neighbouring channels. It must divide C.
         epsilon: added to the variance.
+
+    Example:
+        >>> GroupNorm(groups=2)(tf.random.normal([1, 8, 8, 6])).shape
+        TensorShape([1, 8, 8, 6])
     """
 
     def __init__(self, groups: int = 32, epsilon: float = 1e-6, **kwargs) -> None:
@@ -35,11 +41,18 @@ class GroupNorm(keras.layers.Layer):
 
 
 class GroupNormSwish(GroupNorm):
-    """`GroupNorm`, then `z * sigmoid(z)`.
+    """Group normalization followed by the activation swish, `z * sigmoid(z)`, in one operation.
+
+    Call with `[B, H, W, C]`; returns the same shape and dtype.
 
     Args:
         groups, epsilon: as in `GroupNorm`.
-        implementation: as in `ops.group_norm_swish`; read when the layer is traced.
+        implementation: "auto", "compiled" or "reference", see `ops.group_norm_swish`. Changing the attribute has an
+            effect on graphs that are traced afterwards.
+
+    Example:
+        >>> GroupNormSwish(groups=2)(tf.zeros([1, 1, 1, 4])).numpy().ravel()
+        array([0., 0., 0., 0.], dtype=float32)
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Conditional noise."""
+"""Makes noise depend on the image."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from tensorflow import keras
 
 
 class AdaptiveLatentGate(keras.layers.Layer):
-    """Gates noise by the latent code, element by element: `eps_c = sigmoid(z) * eps`. No parameters.
+    """Scales noise by a gate that is computed from the image's latent vector: `eps_c = sigmoid(z) * eps`.
 
-    "Rethinking Deep Face Restoration", Eqs. 5 and 6.
+    "Rethinking Deep Face Restoration", Eqs. 5 and 6. The layer has no parameters.
 
-    Call with `(latent, noise)`: latent `[B, C]`, noise `[B, sites, C]` drawn from N(0, 1) by the caller.
-    Returns `[B, sites, C]`.
+    Call with `(latent, noise)`:
+        latent: `[B, C]`, the latent vector z of each image.
+        noise:  `[B, sites, C]` drawn from N(0, 1) by the caller: one vector for each place where noise enters.
+    Returns the conditional noise, `[B, sites, C]`.
+
+    Example:
+        >>> AdaptiveLatentGate()(tf.zeros([1, 2]), tf.constant([[[1.0, -2.0]]])).numpy()
+        array([[[ 0.5, -1. ]]], dtype=float32)
     """
 
     def call(self, latent: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:

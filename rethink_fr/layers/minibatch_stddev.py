@@ -1,4 +1,4 @@
-"""Minibatch statistics for the discriminator."""
+"""Shows the discriminator how much the images of a batch differ."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ from tensorflow import keras
 
 
 class MinibatchStdDev(keras.layers.Layer):
-    """Appends one channel: the mean standard deviation over a group of samples. No parameters.
+    """Appends a channel that holds the standard deviation over a group of samples, averaged over all its features.
 
-    Karras et al. 2018 (arXiv:1710.10196), section 3. Groups are `group_size` neighbours in the batch (our reading:
-    neighbours, so that splitting a batch over replicas leaves the groups as they are); a batch that is no multiple
-    of it uses the largest smaller group that divides it. Statistics stay within a replica.
+    Karras et al. 2018 (arXiv:1710.10196), section 3. With it a discriminator notices a generator that makes the same
+    image again and again. Our reading: a group is `group_size` samples that follow each other in the batch, so that
+    splitting a batch over replicas does not change the groups. If the batch is not a multiple of `group_size`, the
+    largest smaller size that divides it is used. Groups never span replicas. The layer has no parameters.
 
     Call with `[B, h, w, C]`; returns `[B, h, w, C + 1]`.
+
+    Args:
+        group_size: samples in a group.
+
+    Raises:
+        ValueError: if `group_size` is below 1.
+
+    Example:
+        >>> features = tf.constant([0.0, 2.0])[:, None, None, None] * tf.ones([2, 1, 1, 3])  # a sample of 0, one of 2
+        >>> MinibatchStdDev(group_size=2)(features)[0, 0, 0].numpy()
+        array([0., 0., 0., 1.], dtype=float32)
     """
 
     def __init__(self, group_size: int = 4, **kwargs) -> None:

@@ -14,26 +14,33 @@ _EPSILON = 1e-8
 
 
 class ModulatedConv2D(keras.layers.Layer):
-    """Convolution whose kernel is scaled per sample by a style vector, then renormalised.
+    """Convolution whose kernel is scaled by a style vector, for each sample by its own, and then normalised again.
 
     Karras et al. 2020 (arXiv:1912.04958), eqs. 1 and 3:  w' = s_i w_ijk;  w'' = w' / sqrt(sum_ik w'^2 + eps).
-    Computed as scale the input, convolve once for the whole batch, scale the output: the same numbers without a
-    kernel per sample, which TensorFlow's CPU convolution and TFLite cannot take.
+    The layer scales the input, convolves once for the whole batch and scales the output. That gives the same numbers
+    without a kernel for each sample, which TensorFlow's CPU convolution and TFLite cannot take.
 
     Call with `(features, style)`:
         features: `[B, H, W, C]`.
-        style:    `[B, S]`; an affine map turns it into one gain per input channel, its bias initialised to 1, so
-                  that a zero style is an ordinary convolution.
-    Returns `[B, H, W, filters]`, bias added, no activation.
+        style:    `[B, S]`. A dense layer turns it into one gain for each input channel; its bias starts at 1, so that a
+                  style of zeros gives an ordinary convolution.
+    Returns `[B, H, W, filters]`. The bias is added, no activation is applied.
 
     Args:
         filters: number of output channels.
         kernel_size: side of the square kernel, odd, in pixels.
-        demodulate: rescale so that outputs keep unit variance when inputs do. Off for the final to-RGB layer.
-        gain: factor on the whole output, bias included; `ACTIVATION_GAIN` before a leaky ReLU.
+        demodulate: whether to normalise the kernel, so that outputs have unit variance if inputs do. The last layer,
+            which makes RGB, does without.
+        gain: factor on the whole output, including the bias. `ACTIVATION_GAIN` before a leaky ReLU.
 
     Raises:
         ValueError: if `kernel_size` is even.
+
+    Example:
+        >>> layer = ModulatedConv2D(filters=4)
+        >>> features, style = tf.random.normal([2, 8, 8, 3]), tf.random.normal([2, 16])
+        >>> layer(features, style).shape
+        TensorShape([2, 8, 8, 4])
     """
 
     def __init__(
@@ -72,11 +79,19 @@ class ModulatedConv2D(keras.layers.Layer):
 
 
 class StyleBlock(keras.layers.Layer):
-    """Doubles the resolution: bilinear upsampling, then two modulated 3x3 convolutions, leaky ReLU after each.
+    """Doubles the resolution of features, and convolves them in the way that a style asks for.
 
+    Bilinear upsampling, then two modulated 3x3 convolutions with a leaky ReLU after each: the block of the decoder.
     Karras et al. 2020 (arXiv:1912.04958), section 2; "Rethinking Deep Face Restoration", Table 5.
 
     Call with `(features, style)`: features `[B, h, w, C]`, style `[B, S]`; returns `[B, 2h, 2w, filters]`.
+
+    Args:
+        filters: number of output channels.
+
+    Example:
+        >>> StyleBlock(filters=4)(tf.zeros([1, 8, 8, 2]), style=tf.zeros([1, 16])).shape
+        TensorShape([1, 16, 16, 4])
     """
 
     def __init__(self, filters: int, **kwargs) -> None:

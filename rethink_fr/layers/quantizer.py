@@ -1,4 +1,4 @@
-"""Vector quantization with a codebook that follows features by exponential moving average."""
+"""Vector quantization with a codebook that is learned by exponential moving averages."""
 
 from __future__ import annotations
 
@@ -14,34 +14,45 @@ _USAGE_WINDOW = 100  # updates
 
 
 class CodebookUsage(NamedTuple):
-    """How much of a codebook is alive."""
+    """How much of a codebook is in use."""
 
-    usage: tf.Tensor  # share of codes chosen at least once in the last 100 updates
-    perplexity: tf.Tensor  # exp of the entropy of the averaged counts, 1..number of codes
+    usage: tf.Tensor  # share of the codes that were chosen at least once in the last 100 updates
+    perplexity: tf.Tensor  # exp of the entropy of the averaged counts: 1 (one code) to num_codes (all alike)
 
 
 class VectorQuantizer(keras.layers.Layer):
-    """Replaces each feature vector by the nearest code; the codebook is learned by `update`, never by gradient.
+    """Replaces each feature vector by the nearest vector of a codebook. `update` learns the codebook, not the gradient.
 
     "Rethinking Deep Face Restoration", Eqs. 2 and 3; van den Oord et al. 2017 (arXiv:1711.00937), appendix A.1:
         N_k <- d N_k + (1 - d) n_k;   m_k <- d m_k + (1 - d) sum of the vectors nearest to code k;
         e_k = m_k / N'_k, with N' the Laplace-smoothed counts.
-    Quantizing (`call`) and learning (`update`) are separate because the statistics come from the features of the
-    ground-truth image while the features to quantize come from the degraded one (section 3.1.2).
+    Quantizing (`call`) and learning (`update`) are separate: the features that are quantized come from the degraded
+    image, those that are learned from come from the ground truth (section 3.1.2).
 
-    Our reading: the first update fills the codebook with random rows of the features it is given, not with noise.
-    Not in the paper: codes unused for `reseed_after` updates are re-seeded from current features.
+    Our reading: the first update fills the codebook with random rows of the features that it gets, not with noise.
+    Not in the paper: a code that was not used for `reseed_after` updates is replaced by a random current feature.
 
-    Call with `[B, h, w, C]`, `C = code_size`; returns a `Quantization`. Distances are Euclidean, in float32; of equal
-    ones the lowest index wins.
+    Call with `[B, h, w, C]`, where C is `code_size`; returns a `Quantization`. Distances are Euclidean, in float32; if
+    several codes are equally near, the one with the lowest index is taken.
 
     Args:
-        num_codes: K.
+        num_codes: K, the number of codes.
         code_size: C, the length of a code.
-        decay: d of the moving average.
-        epsilon: of Laplace smoothing.
-        reseed_after: updates without use before a code is re-seeded; 0 leaves unused codes alone.
-        seed: of the choice of rows for seeding.
+        decay: d of the moving averages.
+        epsilon: of the Laplace smoothing.
+        reseed_after: updates after which an unused code is replaced; 0 leaves unused codes alone.
+        seed: of the random choice of features that become codes.
+
+    Raises:
+        ValueError: if the features do not have `code_size` channels.
+
+    Example:
+        >>> quantizer = VectorQuantizer(num_codes=16, code_size=4)
+        >>> clean, degraded = tf.random.normal([2, 1, 8, 8, 4])
+        >>> quantized, commitment_loss, code_indices = quantizer(degraded)
+        >>> quantized.shape, code_indices.shape
+        (TensorShape([1, 8, 8, 4]), TensorShape([1, 8, 8]))
+        >>> usage, perplexity = quantizer.update(clean)  # in training, once a step
     """
 
     def __init__(
@@ -95,7 +106,10 @@ class VectorQuantizer(keras.layers.Layer):
         return Quantization(quantized, commitment_loss, indices)
 
     def nearest(self, vectors: tf.Tensor) -> tf.Tensor:
-        """Index of the nearest code for each row of `[N, C]`: int32 `[N]`. Memory: `[N, 256]`, block by block."""
+        """Find the nearest code for each row of `[N, C]`; returns their indices, int32 `[N]`.
+
+        Distances are computed to 256 codes at a time, which bounds the memory to `[N, 256]` numbers.
+        """
         vectors = tf.cast(tf.stop_gradient(vectors), tf.float32)
         best_distance, best_index = None, None
         for start in range(0, self.num_codes, _CODES_PER_BLOCK):
@@ -113,10 +127,10 @@ class VectorQuantizer(keras.layers.Layer):
         return best_index
 
     def update(self, features: tf.Tensor) -> CodebookUsage:
-        """Move the codebook towards `features` `[B, h, w, C]`, this replica's share of the batch.
+        """Move the codebook towards `features`, `[B, h, w, C]`: this replica's share of the batch.
 
-        Statistics are summed over replicas first, so that every replica holds the same codebook. Call it in replica
-        context, once a step. Features get no gradient.
+        Statistics are summed over the replicas first, so that every replica holds the same codebook. Call it once a
+        step, in replica context (inside `strategy.run` or a Keras `train_step`). The features get no gradient.
         """
         self._check_channels(features.shape[-1])
         replica = tf.distribute.get_replica_context()
@@ -157,7 +171,7 @@ class VectorQuantizer(keras.layers.Layer):
         return CodebookUsage(tf.reduce_mean(tf.cast(recent, tf.float32)), perplexity)
 
     def _candidates(self, flat: tf.Tensor, replica: tf.distribute.ReplicaContext) -> tf.Tensor:
-        """K random rows of the global batch, `[K, C]`: those that lie on this replica, zeros for the others."""
+        """Choose K random rows of the global batch, `[K, C]`. Rows that lie on other replicas are zeros here."""
         rows = tf.shape(flat, tf.int64)[0]
         total = rows * replica.num_replicas_in_sync
         chosen = tf.random.experimental.index_shuffle(

@@ -1,4 +1,4 @@
-"""The encoder's and discriminator's residual block."""
+"""The residual block of encoder and discriminator."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from rethink_fr.layers.resample import downsample_2x
 
 
 class ResBlock(keras.layers.Layer):
-    """Halves the resolution: two 3x3 convolutions beside a shortcut, their sum divided by sqrt 2.
+    """Halves the resolution of features, by two 3x3 convolutions beside a shortcut.
 
-    "Rethinking Deep Face Restoration", Tables 4 and 5: conv 3x3 to the output channels, then conv 3x3 of stride 2,
-    leaky ReLU 0.2 after each. Our reading: the shortcut (2x2 mean, then a 1x1 convolution without bias) and the
-    factor 1 / sqrt 2 are StyleGAN2's residual form; the paper gives the two convolutions and the shapes only.
+    "Rethinking Deep Face Restoration", Tables 4 and 5: a 3x3 convolution to the output channels, then one of stride 2,
+    with a leaky ReLU of slope 0.2 after each. The paper gives no more than that and the shapes. Our reading: the
+    shortcut (the mean of 2 x 2 blocks, then a 1x1 convolution without bias) is added and the sum divided by sqrt 2, as
+    in StyleGAN2.
 
     Call with `[B, H, W, C]`, H and W even; returns `[B, H / 2, W / 2, filters]`.
+
+    Args:
+        filters: number of output channels.
+
+    Example:
+        >>> ResBlock(filters=32)(tf.zeros([1, 64, 64, 16])).shape
+        TensorShape([1, 32, 32, 32])
     """
 
     def __init__(self, filters: int, **kwargs) -> None:

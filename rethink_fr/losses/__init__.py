@@ -1,4 +1,4 @@
-"""Loss functions: pure, unweighted, scalar means over this replica."""
+"""Loss functions. Each returns an unweighted scalar, the mean over the batch of this replica."""
 
 from rethink_fr.losses.adaptive import adaptive_weight
 from rethink_fr.losses.adversarial import (

@@ -1,4 +1,4 @@
-"""The weight of an adversarial loss that follows the size of gradients."""
+"""A weight for an adversarial loss that balances its gradient against that of other losses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def adaptive_weight(reference_gradient: tf.Tensor, adversarial_gradient: tf.Tens
     Esser et al. 2021 (VQGAN, arXiv:2012.09841), Eq. 7. VQFR's local adversarial losses are multiplied by it.
 
     Args:
-        reference_gradient: of the reconstruction losses with respect to the last convolution's kernel. Over several
-            replicas: of the global loss, all-reduced before.
-        adversarial_gradient: of the adversarial loss, likewise; of the same shape.
+        reference_gradient: gradient of the reconstruction losses with respect to the kernel of the last convolution.
+            With several replicas it must be that of the global loss: all-reduce it first.
+        adversarial_gradient: gradient of the adversarial loss with respect to the same kernel.
     """
     reference, adversarial = tf.norm(reference_gradient), tf.norm(adversarial_gradient)
     return tf.stop_gradient(tf.clip_by_value(reference / (adversarial + _EPSILON), 0.0, _LARGEST))

@@ -1,4 +1,4 @@
-"""Losses that bring a degraded face to the codes of its clean twin (VQFR)."""
+"""Losses that pull the features of a degraded face towards the codes of the clean one (VQFR)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import tensorflow as tf
 
 
 def code_matching_loss(features: tf.Tensor, clean_codes: tf.Tensor) -> tf.Tensor:
-    """Mean squared difference of features and codes, `[B, h, w, C]` both; the codes get no gradient.
+    """Mean squared difference of features and codes ("VQFR", Gu et al., ECCV 2022, section 3.3).
 
-    "VQFR" (Gu et al., ECCV 2022), section 3.3: the codes are those of the clean image.
+    Args:
+        features: of the degraded image, `[B, h, w, C]`.
+        clean_codes: codes of the clean image, of the same shape. No gradient goes to them.
     """
     return tf.reduce_mean(tf.math.squared_difference(features, tf.stop_gradient(clean_codes)))
 

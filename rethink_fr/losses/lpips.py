@@ -1,74 +1,113 @@
-"""LPIPS as a loss, and the style loss on its features."""
+"""LPIPS v0.1 (Zhang et al. 2018, arXiv:1801.03924), as a training loss and as the arithmetic of the metric.
+
+Both compare the features of a fixed network: `normalise` the images, run the network, `unit_vectors` of each feature
+map, then `weighted_distance`.
+"""
 
 from __future__ import annotations
 
-from typing import List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from rethink_fr.losses.perceptual import gram_matrix
-from rethink_fr.losses.vgg16 import VGG16Features
+from rethink_fr.losses.vgg16 import CHANNELS, vgg16
+from rethink_fr.weights.published_network import PublishedNetwork
+from rethink_fr.weights.state_dicts import check_state
 
-# LPIPS' own normalisation of images in [-1, 1]: ImageNet's, seen from there.
-_SHIFT = (-0.030, -0.088, -0.188)
-_SCALE = (0.458, 0.448, 0.450)
+# LPIPS' own normalisation: ImageNet's means and standard deviations, for images in [-1, 1] instead of [0, 1].
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
+_ANY = ("",)  # every name begins so
+
+
+def normalise(images: tf.Tensor) -> tf.Tensor:
+    """RGB images `[B, H, W, 3]` in [-1, 1] as the networks of LPIPS take them. Tensors and NumPy arrays alike."""
+    return (images - SHIFT) / SCALE
+
+
+def unit_vectors(features: tf.Tensor) -> tf.Tensor:
+    """Features `[B, h, w, C]` over their length along channels plus 1e-10. Where all are 0, so is the gradient."""
+    squares = tf.reduce_sum(tf.square(features), axis=-1, keepdims=True)
+    # The root has an infinite derivative at 0. A length below 1e-15 does not count beside the 1e-10.
+    return features / (tf.sqrt(tf.maximum(squares, 1e-30)) + _EPSILON)
+
+
+def weighted_distance(first: Sequence[tf.Tensor], second: Sequence[tf.Tensor], heads: Sequence[tf.Tensor]) -> tf.Tensor:
+    """LPIPS of each pair of images: eq. 1 of the paper.
+
+    Args:
+        first, second: `unit_vectors` of the feature maps of two images, `[B, h, w, C]` each.
+        heads: a weight for each channel of each map, `[C]`.
+
+    Returns:
+        `[B]`, 0 for equal images: squared differences, weighted by the heads, summed over channels, averaged over
+        positions, and summed over the maps.
+    """
+    terms = []
+    for one, other, head in zip(first, second, heads):
+        per_channel = tf.reduce_mean(tf.math.squared_difference(one, other), axis=[1, 2])  # [B, C]
+        terms.append(tf.linalg.matvec(per_channel, tf.cast(head, per_channel.dtype)))
+    return tf.add_n(terms)
+
+
+def read_heads(
+    state: Mapping[str, np.ndarray], channels: Sequence[int], beside: Tuple[str, ...] = ()
+) -> List[np.ndarray]:
+    """The heads of LPIPS: a weight for each channel of each feature map, `[C]`.
+
+    Args:
+        state: `lin0.model.1.weight` and so on to array of any shape, as the published files name them.
+        channels: number of channels of each map.
+        beside: entries of `state` whose names begin with one of these are ignored.
+
+    Raises:
+        TorchStateError: if a head is missing, unexpected or of another size.
+    """
+    shapes = {f"lin{level}.model.1.weight": (count,) for level, count in enumerate(channels)}
+    heads: Dict[str, np.ndarray] = {name: np.reshape(value, -1) for name, value in state.items()}
+    check_state(shapes, heads, "not the heads of LPIPS 0.1 for this network", beside=beside)
+    return [heads[name] for name in shapes]
 
 
 class PerceptualDistance(tf.Module):
-    """LPIPS version 0.1 on VGG-16 (Zhang et al. 2018, arXiv:1801.03924), differentiable in the images.
+    """LPIPS on VGG-16 as a training loss, and a style loss on the same features; differentiable in the images.
 
-    `features` once for each image, then `distance` and `style_distance` on pairs; gradients of a clean image's features
-    are the caller's to stop. The network is fixed and has neither dropout nor its own training mode.
+    Compute `features` once for each image, then `distance` and `style_distance` of pairs. It is the caller's task to
+    stop the gradient of a clean image's features. The network is fixed and has no training mode.
+
+        perceptual = PerceptualDistance({**vgg16_arrays, **head_arrays})
+        loss = perceptual.distance(perceptual.features(clean), perceptual.features(restored))
 
     Args:
-        arrays: those of `VGG16Features`, and the heads `linK.model.1.weight` `[1, C, 1, 1]`, K from 0 to 4, as the
-            published files name them.
+        arrays: published name to array in PyTorch's layout: torchvision's VGG-16 (`features.N.weight`
+            `[out, in, 3, 3]`, `features.N.bias` `[out]`) and the heads of LPIPS (`linK.model.1.weight`
+            `[1, C, 1, 1]`, K from 0 to 4). Other entries are ignored: the file of the whole classifier will do.
 
     Raises:
-        ValueError: naming the first array that is missing or misshapen.
+        TorchStateError: if an array is missing or of another shape.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         super().__init__(name="lpips")
-        self.backbone = VGG16Features(arrays)
-        self.heads = []
-        for level, stage in enumerate(self.backbone.stages):
-            name, channels = f"lin{level}.model.1.weight", int(stage[-1][1].shape[0])
-            if name not in arrays:
-                raise ValueError(
-                    f"LPIPS: no {name} among {len(arrays)} arrays; expected the heads of LPIPS 0.1 for vgg"
-                )
-            head = np.asarray(arrays[name], np.float32)
-            if head.size != channels:
-                raise ValueError(f"LPIPS: {name} is {list(head.shape)}, expected {[1, channels, 1, 1]}")
-            self.heads.append(tf.Variable(head.reshape(channels), trainable=False))
+        self.backbone = PublishedNetwork(vgg16, (None, None, 3), arrays, beside=_ANY)
+        heads = read_heads(arrays, CHANNELS, beside=_ANY)
+        self.heads = [tf.Variable(np.asarray(head, np.float32), trainable=False) for head in heads]
 
     def features(self, images: tf.Tensor) -> List[tf.Tensor]:
-        """Images `[B, H, W, 3]` RGB in [-1, 1], sides of 16 or more, to five maps of unit vectors along channels."""
-        shift, scale = tf.constant(_SHIFT, images.dtype), tf.constant(_SCALE, images.dtype)
-        return [_unit(tap) for tap in self.backbone((images - shift) / scale)]
+        """RGB images `[B, H, W, 3]` in [-1, 1] with sides of 16 or more: five maps, unit vectors along channels."""
+        return [unit_vectors(tap) for tap in self.backbone(normalise(images))]
 
     def distance(self, clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor]) -> tf.Tensor:
         """LPIPS of two lists of `features`, averaged over the batch: a scalar, 0 for equal images."""
-        terms = []
-        for head, one, other in zip(self.heads, clean, restored):
-            per_channel = tf.reduce_mean(tf.math.squared_difference(one, other), axis=[0, 1, 2])
-            terms.append(tf.reduce_sum(per_channel * tf.cast(head, per_channel.dtype)))
-        return tf.add_n(terms)
+        return tf.reduce_mean(weighted_distance(clean, restored, self.heads))
 
     def style_distance(self, clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor]) -> tf.Tensor:
         """Mean absolute difference of the Gram matrices of two lists of `features`, summed over the five: a scalar.
 
-        As in the released code of VQFR, which weighs it by 2000.
+        As in the released code of VQFR, which gives it the weight 2000.
         """
         differences = [gram_matrix(one) - gram_matrix(other) for one, other in zip(clean, restored)]
         return tf.add_n([tf.reduce_mean(tf.abs(difference)) for difference in differences])
-
-
-def _unit(features: tf.Tensor) -> tf.Tensor:
-    """Vectors along channels, over their length plus 1e-10. Where all channels are 0, so is the gradient."""
-    squares = tf.reduce_sum(tf.square(features), axis=-1, keepdims=True)
-    # The derivative of the root is infinite at 0; a length below 1e-15 is 0 beside the 1e-10.
-    return features / (tf.sqrt(tf.maximum(squares, 1e-30)) + _EPSILON)

@@ -1,4 +1,4 @@
-"""VGG-19 feature and style losses."""
+"""Feature and style losses on VGG-19: Eqs. 14 and 15 of "Rethinking Deep Face Restoration"."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ _CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
 
 
 def vgg19_features(vgg: keras.Model, preprocessed: tf.Tensor) -> list[tf.Tensor]:
-    """Features before the ReLU at conv1_2, conv2_2, conv3_4, conv4_4 and conv5_4 (our reading of Eqs. 14 and 15).
+    """Features of VGG-19 before the ReLUs of conv1_2, conv2_2, conv3_4, conv4_4 and conv5_4: our reading of the paper.
 
     Args:
         vgg: `keras.applications.VGG19(include_top=False)`.
-        preprocessed: `[B, H, W, 3]` in the network's own convention, see `preprocess`.
+        preprocessed: images `[B, H, W, 3]` as `preprocess` returns them.
+
+    Returns:
+        Five maps `[B, h, w, C]`.
     """
     taps = []
     features = preprocessed
     for layer in vgg.layers:
         if isinstance(layer, keras.layers.Conv2D):
-            # Keras folds the ReLU into its convolutions; here the value before it is wanted.
+            # Keras computes the ReLU within its convolutions, but the value before it is needed.
             features = tf.nn.bias_add(tf.nn.conv2d(features, layer.kernel, 1, "SAME"), layer.bias)
             if layer.name in TAPPED_LAYERS:
                 taps.append(features)
@@ -37,12 +40,17 @@ def vgg19_features(vgg: keras.Model, preprocessed: tf.Tensor) -> list[tf.Tensor]
 
 
 def preprocess(images: tf.Tensor) -> tf.Tensor:
-    """RGB in [-1, 1] to what Keras' `imagenet` weights expect: BGR, 0..255, channel means subtracted."""
+    """RGB images in [-1, 1] as Keras' `imagenet` weights expect them: BGR, 0..255, less the channels' means."""
     return to_levels(images[..., ::-1]) - tf.constant(_CHANNEL_MEANS_BGR, images.dtype)
 
 
 def feature_loss(clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor], weights: Sequence[float]) -> tf.Tensor:
-    """Eq. 14: squared difference over C*H*W at each tap `[B, H, W, C]`, weighted, summed; mean over the batch."""
+    """Eq. 14: the mean squared difference of features, weighted and summed over the maps; a scalar.
+
+    Args:
+        clean, restored: maps of `vgg19_features`, `[B, H, W, C]` each.
+        weights: one for each map.
+    """
     return tf.add_n(
         [
             weight * tf.reduce_mean(tf.math.squared_difference(one, other))
@@ -52,7 +60,10 @@ def feature_loss(clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor], weig
 
 
 def style_loss(clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor], weights: Sequence[float]) -> tf.Tensor:
-    """Eq. 15: squared Frobenius distance of the Gram matrices at each tap, weighted, summed; mean over the batch."""
+    """Eq. 15: the squared Frobenius distance of Gram matrices, weighted and summed over the maps; a scalar.
+
+    It is averaged over the batch. Arguments as for `feature_loss`.
+    """
     terms = []
     for weight, one, other in zip(weights, clean, restored):
         difference = gram_matrix(one) - gram_matrix(other)
@@ -61,7 +72,7 @@ def style_loss(clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor], weight
 
 
 def gram_matrix(features: tf.Tensor) -> tf.Tensor:
-    """Inner products of channels over positions, divided by C*H*W: `[B, H, W, C]` -> `[B, C, C]`."""
+    """Inner products of channels over all positions, divided by C*H*W: from `[B, H, W, C]` to `[B, C, C]`."""
     channels = features.shape[-1]
     flat = tf.reshape(features, [tf.shape(features)[0], -1, channels])
     elements = tf.cast(tf.shape(flat)[1] * channels, features.dtype)

@@ -1,62 +1,38 @@
-"""VGG-16 with trained weights, as a fixed extractor of features."""
+"""VGG-16, whose features both the training losses of VQFR and the metric LPIPS compare."""
 
 from __future__ import annotations
 
-from typing import List, Mapping, Tuple
+from typing import List
 
-import numpy as np
 import tensorflow as tf
 
-# Where the convolutions stand in torchvision's `vgg16().features`, by the stages between poolings.
-_STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
-_CHANNELS = (64, 128, 256, 512, 512)
+from rethink_fr.weights.published_network import Layers, max_pool
+
+_STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # (convolutions, filters) between two poolings
+CHANNELS = tuple(filters for _, filters in _STAGES)
 
 
-class VGG16Features(tf.Module):
-    """Features after the ReLU at conv1_2, 2_2, 3_3, 4_3 and 5_3 (Simonyan and Zisserman 2015, configuration D).
+def vgg16(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
+    """The features of VGG-16 after the ReLUs of conv1_2, conv2_2, conv3_3, conv4_3 and conv5_3.
 
-    Call with `[B, H, W, 3]`, normalised as the weights expect; returns five maps of the same dtype, `[B, H, W, 64]`,
-    then half the side each time (rounded down), with 128, 256, 512 and 512 channels. Its variables are not trained.
+    Configuration D of Simonyan and Zisserman 2015 (arXiv:1409.1556), with torchvision's names of the weights
+    (`features.0.weight` and so on); a network for `rethink_fr.weights.published_network`.
 
     Args:
-        arrays: `features.N.weight` `[out, in, 3, 3]` and `features.N.bias` `[out]`, as torchvision names and orders
-            them; other entries are ignored (a whole classifier's file will do).
+        layers: gives the weights.
+        images: `[B, H, W, 3]`, normalised as the weights expect.
 
-    Raises:
-        ValueError: naming the first array that is missing or misshapen.
+    Returns:
+        Five maps of the images' dtype, none negative: `[B, H, W, 64]`, then 128, 256, 512 and 512 channels, each with
+        half the rows and columns of the one before (rounded down).
     """
-
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        super().__init__(name="vgg16")
-        self.stages: List[List[Tuple[tf.Variable, tf.Variable]]] = []
-        channels = 3
-        for positions, filters in zip(_STAGES, _CHANNELS):
-            stage = []
-            for position in positions:
-                name = f"features.{position}"
-                kernel = _array(arrays, f"{name}.weight", (filters, channels, 3, 3)).transpose(2, 3, 1, 0)
-                bias = _array(arrays, f"{name}.bias", (filters,))
-                stage.append((tf.Variable(kernel, trainable=False), tf.Variable(bias, trainable=False)))
-                channels = filters
-            self.stages.append(stage)
-
-    def __call__(self, images: tf.Tensor) -> List[tf.Tensor]:
-        taps: List[tf.Tensor] = []
-        features = images
-        for stage in self.stages:
-            if taps:
-                features = tf.nn.max_pool2d(features, 2, 2, "VALID")
-            for kernel, bias in stage:
-                features = tf.nn.conv2d(features, tf.cast(kernel, features.dtype), 1, "SAME")
-                features = tf.nn.relu(tf.nn.bias_add(features, tf.cast(bias, features.dtype)))
-            taps.append(features)
-        return taps
-
-
-def _array(arrays: Mapping[str, np.ndarray], name: str, shape: Tuple[int, ...]) -> np.ndarray:
-    if name not in arrays:
-        raise ValueError(f"VGG-16: no {name} among {len(arrays)} arrays; expected torchvision's vgg16 weights")
-    array = np.asarray(arrays[name], np.float32)
-    if array.shape != shape:
-        raise ValueError(f"VGG-16: {name} is {list(array.shape)}, expected {list(shape)}; is it torchvision's vgg16?")
-    return array
+    taps: List[tf.Tensor] = []
+    features, position = images, 0
+    for count, filters in _STAGES:
+        for _ in range(count):
+            features = tf.nn.relu(layers.convolution(f"features.{position}", features, filters, 3, padding=1))
+            position += 2  # torchvision counts the ReLU too
+        taps.append(features)
+        features = max_pool(features, 2, 2)
+        position += 1
+    return taps

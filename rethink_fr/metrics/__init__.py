@@ -1,36 +1,26 @@
-"""Metrics: functions of arrays. NumPy and SciPy only; nothing here imports TensorFlow."""
+"""Metrics: functions of images and features, and the table of all that `rethink-fr evaluate` can compute.
 
-from rethink_fr.metrics.codebook import CodeUsage, code_usage
-from rethink_fr.metrics.faces import identity_angle, landmark_distance
-from rethink_fr.metrics.fidelity import luma, psnr, ssim
-from rethink_fr.metrics.frechet import (
-    FeatureMoments,
-    frechet_distance,
-    frechet_distance_of_moments,
-    load_fid_statistics,
-)
-from rethink_fr.metrics.naturalness import load_niqe_statistics, niqe
-from rethink_fr.metrics.neighbours import Coverage, coverage, identity_precision_recall, precision_recall
-from rethink_fr.metrics.perceptual import PerceptualNetwork, lpips
+    rethink_fr.metrics.psnr(restored, clean)  # uint8 images [B, H, W, 3] -> decibels, [B]
 
-__all__ = [
-    "CodeUsage",
-    "Coverage",
-    "FeatureMoments",
-    "PerceptualNetwork",
-    "code_usage",
-    "coverage",
-    "frechet_distance",
-    "frechet_distance_of_moments",
-    "identity_angle",
-    "identity_precision_recall",
-    "landmark_distance",
-    "load_fid_statistics",
-    "load_niqe_statistics",
-    "lpips",
-    "luma",
-    "niqe",
-    "precision_recall",
-    "psnr",
-    "ssim",
-]
+The public names are those of `rethink_fr.metrics.public`. Importing this package does not load NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name, and NumPy and SciPy with it, when it is first asked for."""
+    if not name.startswith("_"):
+        import rethink_fr.metrics.public as public
+
+        if name in public.__all__:
+            return getattr(public, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    import rethink_fr.metrics.public as public
+
+    return sorted(public.__all__)

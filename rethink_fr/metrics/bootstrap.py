@@ -1,4 +1,4 @@
-"""How far a mean over images could be off: the bootstrap."""
+"""The bootstrap: how uncertain a mean over images is."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ DRAWS = 2000
 
 
 def mean_interval(values: ArrayLike, seed: int = 0, level: float = 0.95, draws: int = DRAWS) -> Tuple[float, float]:
-    """Percentile bootstrap interval of the mean (Efron 1979): resamples the values with replacement.
+    """Percentile bootstrap interval of a mean (Efron 1979): the values are resampled with replacement.
 
     Args:
-        values: `[N]`, one per image; infinite ones are allowed.
+        values: `[N]`, one for each image; they may be infinite.
         seed: of the resampling; the same seed gives the same interval.
-        level: share of the resampled means inside, above 0 and below 1.
+        level: share of the resampled means that lie inside, above 0 and below 1.
         draws: number of resampled means.
 
     Returns:
-        Lower and upper end, in the values' unit. For a single value both are that value: its spread is not known.
+        Lower and upper end, in the values' unit; both are the value itself if there is only one.
 
     Raises:
         ValueError: if there is no value, or one is NaN.
@@ -30,6 +30,6 @@ def mean_interval(values: ArrayLike, seed: int = 0, level: float = 0.95, draws: 
         raise ValueError(f"values of shape {array.shape}; expected one or more numbers, none of them NaN")
     generator = np.random.default_rng(seed)
     means = np.array([array[generator.integers(0, len(array), len(array))].mean() for _ in range(draws)])
-    # Without interpolation: between an infinite mean and a finite one there is no number.
+    # Quantiles without interpolation: there is no number between an infinite mean and a finite one.
     low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], method="inverted_cdf")
     return float(low), float(high)

@@ -1,12 +1,12 @@
-"""What metrics ask of their arguments and of stored statistics; each complaint is one line."""
+"""Checks of what metrics are given: features, means, covariances and files of them. Every error is one line."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Sequence, Tuple, Union
+from typing import Any, List, Sequence, Tuple, Union
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rethink_fr.files.arrays import read_npz
 from rethink_fr.files.reading import UnreadableFile
@@ -15,12 +15,13 @@ MAX_STATISTICS_BYTES = 256 << 20  # a covariance of 5,792 dimensions; those of I
 _LARGEST = 1e100  # whose square and sums of squares are still numbers
 
 
-def feature_matrix(features: ArrayLike, name: str, least: int) -> np.ndarray:
-    """`features` as a finite float32 or float64 array `[N, D]`, not copied unless it must be.
+def feature_matrix(features: ArrayLike, name: str, least: int) -> NDArray[np.floating[Any]]:
+    """`features` as a finite float32 or float64 array `[N, D]`; copied only where necessary.
 
     Args:
+        features: whatever was given.
         name: what to call it in errors.
-        least: rows expected at least.
+        least: smallest number of rows.
 
     Raises:
         ValueError: naming `name`, and the first row that is not finite.
@@ -44,16 +45,16 @@ def feature_matrix(features: ArrayLike, name: str, least: int) -> np.ndarray:
     return array
 
 
-def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> List[np.ndarray]:
-    """The arrays of these names in an NPZ file; nothing in it is executed, and what it announces is limited.
+def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> List[NDArray[Any]]:
+    """The arrays that have these names in an NPZ file. Nothing in the file is executed, and its size is limited.
 
     Args:
         path: of the file.
         names: of the arrays.
-        expected: what to say was expected, if `path` is no such file.
+        expected: the end of the error message, which says what was expected.
 
     Raises:
-        ValueError: naming `path`, if it is no such file.
+        ValueError: naming `path`, if it is not such a file.
     """
     try:
         arrays = read_npz(path, names, MAX_STATISTICS_BYTES)
@@ -64,8 +65,8 @@ def load_arrays(path: Union[str, Path], names: Sequence[str], expected: str) -> 
 
 def gaussian(
     mean: ArrayLike, covariance: ArrayLike, mean_name: str, covariance_name: str
-) -> Tuple[np.ndarray, np.ndarray]:
-    """Both as float64 if they can be a mean `[D]` and a covariance `[D, D]`; eigenvalues are not looked at.
+) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A mean `[D]` and a covariance `[D, D]` as float64, if they can be that; eigenvalues are not checked here.
 
     Args:
         mean, covariance: whatever was given.
@@ -95,8 +96,12 @@ def gaussian(
     return mean, covariance
 
 
-def check_no_negative(eigenvalues: np.ndarray, covariance_name: str) -> None:
-    """Refuse eigenvalues, in rising order, that no covariance has: clearly below zero, seen from the largest.
+def check_no_negative(eigenvalues: NDArray[np.float64], covariance_name: str) -> None:
+    """Check that a matrix can be a covariance: none of its eigenvalues is clearly below zero.
+
+    Args:
+        eigenvalues: in rising order.
+        covariance_name: what to call the matrix in errors.
 
     Raises:
         ValueError: naming the matrix and the eigenvalue.

@@ -1,4 +1,4 @@
-"""How much of a codebook is in use."""
+"""How many of a codebook's codes a network uses, and how evenly."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from numpy.typing import ArrayLike
 
 
 class CodeUsage(NamedTuple):
-    """Two numbers on one codebook."""
+    """How much of a codebook some images use."""
 
-    share: float  # of the codes that were chosen at least once, 0..1
-    perplexity: float  # exp of the entropy of the choices: 1 (one code) to the size of the codebook (all alike)
+    share: float  # of the codes that were chosen at least once: above 0, at most 1
+    perplexity: float  # exp of the entropy of the choices: 1 for a single code, the codebook's size if all are equal
 
 
 def code_usage(code_indices: ArrayLike, codebook_size: int) -> CodeUsage:
-    """Usage of a codebook by some images: which share of its codes they need, and how evenly.
+    """How much of a codebook some images use.
 
     Args:
-        code_indices: integers 0 to codebook_size - 1 of any shape, such as `[B, h, w]`; the more positions, the larger
-            the share can be, so compare over equal sets of images only.
+        code_indices: the codes that were chosen, integers 0 to codebook_size - 1 of any shape, such as `[B, h, w]`.
+            The more positions there are, the larger the share can be: compare over equal sets of images only.
         codebook_size: number of codes.
 
     Raises:
-        ValueError: if there is no index, or one is not an integer of that range.
+        ValueError: if there is no index, or one is not an integer in that range.
     """
     indices = np.asarray(code_indices)
     if indices.dtype.kind not in "iu" or not indices.size:

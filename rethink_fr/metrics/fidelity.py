@@ -1,11 +1,11 @@
-"""Metrics of fidelity to a reference: PSNR and SSIM, over RGB or luma. NumPy and SciPy, float64 throughout."""
+"""PSNR and SSIM: how close images are to a reference, in RGB or luma. NumPy and SciPy, in float64."""
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Any, Iterator, Tuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 _WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004, section III-C
@@ -19,11 +19,15 @@ _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 _LUMA_BLACK = 16.0
 
 
-def psnr(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
+def psnr(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> NDArray[np.float64]:
     """Peak signal-to-noise ratio in dB: 10 log10(max_value^2 / MSE over all pixels and channels).
 
-    Images `[B, H, W, C]` of any real dtype with values 0..max_value (or a range of that length); returns float64 `[B]`,
-    infinite for equal images. Symmetric.
+    Args:
+        a, b: images `[B, H, W, C]` of any real dtype.
+        max_value: the length of the images' range: 255 for uint8, 2 for [-1, 1].
+
+    Returns:
+        float64 `[B]`, higher is closer; infinite for equal images. Exchanging the images changes nothing.
 
     Raises:
         ValueError: if the shapes differ or are not `[B, H, W, C]`.
@@ -31,14 +35,22 @@ def psnr(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
     a, b = _pair(a, b)
     error = np.array([np.square(x.astype(np.float64) - y).mean() for x, y in zip(a, b)])
     with np.errstate(divide="ignore"):
-        return 10.0 * np.log10(max_value**2 / error)
+        decibels: NDArray[np.float64] = 10.0 * np.log10(max_value**2 / error)
+    return decibels
 
 
-def ssim(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
+def ssim(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> NDArray[np.float64]:
     """Structural similarity (Wang et al. 2004, eq. 13): 11 x 11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03.
 
-    Images `[B, H, W, C]` with values 0..max_value and sides of at least 11. Only whole windows count, variances are
-    the biased ones; the mean over positions, then channels. Returns float64 `[B]`, at most 1 (equal images). Symmetric.
+    Only windows that lie wholly inside count, and variances are the biased ones. The result is the mean over positions,
+    then over channels.
+
+    Args:
+        a, b: images `[B, H, W, C]` with values 0..max_value and sides of at least 11.
+        max_value: 255 for uint8.
+
+    Returns:
+        float64 `[B]`, at most 1, which equal images have. Exchanging the images changes nothing.
 
     Raises:
         ValueError: if the shapes differ, are not `[B, H, W, C]`, or a side is shorter than the window.
@@ -49,17 +61,17 @@ def ssim(a: ArrayLike, b: ArrayLike, max_value: float = 255.0) -> np.ndarray:
     return np.array([np.mean([_ssim_of_plane(x, y, max_value) for x, y in _planes(*pair)]) for pair in zip(a, b)])
 
 
-def luma(images: ArrayLike) -> np.ndarray:
+def luma(images: ArrayLike) -> NDArray[np.float64]:
     """Luma Y of ITU-R BT.601 in studio range, not rounded: 16 + 65.481 R + 128.553 G + 24.966 B for R, G, B in [0, 1].
 
-    RGB `[..., 3]` with values 0..255; returns float64 `[..., 1]` in 16..235. Compare with `max_value` 255, as is
-    the custom (MATLAB's rgb2ycbcr and the papers that follow it).
+    Takes RGB `[..., 3]` with values 0..255; returns float64 `[..., 1]` in 16..235. By custom it is compared with a
+    `max_value` of 255 all the same (MATLAB's rgb2ycbcr, and the papers that use it).
     """
     return (np.asarray(images, np.float64) @ _LUMA)[..., None] + _LUMA_BLACK
 
 
-def _ssim_of_plane(x: np.ndarray, y: np.ndarray, max_value: float) -> float:
-    """Mean SSIM of two `[H, W]`, a band of rows at a time: what stays in the processor's cache is twice as fast."""
+def _ssim_of_plane(x: NDArray[np.float64], y: NDArray[np.float64], max_value: float) -> float:
+    """Mean SSIM of two `[H, W]`. A band of rows at a time stays in the processor's cache, which is twice as fast."""
     rows, columns = (side - _WINDOW + 1 for side in x.shape)
     total = 0.0
     for start in range(0, rows, _BAND):
@@ -68,7 +80,7 @@ def _ssim_of_plane(x: np.ndarray, y: np.ndarray, max_value: float) -> float:
     return total / (rows * columns)
 
 
-def _similarity(x: np.ndarray, y: np.ndarray, max_value: float) -> np.ndarray:
+def _similarity(x: NDArray[np.float64], y: NDArray[np.float64], max_value: float) -> NDArray[np.float64]:
     """SSIM at each whole window (eq. 13)."""
     c1, c2 = (_K1 * max_value) ** 2, (_K2 * max_value) ** 2
     mean_x, mean_y = _windowed(x), _windowed(y)
@@ -80,23 +92,26 @@ def _similarity(x: np.ndarray, y: np.ndarray, max_value: float) -> np.ndarray:
     return (2.0 * product + c1) * (2.0 * covariance + c2) / ((squares + c1) * (variances + c2))
 
 
-def _windowed(plane: np.ndarray) -> np.ndarray:
+def _windowed(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gaussian-weighted means over the whole windows in `[H, W]`: `[H - 10, W - 10]`."""
     last, margin = _WINDOW - 1, _WINDOW // 2
     rows = len(plane) - last
-    # Down the columns as sums of whole rows, the weights being symmetric: five times as fast as SciPy's strided filter.
+    # Down the columns as sums of whole rows, since the weights are symmetric: five times as fast as SciPy's filter.
     means = _WEIGHTS[margin] * plane[margin : margin + rows]
     for offset in range(margin):
         means += _WEIGHTS[offset] * (plane[offset : offset + rows] + plane[last - offset : last - offset + rows])
-    return ndimage.correlate1d(means, _WEIGHTS, axis=1)[:, margin:-margin]
+    windowed: NDArray[np.float64] = ndimage.correlate1d(means, _WEIGHTS, axis=1)[:, margin:-margin]
+    return windowed
 
 
-def _planes(a: np.ndarray, b: np.ndarray) -> zip:
+def _planes(
+    a: NDArray[np.float64], b: NDArray[np.float64]
+) -> Iterator[Tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """The channels of two `[H, W, C]` images, side by side, in float64."""
     return zip(*(np.ascontiguousarray(np.moveaxis(image, -1, 0), np.float64) for image in (a, b)))
 
 
-def _pair(a: ArrayLike, b: ArrayLike) -> Tuple[np.ndarray, np.ndarray]:
+def _pair(a: ArrayLike, b: ArrayLike) -> Tuple[NDArray[Any], NDArray[Any]]:
     a, b = np.asarray(a), np.asarray(b)  # an image at a time becomes float64: a folder of uint8 may not fit as such
     if a.ndim != 4 or a.shape != b.shape:
         raise ValueError(f"images of shapes {a.shape} and {b.shape}; expected two of one shape [B, H, W, C]")

@@ -1,20 +1,21 @@
-"""NIQE: how far an image's statistics are from those of pristine photographs; no reference needed.
+"""NIQE: how far the statistics of an image are from those of pristine photographs. It needs no reference.
 
 Mittal, Soundararajan and Bovik 2013, "Making a completely blind image quality analyzer". Luma is normalised by its
-local mean and deviation; each block of 96 x 96 pixels is described by generalised Gaussians fitted to it and to the
-products with its shifted self, at two scales (18 numbers each); the distance is that of two multivariate Gaussians.
+local mean and standard deviation. Each block of 96 x 96 pixels is then described by generalised Gaussians, fitted to
+the block and to its products with itself, shifted by a pixel: 18 numbers at each of two scales. NIQE is the distance
+between two multivariate Gaussians of such descriptions, the image's and the photographs'.
 
-Local means and deviations are kept in float32, as the code behind the published figures of face restoration does: on
-smooth faces float64 changes the result by up to 0.014.
+Local means and deviations are kept in float32, as in the code behind the figures that face restoration papers
+publish. On smooth faces float64 would change the result by up to 0.014.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Tuple, Union
+from typing import Any, List, Tuple, Union
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, special
 
 from rethink_fr.files.names import printable
@@ -32,16 +33,18 @@ _SHAPE_RATIOS = np.exp(
 
 
 def niqe(image_uint8: ArrayLike, pristine: Tuple[ArrayLike, ArrayLike]) -> float:
-    """NIQE of one image; lower is better, good photographs have about 3 to 5.
+    """NIQE of one image: lower is better, good photographs have about 3 to 5.
 
-    The luma of BT.601 in studio range, rounded, is cropped to whole blocks at the right and bottom.
+    It is computed of luma (BT.601 in studio range, rounded), without the rest at the right and bottom that does not
+    fill a block.
 
     Args:
         image_uint8: uint8 RGB `[H, W, 3]` of two whole blocks of 96 x 96 pixels or more.
         pristine: mean `[36]` and covariance `[36, 36]` of the block features of pristine photographs.
 
     Raises:
-        ValueError: for another image or other statistics, or if fewer than two blocks can be described (flat image).
+        ValueError: for another image or other statistics, or if fewer than two blocks can be described, as in a flat
+            image.
     """
     image = np.asarray(image_uint8)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -69,13 +72,13 @@ def niqe(image_uint8: ArrayLike, pristine: Tuple[ArrayLike, ArrayLike]) -> float
     return float(np.sqrt(difference @ np.linalg.pinv(pooled) @ difference))
 
 
-def load_niqe_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray]:
+def load_niqe_statistics(path: Union[str, Path]) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pristine mean `[36]` and covariance `[36, 36]` from an NPZ file with `mu_pris_param` and `cov_pris_param`.
 
-    Those are the names that the authors' release has for them.
+    The authors' release has these names for them.
 
     Raises:
-        ValueError: naming `path`, if it is no such file, or the second is no covariance.
+        ValueError: naming `path`, if it is not such a file, or the second is not a covariance.
     """
     mean, covariance = load_arrays(
         path,
@@ -93,11 +96,11 @@ def load_niqe_statistics(path: Union[str, Path]) -> Tuple[np.ndarray, np.ndarray
     return mean, covariance
 
 
-def half_size(plane: np.ndarray) -> np.ndarray:
-    """Half of a `[H, W]` image by the bicubic filter of MATLAB's imresize with antialiasing; dtype is kept.
+def half_size(plane: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """An image `[H, W]` at half its size, as MATLAB's bicubic imresize with antialiasing makes it; dtype is kept.
 
-    Keys' cubic (a = -1/2) stretched to twice its width: 8 taps, symmetric at the borders, rows first; odd sides are
-    rounded up.
+    The filter is Keys' cubic (a = -1/2), stretched to twice its width: 8 taps, rows first. The image is continued
+    symmetrically at its borders, and odd sides are rounded up.
     """
     distances = np.array([3.5, 2.5, 1.5, 0.5]) / 2.0
     near = 1.5 * distances**3 - 2.5 * distances**2 + 1.0
@@ -107,8 +110,8 @@ def half_size(plane: np.ndarray) -> np.ndarray:
     return _reduced(_reduced(plane, weights).T, weights).T
 
 
-def _reduced(plane: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Every second position of the filtered rows: output i is centred between inputs 2 i and 2 i + 1."""
+def _reduced(plane: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Every second of the filtered rows: row i of the output is centred between rows 2 i and 2 i + 1."""
     half = (len(plane) + 1) // 2
     padded = np.pad(plane, [(3, 5), (0, 0)], mode="symmetric")
     result = np.zeros([half, plane.shape[1]], plane.dtype)
@@ -117,26 +120,27 @@ def _reduced(plane: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return result
 
 
-def _described(plane: np.ndarray, block: int) -> np.ndarray:
-    """18 features of each block: `[blocks, 18]`; not finite for flat ones."""
+def _described(plane: NDArray[np.floating[Any]], block: int) -> NDArray[np.float64]:
+    """18 features of each block, `[blocks, 18]`; those of flat blocks are not finite."""
     normalised = _normalised(plane)
     rows, columns = (side // block for side in plane.shape)
     blocks = normalised.reshape(rows, block, columns, block).swapaxes(1, 2).reshape(-1, block, block)
     return np.array([_block_features(one) for one in blocks])
 
 
-def _normalised(plane: np.ndarray) -> np.ndarray:
-    """Mean-subtracted, contrast-normalised coefficients (eq. 1): Gaussian window of 7 x 7 pixels, sigma 7/6."""
+def _normalised(plane: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """The image less its local mean, over its local deviation (eq. 1): Gaussian window of 7 x 7, sigma 7/6."""
     offsets = np.arange(-3, 4)
     window = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2.0 * (7.0 / 6.0) ** 2))
     window /= window.sum()
     mean = ndimage.correlate(plane, window, mode="nearest")
     variance = ndimage.correlate(np.square(plane), window, mode="nearest") - np.square(mean)
-    return (plane - mean) / (np.sqrt(np.abs(variance)) + 1.0)
+    normalised: NDArray[np.floating[Any]] = (plane - mean) / (np.sqrt(np.abs(variance)) + 1.0)
+    return normalised
 
 
-def _block_features(block: np.ndarray) -> List[float]:
-    """Shape and mean width of the block's own distribution; shape, mean and both widths of four neighbour products."""
+def _block_features(block: NDArray[np.floating[Any]]) -> List[float]:
+    """Shape and width of the block's own distribution; shape, mean and both widths of four products with neighbours."""
     shape, left, right = _asymmetric_gaussian(block)
     features = [shape, (left + right) / 2.0]
     for shift in _SHIFTS:
@@ -146,8 +150,8 @@ def _block_features(block: np.ndarray) -> List[float]:
     return features
 
 
-def _asymmetric_gaussian(values: np.ndarray) -> Tuple[float, float, float]:
-    """Exponent, left and right width of a zero-mode generalised Gaussian, by moments (Lasmar et al. 2009)."""
+def _asymmetric_gaussian(values: NDArray[np.floating[Any]]) -> Tuple[float, float, float]:
+    """Exponent, left and right width of a generalised Gaussian with its mode at 0, by moments (Lasmar et al. 2009)."""
     values = values.ravel()
     with np.errstate(invalid="ignore", divide="ignore"):
         left, right = (

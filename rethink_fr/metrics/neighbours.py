@@ -1,61 +1,75 @@
 """Precision and recall of generated faces, and their identity versions, from neighbourhoods in a feature space.
 
-Every feature e' of a set has a sphere: its radius r_k(e') is the distance to its k-th nearest *other* feature of that
-set. Precision is the share of fakes inside the sphere of some real; recall the share of reals inside that of some fake
-(Kynkaanniemi et al. 2019, arXiv:1904.06991). iPrecision and iRecall count only spheres of the same identity
-("Rethinking Deep Face Restoration", eqs. 11 and 12). Distances are Euclidean, the surface belongs to the sphere.
+Each feature of a set is the centre of a sphere that reaches to its k-th nearest *other* feature of the same set.
+Precision is the share of generated features that lie in the sphere of some real one; recall is the share of real
+features that lie in the sphere of some generated one (Kynkaanniemi et al. 2019, arXiv:1904.06991). iPrecision and
+iRecall count only spheres of the same person ("Rethinking Deep Face Restoration", eqs. 11 and 12). Distances are
+Euclidean, and the surface belongs to the sphere. Generated features are called "fake" here, as in the literature.
 
-All pairs are looked at in blocks, so that memory does not grow with N M. Matrix products in float32 decide what is
-clear; pairs closer to a radius than rounding can tell are computed again, directly and in float64. The result is that
-of the definition, ties included, whatever the dtype.
+Pairs are looked at in blocks, so that memory does not grow with N times M. Matrix products in float32 decide what is
+clear. Pairs that are closer to a radius than rounding can tell are computed again, directly and in float64. So the
+result is exactly that of the definition, ties included, whatever the dtype.
 """
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rethink_fr.metrics.checks import feature_matrix
 
 _BLOCK = 2**22  # squared distances at a time
 _EXACT = 2**21  # differences of coordinates at a time
 
+_Floats = NDArray[np.floating[Any]]  # float32 or float64
+_Rows = NDArray[np.intp]  # numbers of rows or columns
+
 
 class Coverage(NamedTuple):
-    """Which features lie in spheres of the other set, for k = 1..K (columns); the shares are properties, `[K]` each."""
+    """Which features lie in spheres of the other set. Column k - 1 is for k neighbours; the shares are properties."""
 
-    fake_inside: np.ndarray  # bool [M, K]: in the sphere of some real
-    real_inside: np.ndarray  # bool [N, K]: in the sphere of some fake
-    fake_inside_own: Optional[np.ndarray] = None  # the same for spheres of its own identity
-    real_inside_own: Optional[np.ndarray] = None
+    fake_inside: NDArray[np.bool_]  # bool [M, K]: in the sphere of some real
+    real_inside: NDArray[np.bool_]  # bool [N, K]: in the sphere of some fake
+    fake_inside_own: Optional[NDArray[np.bool_]] = None  # of the same person; None if identities are not known
+    real_inside_own: Optional[NDArray[np.bool_]] = None
 
     @property
-    def precision(self) -> np.ndarray:
+    def precision(self) -> NDArray[np.float64]:
         """Share of fakes in the sphere of some real, float64 `[K]`."""
-        return self.fake_inside.mean(axis=0)
+        return _shares(self.fake_inside)
 
     @property
-    def recall(self) -> np.ndarray:
+    def recall(self) -> NDArray[np.float64]:
         """Share of reals in the sphere of some fake, float64 `[K]`."""
-        return self.real_inside.mean(axis=0)
+        return _shares(self.real_inside)
 
     @property
-    def iprecision(self) -> np.ndarray:
-        """Share of fakes in the sphere of some real of their identity, float64 `[K]`."""
-        return _known(self.fake_inside_own).mean(axis=0)
+    def iprecision(self) -> NDArray[np.float64]:
+        """Share of fakes in the sphere of some real of the same person, float64 `[K]`."""
+        return _shares(self.fake_inside_own)
 
     @property
-    def irecall(self) -> np.ndarray:
-        """Share of reals in the sphere of some fake of their identity, float64 `[K]`."""
-        return _known(self.real_inside_own).mean(axis=0)
+    def irecall(self) -> NDArray[np.float64]:
+        """Share of reals in the sphere of some fake of the same person, float64 `[K]`."""
+        return _shares(self.real_inside_own)
 
 
 def precision_recall(real: ArrayLike, fake: ArrayLike, k: int = 4) -> Tuple[float, float]:
-    """Precision and recall for one k; see `coverage`.
+    """Precision and recall for one number of neighbours.
 
-    Features `[N, D]` and `[M, D]`; returns two floats in 0..1. Neither falls as k grows.
+        precision, recall = precision_recall(embeddings_of_clean, embeddings_of_restored)
+
+    Args:
+        real, fake: features `[N, D]` and `[M, D]`.
+        k: number of neighbours.
+
+    Returns:
+        Two floats in 0..1, higher is better. They never fall as k grows.
+
+    Raises:
+        ValueError: as `coverage`.
     """
     found = coverage(real, fake, k=k)
     return float(found.precision[-1]), float(found.recall[-1])
@@ -64,10 +78,20 @@ def precision_recall(real: ArrayLike, fake: ArrayLike, k: int = 4) -> Tuple[floa
 def identity_precision_recall(
     real: ArrayLike, fake: ArrayLike, real_ids: ArrayLike, fake_ids: ArrayLike, k: int = 4
 ) -> Tuple[float, float]:
-    """iPrecision and iRecall for one k; see `coverage`.
+    """iPrecision and iRecall for one number of neighbours.
 
-    Features `[N, D]` and `[M, D]` with the identity of each, `[N]` and `[M]` (integers or strings); returns two floats
-    in 0..1, at most precision and recall. Spheres are those of the whole set: neighbours may be of any identity.
+    The spheres are those of the whole set: the neighbours that their radius is measured to may be of any person.
+
+    Args:
+        real, fake: features `[N, D]` and `[M, D]`.
+        real_ids, fake_ids: who each feature is of, `[N]` and `[M]`, integers or strings.
+        k: number of neighbours.
+
+    Returns:
+        Two floats in 0..1, higher is better; at most precision and recall.
+
+    Raises:
+        ValueError: as `coverage`.
     """
     found = coverage(real, fake, real_ids, fake_ids, k=k)
     return float(found.iprecision[-1]), float(found.irecall[-1])
@@ -80,15 +104,15 @@ def coverage(
     fake_ids: Optional[ArrayLike] = None,
     k: int = 4,
 ) -> Coverage:
-    """Which fakes lie in spheres of reals and which reals in spheres of fakes, for all k = 1..`k` in one pass.
+    """Which fakes lie in spheres of reals and which reals in spheres of fakes, for 1 to `k` neighbours in one pass.
 
     Args:
         real, fake: features `[N, D]` and `[M, D]`, float32 or float64.
-        real_ids, fake_ids: identity of each, `[N]` and `[M]`, integers or strings; both or neither.
-        k: neighbours; at most min(N, M) - 1.
+        real_ids, fake_ids: who each feature is of, `[N]` and `[M]`, integers or strings; both or neither.
+        k: largest number of neighbours, at most min(N, M) - 1.
 
     Raises:
-        ValueError: for other shapes, values that are not finite, missing identities, or k out of range.
+        ValueError: for other shapes, values that are not finite, missing identities, or a `k` out of range.
     """
     real, fake = feature_matrix(real, "real", least=2), feature_matrix(fake, "fake", least=2)
     if real.shape[1] != fake.shape[1]:
@@ -120,8 +144,8 @@ def coverage(
     return Coverage(inside_fake[0], inside_real[0], inside_fake[1], inside_real[1])
 
 
-def squared_radii(features: ArrayLike, k: int) -> np.ndarray:
-    """Squared distance from each feature `[N, D]` to its 1st to k-th nearest other: float64 `[N, k]`, k below N."""
+def squared_radii(features: ArrayLike, k: int) -> NDArray[np.float64]:
+    """Squared distances from each feature `[N, D]` to its 1st to k-th nearest others: float64 `[N, k]`; k < N."""
     points = feature_matrix(features, "features", least=k + 1)
     (scaled,), _ = _scaled(points)
     lengths = _squared_lengths(scaled)
@@ -139,16 +163,16 @@ def squared_radii(features: ArrayLike, k: int) -> np.ndarray:
 
 
 class _Pairs(NamedTuple):
-    """Pairs of features (row of the first set, row of the second) with bounds of their squared distances."""
+    """Pairs of a feature of one set and one of the other, with bounds of their squared distances."""
 
-    rows: np.ndarray
-    columns: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
+    rows: _Rows  # of the first set
+    columns: _Rows  # rows of the second set
+    lower: _Floats
+    upper: _Floats
 
 
-def _near_pairs(a: np.ndarray, b: np.ndarray, radii_a: np.ndarray, radii_b: np.ndarray) -> Iterator[_Pairs]:
-    """All pairs with one in the sphere of the other (squared radii `[N]`, `[M]`), and perhaps a few more."""
+def _near_pairs(a: _Floats, b: _Floats, radii_a: _Floats, radii_b: _Floats) -> Iterator[_Pairs]:
+    """All pairs in which one lies in the sphere of the other (squared radii `[N]`, `[M]`), and perhaps a few more."""
     (scaled_a, scaled_b), unit = _scaled(a, b)
     lengths_a, lengths_b = _squared_lengths(scaled_a), _squared_lengths(scaled_b)
     limits_a, limits_b = _above(radii_a / unit**2), _above(radii_b / unit**2)
@@ -162,25 +186,25 @@ def _near_pairs(a: np.ndarray, b: np.ndarray, radii_a: np.ndarray, radii_b: np.n
         yield _Pairs(rows, columns, least * unit**2, most * unit**2)
 
 
-def _neighbours_needed(a: np.ndarray, b: np.ndarray, pairs: _Pairs, radii: np.ndarray) -> np.ndarray:
-    """For each pair the smallest k with squared distance <= `radii[:, k - 1]`, K + 1 if there is none."""
-    needed = 1 + np.sum(radii < pairs.lower[:, None], axis=1)
+def _neighbours_needed(a: _Floats, b: _Floats, pairs: _Pairs, radii: _Floats) -> _Rows:
+    """For each pair, the smallest k for which the squared distance is at most `radii[:, k - 1]`; K + 1 if none is."""
+    needed: _Rows = 1 + np.sum(radii < pairs.lower[:, None], axis=1)
     unclear = np.flatnonzero(needed <= np.sum(radii < pairs.upper[:, None], axis=1))
     exact = _exact_squared(a, pairs.rows[unclear], b, pairs.columns[unclear])
     needed[unclear] = 1 + np.sum(radii[unclear] < exact[:, None], axis=1)
     return needed
 
 
-def _scaled(*sets: np.ndarray) -> Tuple[List[np.ndarray], float]:
-    """The sets in float32, moved near 0 together and divided by the returned unit: offset and size cost no digits."""
+def _scaled(*sets: _Floats) -> Tuple[List[_Floats], float]:
+    """The sets in float32, moved near 0 and divided by the returned unit, so that offset and size cost no digits."""
     centre = sets[0].mean(axis=0)
     unit = max(max(float((one.max(axis=0) - centre).max()), float((centre - one.min(axis=0)).max())) for one in sets)
     unit = unit if unit > 0.0 else 1.0
     return [((one - centre) / unit).astype(np.float32, copy=False) for one in sets], unit
 
 
-def _lower_bounds(a: np.ndarray, b: np.ndarray) -> Iterator[Tuple[int, np.ndarray]]:
-    """Blocks of rows of the squared distances `[N, M]`, less what rounding may have added; with their first row."""
+def _lower_bounds(a: _Floats, b: _Floats) -> Iterator[Tuple[int, _Floats]]:
+    """Lower bounds of the squared distances `[N, M]` in blocks of rows, each with the number of its first row."""
     sure, floor = np.float32(1.0 - _rounding(a)), np.float32(_underflow(a))
     lengths_a, lengths_b = (_squared_lengths(points) * sure - floor for points in (a, b))
     size = max(1, _BLOCK // len(b))
@@ -191,35 +215,37 @@ def _lower_bounds(a: np.ndarray, b: np.ndarray) -> Iterator[Tuple[int, np.ndarra
         yield start, lower
 
 
-def _rounding(points: np.ndarray) -> float:
+def _rounding(points: _Floats) -> float:
     """Bound of the error of a squared distance |a|^2 + |b|^2 - 2 a b in float32, relative to |a|^2 + |b|^2.
 
-    D roundings in each product, whatever the order of summation, and a few for the coordinates and the sums.
+    There are D roundings in each product, whatever the order of summation, and a few for coordinates and sums.
     """
     return (points.shape[1] + 16) * float(np.finfo(np.float32).eps)
 
 
-def _underflow(points: np.ndarray) -> float:
-    """Bound of what squares too small for float32 lose, once one far outlier has made the others small."""
+def _underflow(points: _Floats) -> float:
+    """Bound of what is lost in squares too small for float32, where one far outlier has made the others small."""
     return 8.0 * points.shape[1] * float(np.finfo(np.float32).tiny)
 
 
-def _gap(points: np.ndarray, lengths_a: np.ndarray, lengths_b: np.ndarray) -> np.ndarray:
-    """How far a squared distance may be above its lower bound; float64."""
+def _gap(points: _Floats, lengths_a: _Floats, lengths_b: _Floats) -> _Floats:
+    """How far a squared distance can be above its lower bound; float64."""
     return 2.0 * _rounding(points) * (lengths_a.astype(np.float64) + lengths_b) + 4.0 * _underflow(points)
 
 
-def _above(limits: np.ndarray) -> np.ndarray:
-    """In float32, and not below."""
-    return np.nextafter(limits.astype(np.float32), np.float32(np.inf))
+def _above(limits: _Floats) -> _Floats:
+    """The limits in float32, never below what they were."""
+    above: _Floats = np.nextafter(limits.astype(np.float32), np.float32(np.inf))
+    return above
 
 
-def _squared_lengths(points: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", points, points)
+def _squared_lengths(points: _Floats) -> _Floats:
+    lengths: _Floats = np.einsum("nd,nd->n", points, points)
+    return lengths
 
 
-def _exact_squared(a: np.ndarray, rows: np.ndarray, b: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Squared distances of the given pairs from their differences, float64; equal distances come out equal."""
+def _exact_squared(a: _Floats, rows: _Rows, b: _Floats, columns: _Rows) -> _Floats:
+    """Squared distances of these pairs, from differences in float64: equal distances come out equal."""
     squared = np.empty(len(rows))
     size = max(1, _EXACT // a.shape[1])
     for start in range(0, len(rows), size):
@@ -231,8 +257,8 @@ def _exact_squared(a: np.ndarray, rows: np.ndarray, b: np.ndarray, columns: np.n
 
 def _identities(
     real_ids: Optional[ArrayLike], fake_ids: Optional[ArrayLike], real_count: int, fake_count: int
-) -> Optional[Tuple[np.ndarray, np.ndarray]]:
-    """Both sets' identities as numbers that can be compared."""
+) -> Optional[Tuple[_Rows, _Rows]]:
+    """The identities of both sets as numbers that can be compared; None if there are none."""
     if real_ids is None and fake_ids is None:
         return None
     given = []
@@ -251,7 +277,8 @@ def _identities(
     return numbers[:real_count], numbers[real_count:]
 
 
-def _known(inside: Optional[np.ndarray]) -> np.ndarray:
+def _shares(inside: Optional[NDArray[np.bool_]]) -> NDArray[np.float64]:
     if inside is None:
         raise ValueError("no identities were given; expected real_ids and fake_ids for iprecision and irecall")
-    return inside
+    shares: NDArray[np.float64] = inside.mean(axis=0)
+    return shares

@@ -1,23 +1,31 @@
-"""What VQFR's published evaluation does differently, by name (Gu et al. 2022, arXiv:2205.06803, metrics scripts).
+"""What the evaluation scripts of VQFR do differently (Gu et al. 2022, arXiv:2205.06803).
 
-Its PSNR and SSIM are of images whose channels were matched to the reference first, and its mean identity angle
-leaves out the pairs that are almost equal. Both flatter; compare such numbers with VQFR's tables only.
+Their PSNR and SSIM are computed after each channel of the image was matched to the reference, and their mean identity
+angle leaves out pairs that are almost equal. Both flatter a method: compare such numbers with VQFR's tables only.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 _SAME_FACE_DEGREES = 1.0
 
 
-def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> np.ndarray:
-    """`restored` with each channel's mean and standard deviation brought to the reference's, image by image.
+def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
+    """Gives each channel of each image the mean and the standard deviation that the reference's channel has.
 
-    Images `[B, H, W, C]`; returns float64 of that shape, neither clipped nor rounded. Twice over: the mean is shifted,
-    then values are scaled about 0 to the reference's population standard deviation (so that the mean is only nearly
-    the reference's). Channels of one value are shifted only, having nothing to scale.
+    Two times over, the mean is shifted and then the values are scaled about 0 to the reference's population standard
+    deviation, so that the mean is only nearly the reference's. Channels of a single value are only shifted.
+
+    Args:
+        restored, reference: images `[B, H, W, C]`.
+
+    Returns:
+        float64 `[B, H, W, C]`, neither clipped nor rounded.
+
+    Raises:
+        ValueError: if the shapes differ or are not `[B, H, W, C]`.
     """
     result, target = np.array(restored, np.float64), np.asarray(reference, np.float64)
     if result.ndim != 4 or result.shape != target.shape:
@@ -31,8 +39,14 @@ def match_mean_and_std(restored: ArrayLike, reference: ArrayLike) -> np.ndarray:
     return result
 
 
-def different_faces(degrees: ArrayLike) -> np.ndarray:
-    """Of identity angles `[B]` in degrees those that VQFR's mean counts: below one degree a pair is the same image.
+def different_faces(degrees: ArrayLike) -> NDArray[np.float64]:
+    """The identity angles that VQFR's mean counts: it takes a pair below one degree for the same image.
+
+    Args:
+        degrees: identity angles `[B]`.
+
+    Returns:
+        Those of one degree or more.
 
     Raises:
         ValueError: if no pair is left.
@@ -45,5 +59,5 @@ def different_faces(degrees: ArrayLike) -> np.ndarray:
 
 
 def mean_identity_angle(degrees: ArrayLike) -> float:
-    """Mean of identity angles `[B]` in degrees without those below one degree; see `different_faces`."""
+    """Mean of identity angles `[B]` in degrees, without those below one degree; see `different_faces`."""
     return float(different_faces(degrees).mean())

@@ -1,4 +1,4 @@
-"""Modulated deformable convolution: the public function, and the choice between its two implementations."""
+"""Modulated deformable convolution: the public function, its checks, and the gradient of the native operator."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any, List, Optional, Tuple, Union
 import tensorflow as tf
 
 from rethink_fr.ops.deform_conv_reference import DeformConvGeometry, deform_conv2d_reference
-from rethink_fr.ops.native import Implementation, native_ops
+from rethink_fr.ops.implementation import Implementation, compiled_operators
+from rethink_fr.ops.native import native_ops
 
 Pair = Union[int, Tuple[int, int]]
 
@@ -27,32 +28,39 @@ def deform_conv2d(
 ) -> tf.Tensor:
     """Modulated deformable convolution (Zhu et al. 2019, "Deformable ConvNets v2", Eq. 1).
 
-    `y(p) = sum_k w_k * x(p + p_k + dp_k) * dm_k`: the k-th tap of the kernel samples the input, bilinearly, at its
-    regular place plus a learned offset, and the sample is multiplied by a mask. What lies outside the image is zero: a
-    sample at row <= -1 or >= H (or so in columns) is zero, and so is one whose offset is infinite or NaN; of a sample
-    on the border the corners that are outside count as zero. Differentiable in all five tensors.
+    A plain convolution reads the input at fixed places around each output pixel p, one for each position k of its
+    kernel. Here each of these places is moved by a learned offset, and what is read there is multiplied by a learned
+    mask:  `y(p) = sum_k w_k * x(p + p_k + offset_k) * mask_k`.
+
+    A place between pixels is interpolated bilinearly, and pixels outside the image count as zero. A place that is a
+    whole pixel or more outside (at row <= -1 or >= H, and likewise for columns), or whose offset is infinite or NaN,
+    contributes nothing. The result is differentiable in all five tensors.
 
     Args:
-        inputs: `[B, H, W, C]`, float32; float64 too in the reference. An empty batch is allowed.
-        offsets: `[B, Ho, Wo, 2 * deformable_groups * kh * kw]` in pixels, ordered (group, kernel row, kernel column,
-            (dy, dx)).
-        mask: `[B, Ho, Wo, deformable_groups * kh * kw]`, ordered likewise, or None for ones.
-        filters: `[kh, kw, C / g, F]`; g groups of channels are inferred, as in `tf.nn.conv2d`.
+        inputs: `[B, H, W, C]`, float32; the reference takes float64 too. B may be 0.
+        offsets: `[B, Ho, Wo, 2 * deformable_groups * kh * kw]` in pixels, in the order (deformable group, kernel row,
+            kernel column, (dy, dx)).
+        mask: `[B, Ho, Wo, deformable_groups * kh * kw]` in the same order, or None for ones.
+        filters: `[kh, kw, C / g, F]`. The number of groups, g, follows from it, as in `tf.nn.conv2d`.
         bias: `[F]`, or None.
-        strides, padding, dilations: an integer or a (row, column) pair; padding is by zeros on all sides.
-        deformable_groups: the channels fall in so many contiguous groups with offsets and masks of their own.
-        implementation: "compiled" is the native operator, or an error that says why there is none; "reference" the
-            composition of TensorFlow operations; "auto" the native one where it can be had and the dtype is float32.
+        strides, padding, dilations: an integer, or a pair for rows and columns. Padding is with zeros on all sides.
+        deformable_groups: how many groups of consecutive channels have offsets and masks of their own.
+        implementation: "compiled" uses the native operator, "reference" TensorFlow's own operations, and "auto" the
+            native operator if there is one and the dtype is float32.
 
     Returns:
-        `[B, Ho, Wo, F]`, dtype of `inputs`.
+        `[B, Ho, Wo, F]`, with the dtype of `inputs`. Ho and Wo are those of a plain convolution.
 
     Raises:
-        ValueError: if a shape or a number does not fit the others; the message names it.
-        NativeOpsError: if "compiled" is asked for and there is no native operator.
+        ValueError: if shapes or numbers do not fit together. The message names which.
+        NativeOpsError: if "compiled" is asked for and there is no native operator. The message says why.
+
+    Example:
+        >>> inputs, filters = tf.random.normal([1, 8, 8, 16]), tf.random.normal([3, 3, 16, 32])
+        >>> offsets = tf.zeros([1, 8, 8, 2 * 9])  # a 3x3 kernel reads 9 places; without offsets it is a plain one
+        >>> deform_conv2d(inputs, offsets, None, filters).shape
+        TensorShape([1, 8, 8, 32])
     """
-    if implementation not in ("auto", "reference", "compiled"):
-        raise ValueError(f"deform_conv2d: implementation is {implementation!r}, expected auto, reference or compiled")
     inputs = tf.convert_to_tensor(inputs)
     dtype = inputs.dtype
     offsets, filters = tf.convert_to_tensor(offsets, dtype), tf.convert_to_tensor(filters, dtype)
@@ -75,11 +83,7 @@ def deform_conv2d(
     mask = tf.convert_to_tensor(mask, dtype)
     _check(inputs, offsets, mask, filters, bias, geometry)
 
-    compiled = None
-    if implementation == "compiled" or (implementation == "auto" and dtype == tf.float32):
-        if dtype != tf.float32:
-            raise ValueError(f"deform_conv2d: the compiled operator takes float32, got {dtype.name}")
-        compiled = native_ops(required=implementation == "compiled")
+    compiled = compiled_operators("deform_conv2d", implementation, dtype)
     if compiled is None:
         outputs = deform_conv2d_reference(inputs, offsets, mask, filters, geometry)
     else:
@@ -120,7 +124,7 @@ def _check(
     bias: Optional[tf.Tensor],
     geometry: DeformConvGeometry,
 ) -> None:
-    """Static shapes that do not belong together are refused here; what is unknown now, the operator checks later."""
+    """Refuse static shapes that do not fit together. The operator checks what is unknown now when it runs."""
     channels, per_group, count = inputs.shape[3], filters.shape[2], filters.shape[3]
     groups = geometry.deformable_groups
     taps = geometry.kernel[0] * geometry.kernel[1]

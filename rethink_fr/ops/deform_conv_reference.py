@@ -1,8 +1,8 @@
-"""Modulated deformable convolution as a composition of TensorFlow's own operations.
+"""Modulated deformable convolution made of TensorFlow's own operations.
 
-It is the specification of the compiled operator, its oracle in the tests, and what exports contain. No tensor has more
-than five dimensions, so that every converter takes it. Memory is bounded: rows of the output are computed in tiles, and
-the gradient computes each tile again instead of keeping it.
+This is the specification of the native operator: the tests compare the operator with it, and exported models contain
+it. No tensor has more than five dimensions, because some converters refuse those. Memory is bounded: the output is
+computed in tiles of some rows each, and the gradient computes each tile again instead of keeping its samples.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Callable, List, NamedTuple, Tuple
 
 import tensorflow as tf
 
-# Bytes of one tile's sampled columns. The four corners and their sum need about six times as much.
+# How much memory the samples of one tile may take. The four corners and their sum need about six times as much.
 _TILE_BYTES = 16 << 20
 
 
 class DeformConvGeometry(NamedTuple):
-    """The integers of a deformable convolution; pairs are (rows, columns)."""
+    """The sizes of a deformable convolution, except those of its tensors. Pairs are for rows and columns."""
 
     kernel: Tuple[int, int]
     strides: Tuple[int, int]
@@ -25,7 +25,10 @@ class DeformConvGeometry(NamedTuple):
     deformable_groups: int
 
     def output_size(self, size: tf.Tensor, axis: int) -> tf.Tensor:
-        """Rows (axis 0) or columns (axis 1) of the output for an input of `size`; works on integers and tensors."""
+        """How many rows (axis 0) or columns (axis 1) the output has, for an input with `size` of them.
+
+        `size` may be an integer or a tensor; so is the result.
+        """
         reach = self.dilations[axis] * (self.kernel[axis] - 1) + 1
         return (size + 2 * self.padding[axis] - reach) // self.strides[axis] + 1
 
@@ -33,7 +36,15 @@ class DeformConvGeometry(NamedTuple):
 def deform_conv2d_reference(
     inputs: tf.Tensor, offsets: tf.Tensor, mask: tf.Tensor, filters: tf.Tensor, geometry: DeformConvGeometry
 ) -> tf.Tensor:
-    """Deformable convolution without bias; arguments as `deform_conv2d`, with the mask given. float32 or float64."""
+    """Deformable convolution as `deform_conv2d` defines it, without bias, and with a mask that is not None.
+
+    Args:
+        inputs, offsets, mask, filters: as in `deform_conv2d`, float32 or float64.
+        geometry: the kernel's size, strides, padding, dilations and the number of deformable groups.
+
+    Returns:
+        `[B, Ho, Wo, F]`.
+    """
     rows_per_tile, tiles = _tiling(inputs, offsets, geometry)
 
     @tf.custom_gradient
@@ -58,7 +69,7 @@ def deform_conv2d_reference(
 
 
 def _tiling(inputs: tf.Tensor, offsets: tf.Tensor, geometry: DeformConvGeometry) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Rows of the output in one tile, and the number of tiles; integers where the shapes are known."""
+    """How many rows of the output a tile has, and how many tiles there are: integers if the shapes are known."""
     taps = geometry.kernel[0] * geometry.kernel[1]
     row_bytes = taps * inputs.shape[-1] * inputs.dtype.size
     batch, rows, columns = offsets.shape[:3]
@@ -74,14 +85,17 @@ def _tiling(inputs: tf.Tensor, offsets: tf.Tensor, geometry: DeformConvGeometry)
 def _sample(
     inputs: tf.Tensor, offsets: tf.Tensor, mask: tf.Tensor, first_row: tf.Tensor, geometry: DeformConvGeometry
 ) -> tf.Tensor:
-    """The masked samples `[B * rows * columns, taps, C]` of the output rows from `first_row`."""
+    """The samples, times their masks, of output rows from `first_row` on: `[B, rows, columns, taps, C]`.
+
+    `offsets` and `mask` are of these rows only. A tap is one of the kernel's positions.
+    """
     batch, rows, columns = tf.unstack(tf.shape(offsets)[:3])
     height, width = tf.shape(inputs)[1], tf.shape(inputs)[2]
     channels, groups = inputs.shape[-1], geometry.deformable_groups
     taps = geometry.kernel[0] * geometry.kernel[1]
     dtype = inputs.dtype
 
-    # Where each tap would sample without offset: [rows, 1, taps] and [1, columns, taps].
+    # Where each tap samples if its offset is zero: [rows, 1, taps] and [1, columns, taps].
     tap_rows, tap_columns = (
         tf.cast(tf.reshape(grid, [taps]), dtype)
         for grid in tf.meshgrid(
@@ -96,15 +110,16 @@ def _sample(
     offsets = tf.reshape(offsets, [batch, rows, columns, groups * taps, 2])
     y = tf.tile(start_y, [1, 1, groups]) + offsets[..., 0]  # [B, rows, columns, groups * taps]
     x = tf.tile(start_x, [1, 1, groups]) + offsets[..., 1]
-    # A comparison with NaN is false: such a sample is outside, like an infinite one.
+    # A comparison with NaN is false: a sample with such an offset counts as outside, as an infinite one does.
     inside = (y > -1) & (y < tf.cast(height, dtype)) & (x > -1) & (x < tf.cast(width, dtype))
     y, x = tf.where(inside, y, tf.zeros_like(y)), tf.where(inside, x, tf.zeros_like(x))
     top, left = tf.floor(y), tf.floor(x)
     down, right = y - top, x - left
     top, left = tf.cast(top, tf.int32), tf.cast(left, tf.int32)
 
-    # One row of the table for each pixel and deformable group, and a last one of zeros for what lies outside. Images
-    # stand one after the other: the gradient of a gather with batch dimensions fails for an empty batch.
+    # The table from which samples are gathered has a row for each pixel and deformable group of an image, and then a
+    # row of zeros for what lies outside. The images follow one after the other in it. A gather with batch dimensions
+    # would be the obvious way, but its gradient fails for an empty batch.
     places = height * width * groups
     table = tf.reshape(inputs, [batch, places, channels // groups])
     table = tf.reshape(tf.pad(table, [[0, 0], [0, 1], [0, 0]]), [-1, channels // groups])
@@ -117,14 +132,14 @@ def _sample(
             place = tf.where(within, (corner_y * width + corner_x) * groups + group, places)
             values = tf.gather(table, tf.reshape(start + place, [-1]))
             samples += values * tf.reshape(weight_y * weight_x, [-1, 1])
-    # Nothing comes from outside, whatever its mask may be.
+    # A sample outside is zero even if its mask is infinite or NaN.
     samples *= tf.reshape(tf.where(inside, mask, tf.zeros_like(mask)), [-1, 1])
     samples = tf.reshape(samples, [batch * rows * columns, groups, taps, channels // groups])
     return tf.reshape(tf.transpose(samples, [0, 2, 1, 3]), [batch, rows, columns, taps, channels])
 
 
 def _multiply(columns: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
-    """`[B, rows, columns, taps, C]` times `[kh, kw, C / g, filters]`, group by group."""
+    """The product of samples `[B, rows, columns, taps, C]` and filters `[kh, kw, C / g, F]`, for each group."""
     size = tf.shape(columns)[:3]
     taps, channels = columns.shape[3:]
     per_group, count = filters.shape[2:]
@@ -141,7 +156,7 @@ def _multiply(columns: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
 def _map_tiles(
     function: Callable[..., tf.Tensor], rows_per_tile: tf.Tensor, tiles: tf.Tensor, by_rows: Tuple[tf.Tensor, ...]
 ) -> tf.Tensor:
-    """`function(first_row, *tiles of by_rows)` for each tile, joined along the rows again."""
+    """Call `function(first_row, *tiles)` for each tile of the tensors `by_rows`, and join the results along rows."""
     if isinstance(tiles, int) and tiles <= 1:
         return function(0, *by_rows)
     padded = [_padded(tensor, rows_per_tile, tiles) for tensor in by_rows]
@@ -162,7 +177,7 @@ def _gradient_by_tiles(
     tensors: Tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor],
     upstream: tf.Tensor,
 ) -> List[tf.Tensor]:
-    """Gradients of `inputs, offsets, mask, filters`, tile after tile."""
+    """The gradients with respect to `tensors`: inputs, offsets, mask and filters. One tile after the other."""
     inputs, offsets, mask, filters = tensors
 
     def differentiate(first, offsets, mask, upstream):

@@ -1,4 +1,4 @@
-"""Group normalization followed by swish, in one pass over memory where the native operator is there."""
+"""Group normalization followed by swish. The native operator does both in one pass over memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, List
 
 import tensorflow as tf
 
-from rethink_fr.ops.native import Implementation, native_ops
+from rethink_fr.ops.implementation import Implementation, compiled_operators
+from rethink_fr.ops.native import native_ops
 
 
 def group_norm_swish(
@@ -18,30 +19,32 @@ def group_norm_swish(
     epsilon: float = 1e-6,
     implementation: Implementation = "auto",
 ) -> tf.Tensor:
-    """`swish(gamma * (x - mean) / sqrt(variance + epsilon) + beta)`, statistics over space and a group of channels.
+    """Group normalization followed by swish: `swish(gamma * (x - mean) / sqrt(variance + epsilon) + beta)`.
 
-    Group normalization: Wu and He 2018, Eqs. 1 to 6, biased variance; swish(z) = z * sigmoid(z): Ramachandran et al.
-    2017. Statistics are accurate to about 1e-7 of the deviation at any size: VQFR normalizes 512x512 pixels at once,
-    where a plain float32 sum loses four digits.
+    Mean and variance are those of all pixels of an image and of the channels of one group (Wu and He 2018, Eqs. 1 to 6;
+    the variance is the biased one); swish(z) = z * sigmoid(z) (Ramachandran et al. 2017). The statistics are accurate
+    to about 1e-7 of the standard deviation at any size. A plain float32 sum would lose four digits at 512x512 pixels,
+    a size that VQFR normalizes.
 
     Args:
-        inputs: `[B, H, W, C]`, float32; float64 and bfloat16 too in the reference (which computes in float32 at least).
+        inputs: `[B, H, W, C]`, float32. The reference takes float64 and bfloat16 too; for these it computes in float64
+            and float32.
         gamma, beta: `[C]`.
-        groups: contiguous groups of channels; divides C.
+        groups: how many groups of consecutive channels there are; it divides C.
         epsilon: added to the variance.
         implementation: as in `deform_conv2d`.
 
     Returns:
-        `[B, H, W, C]`, dtype of `inputs`. Differentiable in all three tensors.
+        `[B, H, W, C]`, with the dtype of `inputs`. Differentiable in all three tensors.
 
     Raises:
-        ValueError: if a shape does not fit.
-        NativeOpsError: if "compiled" is asked for and there is no native operator.
+        ValueError: if shapes or numbers do not fit together. The message names which.
+        NativeOpsError: if "compiled" is asked for and there is no native operator. The message says why.
+
+    Example:
+        >>> group_norm_swish(tf.random.normal([1, 8, 8, 64]), tf.ones([64]), tf.zeros([64]), groups=32).shape
+        TensorShape([1, 8, 8, 64])
     """
-    if implementation not in ("auto", "reference", "compiled"):
-        raise ValueError(
-            f"group_norm_swish: implementation is {implementation!r}, expected auto, reference or compiled"
-        )
     inputs = tf.convert_to_tensor(inputs)
     channels = inputs.shape[-1]
     if inputs.shape.rank != 4 or channels is None:
@@ -51,13 +54,9 @@ def group_norm_swish(
     for name, tensor in (("gamma", gamma), ("beta", beta)):
         if not tf.TensorShape(tensor.shape).is_compatible_with([channels]):
             raise ValueError(f"group_norm_swish: {name} is {tensor.shape}, expected [{channels}]")
-    compiled = None
-    if implementation == "compiled" or (implementation == "auto" and inputs.dtype == tf.float32):
-        if inputs.dtype != tf.float32:
-            raise ValueError(f"group_norm_swish: the compiled operator takes float32, got {inputs.dtype.name}")
-        compiled = native_ops(required=implementation == "compiled")
+    compiled = compiled_operators("group_norm_swish", implementation, inputs.dtype)
     if compiled is None:
-        # bfloat16 would lose the normalized value's digits before the product.
+        # In bfloat16, the normalized value would lose digits before it is multiplied.
         precise = inputs if inputs.dtype == tf.float64 else tf.cast(inputs, tf.float32)
         return tf.cast(tf.nn.silu(group_norm(precise, gamma, beta, groups=groups, epsilon=epsilon)), inputs.dtype)
     outputs, _, _ = compiled.rethink_fr_group_norm_swish(
@@ -80,13 +79,23 @@ def _group_norm_swish_gradient(operation: tf.Operation, upstream: tf.Tensor, *_:
 def group_norm(
     inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, groups: int = 32, epsilon: float = 1e-6
 ) -> tf.Tensor:
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, as `group_norm_swish` normalizes, by TensorFlow's own
-    operations: tensors, accuracy and dtypes as there."""
+    """Group normalization, `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, by TensorFlow's own operations.
+
+    Statistics, accuracy, arguments and dtypes are those of `group_norm_swish`. There is no native operator for it.
+
+    Returns:
+        `[B, H, W, C]`, with the dtype of `inputs`. Differentiable in all three tensors.
+
+    Example:
+        >>> group_norm(tf.random.normal([1, 8, 8, 64]), tf.ones([64]), tf.zeros([64]), groups=32).shape
+        TensorShape([1, 8, 8, 64])
+    """
     dtype = tf.float64 if inputs.dtype == tf.float64 else tf.float32
     batch, rows, columns = tf.unstack(tf.shape(inputs)[:3])
     channels = inputs.shape[-1]
     features = tf.cast(inputs, dtype)
-    # Means first over columns, then over rows, then over channels: short sums lose nothing, one long one would.
+    # The mean is taken over columns, then over rows, then over channels: a long float32 sum would lose digits, these
+    # short ones do not.
     row_means = tf.reduce_mean(features, axis=2, keepdims=True)
     mean = _group_mean(tf.reduce_mean(row_means, axis=1, keepdims=True), groups)  # [B, 1, 1, C]
     centred = features - mean
@@ -97,7 +106,7 @@ def group_norm(
 
 
 def _group_mean(values: tf.Tensor, groups: int) -> tf.Tensor:
-    """`[B, 1, 1, C]` averaged over each group, at the same shape."""
+    """The mean over each group of channels, for each of its channels: `[B, 1, 1, C]` to `[B, 1, 1, C]`."""
     channels = values.shape[-1]
     grouped = tf.reshape(values, [-1, groups, channels // groups])
     means = tf.repeat(tf.reduce_mean(grouped, axis=-1), channels // groups, axis=-1)

@@ -1,1 +1,1 @@
-"""Picture files: read safely, written whole, laid out in sheets."""
+"""Picture files: found in folders, read and written, laid out in sheets."""

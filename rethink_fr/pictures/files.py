@@ -1,97 +1,63 @@
-"""Image files on disk: found, decoded to one form, squared, and written so that a reader never sees half a file.
+"""Image files as arrays: read to one form, upright uint8 RGB, whatever they hold; made square; written.
 
-Imports no TensorFlow: arguments are checked and folders listed in milliseconds. `image_decoding` holds what makes
-decoding safe.
+Files may be hostile: `files.reading` and `files.image_limits` keep memory and time within limits, and only the formats
+of `FORMATS` are tried, whatever a file is called. Nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
-from typing import Iterator, List, Union
+from typing import Callable, Dict, NamedTuple, Optional, Union
 
 import numpy as np
 from PIL import Image
 
-from rethink_fr.files import writing
+from rethink_fr.files.image_limits import RefusedImage, check_tiff_arrays, max_pixels, room_to_decode
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import UnreadableFile, read_bytes
-from rethink_fr.pictures.decoding import Decoded, UnreadableImage, decode
+from rethink_fr.files.writing import write_bytes
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "MAX_IMAGE_BYTES",
-    "Decoded",
-    "UnreadableImage",
-    "decode_image",
-    "decode_square",
-    "encode_png",
-    "list_images",
-    "read_image",
-    "read_square",
-    "square_resize",
-    "write_atomically",
-    "write_image",
-]
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 MAX_IMAGE_BYTES = 256 << 20  # of a file: as much as the largest picture has without compression, 4 bytes a pixel
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")  # those of `listing.IMAGE_SUFFIXES`; Pillow must try no other
+
+_BAND_PIXELS = 1 << 20  # converted to RGB at a time
+_EXIF_ORIENTATION = 0x0112
+# What undoes each EXIF orientation (Exif 2.32, tag 0x0112); 1 is upright.
+_UPRIGHT: Dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: np.rot90(stored, 1),
+}
 
 
-def list_images(folder: Union[str, Path]) -> List[Path]:
-    """Image files below `folder`, recursively, sorted by their relative path; hidden files and folders are skipped.
-
-    Linked folders are followed, each real folder once. What has the name of an image is listed whatever it is, and so
-    is a folder that may not be listed: reading it says what is wrong with it.
-
-    Raises:
-        ValueError: if `folder` is not a folder that can be read.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ValueError(
-            f"{printable(folder)}: no such folder; expected a folder of images ({', '.join(IMAGE_SUFFIXES)})"
-        )
-    try:
-        return sorted(_walk(folder), key=lambda path: path.relative_to(folder).parts)
-    except OSError as error:
-        raise ValueError(f"{printable(folder)}: cannot be listed ({error.strerror}); check its permissions") from error
+class UnreadableImage(UnreadableFile):
+    """An image that cannot be used. `name` says which one, `reason` why, in a few words."""
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    unlisted: List[Path] = []
+class Decoded(NamedTuple):
+    """An image, and the size that it has in its file."""
 
-    def note(error: OSError) -> None:
-        if error.filename is None or Path(error.filename) == folder:
-            raise error
-        unlisted.append(Path(error.filename))
-
-    seen = set()
-    for parent, folders, files in os.walk(folder, onerror=note, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES):
-                yield Path(parent, name)
-    yield from unlisted
+    image: np.ndarray  # uint8 [H, W, 3]
+    width: int  # upright, before any reduction
+    height: int
 
 
 def read_image(path: Union[str, Path]) -> np.ndarray:
-    """The image file at `path` as upright uint8 RGB `[H, W, 3]`; see `decode_image`.
+    """Read the image file at `path` as upright uint8 RGB `[H, W, 3]`; see `decode_image`.
 
     Raises:
-        UnreadableImage: as `decode_image`, or if it is no regular file of at most `MAX_IMAGE_BYTES`.
+        UnreadableImage: as `decode_image`, or if it is not a regular file of at most 256 MiB.
     """
     return decode_image(_read(path), str(path))
 
 
 def read_square(path: Union[str, Path], size: int) -> Decoded:
-    """The image file at `path` as `square_resize` makes it, with its own size beside; see `decode_square`.
+    """Read the image file at `path` and make it `[size, size, 3]`; see `decode_square`.
 
     Raises:
         UnreadableImage: as `read_image`.
@@ -99,40 +65,39 @@ def read_square(path: Union[str, Path], size: int) -> Decoded:
     return decode_square(_read(path), size, str(path))
 
 
-def _read(path: Union[str, Path]) -> bytes:
-    try:
-        return read_bytes(path, MAX_IMAGE_BYTES)
-    except UnreadableFile as error:
-        raise UnreadableImage(error.name, error.reason) from error
-
-
 def decode_image(data: bytes, name: str = "image") -> np.ndarray:
-    """Bytes of an image file as uint8 RGB `[H, W, 3]`, upright (EXIF orientation applied).
+    """Decode the bytes of an image file to uint8 RGB `[H, W, 3]`, upright (the EXIF orientation is applied).
 
-    Grey is repeated over the channels, transparency is laid over white, 16-bit grey is scaled by 255 / 65535, CMYK
-    and the other colour spaces are converted by Pillow without colour profiles. Only the first frame is read.
+    Grey is repeated over the channels, transparency is laid over white, 16-bit grey is scaled by 255 / 65535; Pillow
+    converts CMYK and other colour spaces without colour profiles. Of several frames the first is taken.
+
+    Args:
+        data: the contents of the file.
+        name: of the file, for errors.
 
     Raises:
         UnreadableImage: for anything that does not decode completely, or has more pixels than the environment variable
-            RETHINK_FR_MAX_PIXELS (default: 67,108,864), naming `name` and the reason.
+            RETHINK_FR_MAX_PIXELS allows (default: 67,108,864). It names `name` and the reason.
+        ValueError: if that variable is not a whole number above 0.
     """
-    return decode(data, name).image
+    return _decode(data, name).image
 
 
 def decode_square(data: bytes, size: int, name: str = "image") -> Decoded:
-    """As `square_resize(decode_image(data, name), size)`, for JPEG of any size.
+    """Decode an image file and resize its central square: `square_resize(decode_image(data, name), size)`.
 
-    A JPEG beyond the limit on pixels is decoded at a reduced size, its shorter side never below `2 * size`.
+    A JPEG of more pixels than the limit is not refused but decoded at a half, a quarter or an eighth of its size, as
+    long as its shorter side keeps `2 * size` pixels. The result also says which size the file has.
 
     Raises:
-        UnreadableImage: as `decode_image`.
+        UnreadableImage, ValueError: as `decode_image`.
     """
-    decoded = decode(data, name, at_least=2 * size)
+    decoded = _decode(data, name, at_least=2 * size)
     return decoded._replace(image=square_resize(decoded.image, size))
 
 
 def square_resize(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 `[H, W, 3]` to `[size, size, 3]` by Lanczos, as the paper prepares its ground truth (section 5.1).
+    """Resize uint8 `[H, W, 3]` to `[size, size, 3]` by Lanczos, as the paper prepares its ground truth (section 5.1).
 
     Our reading: an image that is not square is first cropped to its central square; the paper's are all square.
     """
@@ -146,16 +111,14 @@ def square_resize(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def encode_png(image: np.ndarray, compress_level: int = 6) -> bytes:
-    """uint8 `[H, W, 3]` as the bytes of a PNG file (lossless)."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", compress_level=compress_level)
-    return buffer.getvalue()
+    """Encode uint8 `[H, W, 3]` as the bytes of a PNG file (lossless)."""
+    return _encode(image, "PNG", compress_level=compress_level)
 
 
 def write_image(path: Union[str, Path], image: np.ndarray, quality: int = 95) -> None:
-    """Write uint8 `[H, W, 3]` as PNG or JPEG, by the suffix of `path`; folders are made, the file appears whole.
+    """Write uint8 `[H, W, 3]` as PNG or JPEG, whichever the suffix of `path` says.
 
-    A file that is there already is replaced.
+    Missing folders are made, a file that is there is replaced, and readers see the old file or the whole new one.
 
     Raises:
         ValueError: for another suffix, or naming `path` if it cannot be written.
@@ -164,18 +127,103 @@ def write_image(path: Union[str, Path], image: np.ndarray, quality: int = 95) ->
     if suffix == ".png":
         data = encode_png(image)
     elif suffix in (".jpg", ".jpeg"):
-        buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
-        data = buffer.getvalue()
+        data = _encode(image, "JPEG", quality=quality)
     else:
         raise ValueError(f"{printable(path)}: expected a name ending in .png, .jpg or .jpeg")
-    writing.write_bytes(path, data)
+    write_bytes(path, data)
 
 
-def write_atomically(path: Union[str, Path], data: bytes) -> None:
-    """The old name of `files.writing.write_bytes`.
+def _encode(image: np.ndarray, kind: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format=kind, **options)
+    return buffer.getvalue()
 
-    Raises:
-        ValueError: naming `path` and the system's reason.
-    """
-    writing.write_bytes(path, data)
+
+def _read(path: Union[str, Path]) -> bytes:
+    try:
+        return read_bytes(path, MAX_IMAGE_BYTES)
+    except UnreadableFile as error:
+        raise UnreadableImage(error.name, error.reason) from error
+
+
+def _decode(data: bytes, name: str, at_least: Optional[int] = None) -> Decoded:
+    """See `decode_image`, or `decode_square` if `at_least` says how many pixels of the shorter side are needed."""
+    limit = max_pixels()
+    if not data:
+        raise UnreadableImage(name, "the file is empty")
+    try:
+        check_tiff_arrays(data)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if image.mode == "F":
+                raise RefusedImage("floating-point pixels have no agreed range; convert the file to 8 bits")
+            if at_least is not None:
+                _reduce(image, at_least, limit)
+            reduced = image.size != (width, height)
+            with room_to_decode(image, data, width * height, limit):
+                image.load()  # TIFF applies its orientation here, so that it is not seen again below
+                orientation = _orientation(image)
+                rgb = _upright(_rgb(image), orientation)
+    except RefusedImage as error:
+        raise UnreadableImage(name, str(error)) from None
+    except Image.UnidentifiedImageError:
+        raise UnreadableImage(name, f"not an image in a known format ({', '.join(FORMATS)})") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImage(name, "its header announces more pixels than Pillow accepts; scale it down") from None
+    except MemoryError:
+        raise UnreadableImage(name, "decoding it takes more memory than there is; scale it down") from None
+    except Exception as error:  # Decoders of hostile files raise nearly anything: SyntaxError, struct.error, IndexError
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
+        raise UnreadableImage(name, f"damaged or truncated ({reason})") from error
+    if not reduced:
+        height, width = rgb.shape[:2]
+    elif orientation is not None and orientation >= 5:
+        width, height = height, width
+    return Decoded(rgb, width, height)
+
+
+def _reduce(image: Image.Image, at_least: int, limit: int) -> None:
+    """Have a JPEG of more than `limit` pixels decoded at the largest reduced size that keeps to it."""
+    width, height = image.size
+    for divisor in (2, 4, 8):
+        if image.format not in ("JPEG", "MPO") or image.size[0] * image.size[1] <= limit:
+            return
+        if min(width, height) // divisor >= at_least and (width // divisor) * (height // divisor) <= limit:
+            image.draft(None, (width // divisor, height // divisor))
+
+
+def _orientation(image: Image.Image) -> Optional[int]:
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # A damaged EXIF block does not make the pixels unusable.
+        return None
+    return orientation if orientation in _UPRIGHT else None
+
+
+def _upright(stored: np.ndarray, orientation: Optional[int]) -> np.ndarray:
+    return stored if orientation is None else np.ascontiguousarray(_UPRIGHT[orientation](stored))
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """A loaded image as uint8 `[H, W, 3]`, by bands of rows: intermediate forms take several bytes a pixel."""
+    width, height = image.size
+    result = np.empty([height, width, 3], np.uint8)
+    rows = max(1, _BAND_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        band = image if rows >= height else image.crop((0, top, width, bottom))
+        result[top:bottom] = np.asarray(_band_as_rgb(band))
+    return result
+
+
+def _band_as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise RefusedImage("32-bit pixels have no agreed range; convert the file to 8 bits")
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")  # 65535 = 255 * 257
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

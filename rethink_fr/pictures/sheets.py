@@ -1,4 +1,4 @@
-"""Contact sheets: labelled grids of pictures for people to look at."""
+"""Contact sheets: grids of pictures with titles, for people to look at."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ _SMALLEST_SIDE = 96  # smaller pictures are enlarged, pixel by pixel, to be seen
 
 
 def contact_sheet(columns: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
-    """A grid with one column per entry, one row per picture, titles on top.
+    """Draw a grid of pictures, with a title above each column.
 
     Args:
-        columns: uint8 `[N, H, W, 3]` each, equal shapes.
+        columns: uint8 `[N, H, W, 3]` for each column, all of the same shape: N pictures from top to bottom.
         titles: one for each column.
 
     Returns:
-        uint8 `[rows, columns, 3]`.
+        The sheet, uint8 `[height, width, 3]`. Pictures narrower than 96 pixels are enlarged by a whole factor.
+
+    Example:
+        >>> contact_sheet([np.zeros([2, 96, 96, 3], np.uint8)] * 3, ["input", "sample 1", "sample 2"]).shape
+        (222, 304, 3)
     """
     count, height, width, _ = columns[0].shape
     factor = -(-_SMALLEST_SIDE // width)

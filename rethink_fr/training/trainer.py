@@ -19,12 +19,13 @@ class AdversarialTrainer(keras.Model):
     discriminators), then moves the average of the generator's weights. Images are `{"degraded", "clean"}`, float32
     `[b, R, R, 3]` in [-1, 1]; with several replicas each gets an equal share of the global batch.
 
-    Example:
-        >>> with strategy.scope():
-        ...     task = RestorerTask(restorer, discriminator, objective, Adam(2.5e-3), Adam(2.5e-3))
-        ...     trainer = AdversarialTrainer(task, build_averaged(make_restorer))
-        ...     trainer.compile()
-        >>> trainer.fit(batches, steps_per_epoch=1000, callbacks=[FollowTask()])
+    Example::
+
+        with strategy.scope():
+            task = RestorerTask(restorer, discriminator, objective, Adam(2.5e-3), Adam(2.5e-3))
+            trainer = AdversarialTrainer(task, build_averaged(make_restorer))
+            trainer.compile()
+        trainer.fit(batches, steps_per_epoch=1000, callbacks=[FollowTask()])
 
     Args:
         task: networks, losses and optimizers.

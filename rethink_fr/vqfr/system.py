@@ -103,7 +103,7 @@ def recognise(state: Mapping[str, np.ndarray]) -> VQFRSettings:
     Raises:
         TorchStateError: if there is no codebook where one of the versions has it.
     """
-    from rethink_fr.vqfr.published_weights import TorchStateError
+    from rethink_fr.weights.state_dicts import TorchStateError
 
     if any(name.startswith("quantizer.quantize_dict.") for name in state):
         version: Literal[1, 2] = 1

@@ -1,1 +1,1 @@
-"""Published weights: which there are, fetching them, reading them."""
+"""Published weights: which ones are known, fetching them, reading them, and networks that take them."""

@@ -1,4 +1,7 @@
-"""Fetch a file over HTTP: resumable, checked, and there completely or not at all."""
+"""Fetches a file over HTTP: it continues where it broke off, is checked, and is there completely or not at all.
+
+Ours, because pooch always starts over, and requests would replace one call: what is here is what both of them lack.
+"""
 
 from __future__ import annotations
 
@@ -23,26 +26,26 @@ _TIMEOUT = 30.0  # seconds without an answer
 
 
 class DownloadError(ValueError):
-    """A file that could not be fetched; one line saying why and what to do."""
+    """A file that could not be fetched. The message is one line that says why and what to do."""
 
 
 def download(url: str, path: Path, sha256: Optional[str] = None, progress: bool = True) -> str:
     """Fetch `url` to `path`, which is replaced in one step once its checksum is right.
 
-    What arrived of an earlier attempt is kept beside it as `NAME.part`, and only the rest is asked for.
+    What an earlier attempt received is kept beside it as `NAME.part`, and only the rest is asked for.
 
     Args:
-        url: http or https.
-        path: its folder is made.
-        sha256: expected; None takes what comes.
+        url: its address, http or https.
+        path: where it goes; the folder is made.
+        sha256: the checksum that is expected; None: any.
         progress: show a bar on stderr if it takes longer than two seconds.
 
     Returns:
         The SHA-256 of the file.
 
     Raises:
-        DownloadError: if the server cannot be reached, refuses, stops early, the file is another one, or cannot be
-            written.
+        DownloadError: if the server cannot be reached, refuses or stops early, or if the file is another one or cannot
+            be written.
     """
     try:
         return _download(url, path, sha256, progress)
@@ -79,7 +82,7 @@ def _download(url: str, path: Path, sha256: Optional[str], progress: bool) -> st
 
 
 def _opened(part: Path) -> BinaryIO:
-    """The file to append to. A link or a pipe of its name is refused: somebody else put it there."""
+    """The file to append to. A link or a pipe of that name is refused, because somebody else put it there."""
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(part, flags, 0o644)
@@ -89,7 +92,7 @@ def _opened(part: Path) -> BinaryIO:
 
 
 def _receive(url: str, file: BinaryIO, progress: bool) -> None:
-    """Append to `file` what is missing of it."""
+    """Ask the server for what is missing of `file`, and append it."""
     start = file.seek(0, os.SEEK_END)
     request = urllib.request.Request(url, headers={"User-Agent": "rethink-fr"})
     if start:
@@ -100,8 +103,8 @@ def _receive(url: str, file: BinaryIO, progress: bool) -> None:
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
         if error.headers.get("Content-Range") == f"bytes */{start}":
-            return  # all of it is here
-        _start_over(file)  # longer than the file: another one
+            return  # all of it is here already
+        _start_over(file)  # what is here is longer than the file: it is part of another one
         return _receive(url, file, progress)
     with response:
         if start and not _continues(response, start):
@@ -137,14 +140,14 @@ def _start_over(file: BinaryIO) -> None:
 
 
 def _continues(response: http.client.HTTPResponse, start: int) -> bool:
-    """Whether the server sends the rest, rather than everything again."""
+    """Whether the server sends the rest of the file, rather than all of it again."""
     given = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     return response.status == http.client.PARTIAL_CONTENT and given is not None and int(given[1]) == start
 
 
 @contextlib.contextmanager
 def _locked(file: BinaryIO, path: Path) -> Iterator[None]:
-    """One process at a time; released by the system if its holder dies."""
+    """Lets one process in at a time. If that process dies, the system releases the lock."""
     import fcntl
 
     try:

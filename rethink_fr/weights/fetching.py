@@ -1,4 +1,4 @@
-"""`rethink-fr weights`: which published weights there are, fetching them, checking them."""
+"""`rethink-fr weights`: lists the published weights, fetches them and checks them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WeightsReport(NamedTuple):
 
 
 def list_weights() -> List[str]:
-    """A few lines on each of the known weights, and where they are kept."""
+    """A few lines about each of the known weights: whether they are here, what for, and under which licence."""
     lines = []
     for name, known in KNOWN_WEIGHTS.items():
         size = sum(file.megabytes for file in known.files)
@@ -35,10 +35,14 @@ def list_weights() -> List[str]:
 
 
 def fetch_weights(names: Sequence[str], progress: bool = True) -> WeightsReport:
-    """Fetch what is not there yet, or is not what it should be; files that are there and right stay.
+    """Fetch the files that are not there yet, or are not what they should be. Others stay as they are.
+
+    Args:
+        names: whose files, in `KNOWN_WEIGHTS`.
+        progress: show bars on stderr for what takes longer than two seconds.
 
     Raises:
-        CacheError: if the folder for them cannot be made, or others may write to it.
+        CacheError: if the folder for them cannot be made, or other users may write to it.
         ValueError: if a name is not known, or none is given.
     """
     if not names:
@@ -69,10 +73,11 @@ def _fetched(name: str, file: WeightFile, progress: bool) -> str:
 
 
 def verify_weights(names: Sequence[str] = ()) -> WeightsReport:
-    """Compute the checksums of the files that are there again.
+    """Compute the checksums of the files that are there, and compare them with what they should be.
 
     Args:
-        names: whose; all that are there if none. A named one that is absent has failed.
+        names: whose files, in `KNOWN_WEIGHTS`; if empty, all that are there. A file of a named network that is absent
+            has failed.
 
     Raises:
         ValueError: if a name is not known.
@@ -101,7 +106,7 @@ def _files(names: Sequence[str]) -> List[Tuple[str, WeightFile]]:
 
 
 def _checked(name: str, file: WeightFile, found: Optional[str] = None) -> str:
-    """What to say of a file whose checksum, computed now unless it was `found`, is right."""
+    """What to say of a file whose checksum is right. It is computed now, unless it is known (`found`)."""
     found = found or file_sha256(file.path, progress=True)
     expected = file.expected_sha256
     if expected is None:

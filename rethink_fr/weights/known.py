@@ -1,4 +1,4 @@
-"""The published weights of the feature networks: where they are, what they are for, under which terms."""
+"""The published weights that are known: where they can be had, what for, and under which terms."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class WeightsFileError(ValueError):
-    """A file in the user's cache that is not the one that was published; one line that says what to do."""
+    """A file in the user's cache that is not the published one. The message is one line that says what to do."""
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file to be fetched."""
+    """One file that can be fetched."""
 
     name: str
     url: str
-    sha256: Optional[str]  # None: not known to us; recorded when it is first fetched
-    megabytes: float  # about
+    sha256: Optional[str]  # None: we do not know it; it is recorded when the file is first fetched
+    megabytes: float  # approximate size
 
     @property
     def path(self) -> Path:
@@ -38,14 +38,14 @@ class WeightFile:
 
     @property
     def record(self) -> Path:
-        """Where the checksum is noted when the file is fetched, if it is not in the table."""
+        """The file in which the checksum is noted after fetching, if it is not in the table."""
         return self.path.with_name(f"{self.name}.sha256")
 
     @property
     def expected_sha256(self) -> Optional[str]:
-        """The checksum in the table, else the one noted when the file was fetched; None before that.
+        """The checksum in the table, or the one that was noted when the file was fetched; None if there is neither.
 
-        A note that is damaged is given as it is: nothing equals it.
+        A damaged note is returned as it is, since no checksum equals it.
         """
         if self.sha256 is not None or not self.record.is_file():
             return self.sha256
@@ -57,7 +57,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class KnownWeights:
-    """A network's weights: one or more files."""
+    """The weights of one network: one or more files, what they serve for, and their licence."""
 
     files: Tuple[WeightFile, ...]
     serves: str
@@ -70,19 +70,19 @@ def weights_directory() -> Path:
 
 
 def checked_sha256(name: str, file: WeightFile, given: Optional[Path] = None) -> str:
-    """The SHA-256 of a weight file that is about to be loaded, compared with what it must be.
+    """The SHA-256 of a weight file that is about to be loaded, after comparing it with the expected one.
 
-    In the user's cache it must be the published file. A file that was given is used as it is; if it has the name of the
-    published one and is another, one line on stderr says so. Computed once in a process, unless the file changes; a bar
-    is shown if it takes longer than two seconds.
+    A file in the user's cache must be the published one. A file that the user names may be any; but if it has the name
+    of the published one and other contents, a line on stderr says so. The checksum is computed once in a process,
+    unless the file changes; a bar is shown if that takes longer than two seconds.
 
     Args:
         name: of the weights, in `KNOWN_WEIGHTS`.
         file: which of their files.
-        given: path of another file in its place; None: the user's cache.
+        given: path of a file that the user named instead; None: the one in the user's cache.
 
     Raises:
-        WeightsFileError: if the file in the cache is another one than was published.
+        WeightsFileError: if the file in the cache is not the published one.
         UnreadableFile: if it cannot be read.
     """
     path = file.path if given is None else given

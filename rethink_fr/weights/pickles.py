@@ -1,7 +1,7 @@
-"""What a pickle would become, told from its instructions without following them.
+"""Tells how large a pickle would become from its instructions, without following them.
 
-A pickle may use a value again and again, so that a hundred bytes stand for a tuple of 2 ** 40 others. That takes no
-memory, but whoever computes its hash or its text never comes to an end, and a reader does as soon as it is a key.
+A pickle may use a value again and again, so that a hundred bytes stand for a tuple of 2 ** 40 values. That takes no
+memory, but computing its hash never ends, and a reader computes it as soon as the tuple is the key of a dictionary.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import pickletools
 from typing import IO, Any, Dict, List, Union
 
-_LARGEST = 10_000_000  # values, each counted as often as it is used; VQFR version 2 has some 15,000
+_LARGEST = 10_000_000  # values, each counted as often as it is used; the file of VQFR version 2 has some 15,000
 _MARK = pickletools.markobject
 _GET, _PUT = ("GET", "BINGET", "LONG_BINGET"), ("PUT", "BINPUT", "LONG_BINPUT")
 
 
 def check_pickle(source: Union[bytes, IO[bytes]]) -> None:
-    """Refuse a pickle of more than 10,000,000 values, those that are used several times counted as often.
+    """Refuse a pickle of more than 10,000,000 values. A value that is used several times counts as often.
 
     Args:
-        source: the pickle, or a file that stands at its beginning, and after its end when this returns.
+        source: the pickle; or an open file at the place where it begins, which is left at the place where it ends.
 
     Raises:
         ValueError: if it has more, or is damaged.

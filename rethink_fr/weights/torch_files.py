@@ -1,4 +1,4 @@
-"""Published weight files as arrays by name: those of PyTorch, and `.npz` with the same names."""
+"""Reads published weight files, PyTorch's or `.npz` with the same names, as arrays by name."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _PREFIX = "module."  # left by training on several GPUs
 
 
 class TorchFileError(ValueError):
-    """A file that is no weight file of PyTorch, or PyTorch is not installed; one line naming the file."""
+    """A file that is not a weight file of PyTorch, or PyTorch is not installed. The message is one line."""
 
 
 def read_weights(path: Path, sections: Sequence[str] = (), bare: bool = True) -> Dict[str, np.ndarray]:
-    """The weights in an `.npz` of arrays, or else in a file of PyTorch: see `read_torch_file`.
+    """The weights in an `.npz` file, or, if `path` ends otherwise, in a file of PyTorch; see `read_torch_file`.
 
     Raises:
-        TorchFileError: if it is damaged or something else.
+        TorchFileError: if the file is damaged or something else.
     """
     if path.suffix != ".npz":
         return read_torch_file(path, sections, bare)
@@ -40,18 +40,18 @@ def read_weights(path: Path, sections: Sequence[str] = (), bare: bool = True) ->
 
 
 def read_torch_file(path: Path, sections: Sequence[str], bare: bool = False) -> Dict[str, np.ndarray]:
-    """The weights in a published file: float32 arrays by name, the prefix `module.` taken off.
+    """The weights in a published file of PyTorch: float32 arrays by name, without the prefix `module.`.
 
-    Nothing in the file is executed: PyTorch's `weights_only` reader takes tensors and plain containers only. What the
-    file announces is limited: 2 GiB of file, 2 ** 28 values in the weights.
+    Nothing in the file is executed, because PyTorch's `weights_only` reader takes nothing but tensors and plain
+    containers. The file may have 2 GiB, and its weights 2 ** 28 values.
 
     Args:
         path: of the file.
-        sections: under which of its names the weights may be; the first that is there counts.
-        bare: whether the file may also be the weights by name themselves.
+        sections: names under which the weights may lie in the file; the first that exists counts.
+        bare: whether the file may also hold the weights directly, without such a section.
 
     Raises:
-        TorchFileError: if it is damaged, something else, or holds more than that.
+        TorchFileError: if the file is damaged or something else, or holds more than that.
     """
     shown = printable(path)
     try:
@@ -103,9 +103,10 @@ def read_torch_file(path: Path, sections: Sequence[str], bare: bool = False) -> 
 
 
 def _check_contents(file: IO[bytes]) -> None:
-    """Refuse what would be much larger in memory than it is on the disk. PyTorch's files are ZIP archives, or older.
+    """Refuse a file that would be much larger in memory than on the disk.
 
-    PyTorch stores its arrays as they are, and takes as much memory as the archive says they have.
+    PyTorch's files are ZIP archives, except old ones. They store arrays uncompressed, and PyTorch sets aside as much
+    memory as the archive says they take.
     """
     if file.read(4) == b"PK\x03\x04":
         size = file.seek(0, 2)
@@ -123,7 +124,7 @@ def _check_contents(file: IO[bytes]) -> None:
 
 
 def _unfit(tensor: Any) -> str:
-    """What is wrong with a tensor that is no plain array of numbers; empty for others."""
+    """What is wrong with a tensor that is not a plain array of numbers; empty if nothing is."""
     import torch
 
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
@@ -157,6 +158,6 @@ def _described(content: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The first sentence of what the reader said."""
+    """The first sentence of an error of PyTorch's."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return printable(first.split(". ")[0])[:120]

@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf  # noqa: F401  (so that forked processes have it)
 
 import rethink_fr.evaluation.evaluate
-import rethink_fr.inference.export
+import rethink_fr.inference.loading
 import rethink_fr.inference.restore
 import rethink_fr.runs.convert
 import rethink_fr.training.run  # noqa: F401
@@ -32,7 +32,7 @@ def command(*arguments: str) -> int:
 
 def build_library(sources: str, cache: str) -> int:
     """Build the native library of a folder of sources, and use it."""
-    from rethink_fr.ops.compiler import NativeOpsError
+    from rethink_fr.ops import NativeOpsError
     from rethink_fr.ops.native import NativeLibrary
 
     try:

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from rethink_fr.cli import main
-from rethink_fr.inference.description import describe
-from rethink_fr.ops import group_norm_swish, native
-from rethink_fr.ops.native import LoadedLibrary, NativeLibrary
+from rethink_fr.commands.info import describe
+from rethink_fr.ops import group_norm_swish
+from rethink_fr.ops.native import LoadedLibrary, NativeLibrary, process
 from tests.ops.stand_in import write_stand_in
 
 
@@ -16,7 +16,7 @@ from tests.ops.stand_in import write_stand_in
 def library(tmp_path, monkeypatch) -> NativeLibrary:
     """The library of this process, not built yet."""
     made = NativeLibrary(write_stand_in(tmp_path / "cc").sources, tmp_path, tmp_path / "cache")
-    monkeypatch.setattr(native, "_library", made)
+    monkeypatch.setattr(process, "_library", made)
     monkeypatch.delenv("RETHINK_FR_OPS", raising=False)
     return made
 
@@ -32,7 +32,7 @@ def use_module(monkeypatch, factor: float) -> None:
     functions = SimpleNamespace(rethink_fr_instruction_set=lambda: b"avx2")
     loaded = LoadedLibrary(module, Path("some.so"), "made up", functions)
     answers = {"build": lambda force: loaded, "load": lambda: loaded, "look": lambda: loaded, "cache": Path("cache")}
-    monkeypatch.setattr(native, "_library", SimpleNamespace(**answers))
+    monkeypatch.setattr(process, "_library", SimpleNamespace(**answers))
 
 
 def test_build_ops_builds_once_and_says_where(library, capsys):

@@ -11,8 +11,8 @@ import pytest
 
 from rethink_fr.cli import main
 from rethink_fr.evaluation import evaluate as evaluate_module
-from rethink_fr.evaluation.measures import METRICS
 from rethink_fr.metrics import luma, niqe, psnr, ssim
+from rethink_fr.metrics.table import METRICS
 from rethink_fr.metrics.vqfr_protocol import match_mean_and_std
 from rethink_fr.pictures.files import read_image, square_resize, write_image
 
@@ -205,6 +205,18 @@ def test_misuse_is_one_line_and_exit_code_two(evaluated, faces, statistics):
         code, _, err, report = evaluated(*arguments)
         assert code == 2 and message in err and len(err.splitlines()) == 1, (arguments, err)
         assert report is None
+
+
+@pytest.mark.parametrize("given", ["1,2", "a,b,c,d", "0.5,0,0.5,1"])
+def test_a_crop_that_is_none_is_one_line(evaluated, capsys, given):
+    with pytest.raises(SystemExit) as end:
+        evaluated("--identity-crop", given)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        end.value.code == 2
+        and "argument --identity-crop: crop " in last
+        and "left,top,right,bottom" in last.replace(" ", "")
+    )
 
 
 def test_pictures_of_unequal_sizes_are_resized_where_it_is_told_so(evaluated, faces):

@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 
 from rethink_fr.evaluation.evaluate import evaluate
-from rethink_fr.evaluation.measures import METRICS
 from rethink_fr.evaluation.needs import Missing, Sources, load_needs
 from rethink_fr.evaluation.networks import loading as feature_networks
-from rethink_fr.evaluation.report.page import evaluation_page
-from rethink_fr.evaluation.report.tables import table_text
-from rethink_fr.evaluation.study.correlation import read_metrics
-from rethink_fr.files.writing import write_json
+from rethink_fr.evaluation.report.tables import as_terminal
 from rethink_fr.metrics import (
     code_usage,
     frechet_distance,
@@ -22,50 +18,12 @@ from rethink_fr.metrics import (
     lpips,
     precision_recall,
 )
+from rethink_fr.metrics.table import METRICS
 from rethink_fr.pictures.files import read_image, write_image
+from tests.evaluation.tiny_networks import Colours, Means, tiny_networks
 
 COUNT, SIDE = 12, 32
 NEEDS = {"niqe_statistics", "fid_statistics"}
-
-
-class Means:
-    """Means over squares of the picture, as a network's features; counts its calls."""
-
-    sha256 = "0" * 64
-
-    def __init__(self, name, squares):
-        self.name, self.squares, self.calls = name, squares, 0
-
-    def __call__(self, images):
-        self.calls += 1
-        assert images.dtype == np.uint8
-        count, rows, columns, _ = images.shape
-        steps = (self.squares, rows // self.squares, self.squares, columns // self.squares)
-        squares = images.reshape(count, *steps, 3).mean((2, 4))
-        return (squares.reshape(len(images), -1) - 128.0).astype(np.float32)
-
-
-class Points(Means):
-    def __call__(self, images):
-        return super().__call__(images).reshape(len(images), -1, 2)
-
-
-class Codes(Means):
-    """Squares by their brightness, as one of eight codes."""
-
-    codebook_size = 8
-
-    def __call__(self, images):
-        return np.clip(super().__call__(images)[:, ::3] // 32 + 4, 0, 7)
-
-
-class Colours:
-    """The picture itself as the only feature map of LPIPS."""
-
-    name, sha256, heads = "colours", "1" * 64, [np.array([1.0, 2.0, 3.0])]
-
-    def __call__(self, images):
-        return [np.maximum(images, 0.0)]
 
 
 @pytest.fixture
@@ -86,16 +44,7 @@ def faces(tmp_path):
 
 @pytest.fixture
 def networks():
-    identity, inception = Means("identity", 1), Means("inception", 4)
-    return {
-        "inception": inception,
-        "recognition": identity,
-        "neighbours": identity,
-        "landmarks": Points("points", 4),
-        "codes": Codes("codes", 4),
-        "lpips_vgg": Colours(),
-        "lpips_alex": Colours(),
-    }
+    return tiny_networks()
 
 
 @pytest.fixture
@@ -148,32 +97,6 @@ def test_every_metric_is_what_its_function_gives(run, faces, networks):
     assert report.left_out[0][1] == "not here; do this" and report.missing == ()
 
 
-@pytest.mark.parametrize("protocol", list(METRICS))
-def test_every_metric_is_in_every_output(run, faces, tmp_path, protocol):
-    """A metric that some table, page or tally does not know cannot pass."""
-    statistics = {
-        "niqe_statistics": lambda: (np.ones(36), np.eye(36)),
-        "fid_statistics": lambda: (np.zeros(48), np.eye(48)),
-    }
-    methods = {"A": faces / "restored", "B": faces / "other", "C": faces / "degraded"}
-    report = run(restored=methods, protocol=protocol, loaders=statistics, resize=192)
-    assert list(dict.fromkeys(figure.metric for figure in report.figures)) == list(METRICS[protocol])
-    assert report.left_out == report.missing == report.failed == ()
-    titles = [metric.title for metric in METRICS[protocol].values()]
-    assert len(set(titles)) == len(titles) and all(titles)
-    tables = {name: table_text(report, name) for name in ("t.tex", "t.md")}
-    page, terminal = evaluation_page(report).decode("utf-8"), "\n".join(report.table())
-    for title in titles:
-        assert all(title in text for text in (*tables.values(), page))
-    write_json(tmp_path / "report.json", report.as_json())
-    (found, failed) = read_metrics([tmp_path / "report.json"], list(methods))
-    assert [metric.name for metric in found] == list(METRICS[protocol]) and failed == []
-    for name in METRICS[protocol]:
-        assert f"\n{name} " in terminal
-    for what in (*tables.values(), page, terminal):
-        assert "12 images" in what and "48 pictures resized to 192 x 192 px" in what
-
-
 def test_the_report_names_every_network_and_number(run, faces):
     report = json.loads(json.dumps(run(degraded=faces / "degraded", seed=3).as_json()))
     assert report["networks"]["recognition"] == {"name": "identity", "sha256": "0" * 64}
@@ -205,7 +128,7 @@ def test_methods_side_by_side_are_what_each_is_alone(run, faces):
     assert both.methods == ("A", "B") and both.columns == ["A", "B"]
     for (metric, method), figure in both.cells.items():
         assert figure.value == pytest.approx(alone[method].cells[metric, "restored"].value, rel=1e-6)
-    head = both.table()[1].split()
+    head = as_terminal(both)[1].split()
     assert head == ["metric", "better", "A", "B"]
 
 
@@ -216,7 +139,7 @@ def test_statistics_of_the_references_give_the_paired_distance(run, faces, netwo
     report = run(metrics=["fid"], loaders={"inception": lambda: features[1], "fid_statistics": lambda: statistics})
     paired, given = (report.cells[name, "restored"].value for name in ("fid_paired", "fid_statistics"))
     assert paired == pytest.approx(given, rel=1e-6) and paired > 1.0
-    assert report.figures[0].definition != report.figures[1].definition
+    assert report.figures[0].metric.definition != report.figures[1].metric.definition
 
 
 def test_vqfr_leaves_pairs_below_one_degree_out_of_its_mean(run, faces):
@@ -226,7 +149,7 @@ def test_vqfr_leaves_pairs_below_one_degree_out_of_its_mean(run, faces):
     assert angles[3] < 1.0 and min(angles[:3] + angles[4:]) > 1.0
     assert ours.figures[0].value == pytest.approx(np.mean(angles)) and ours.figures[0].count == COUNT
     assert theirs.figures[0].value == pytest.approx(np.mean(angles[:3] + angles[4:]))
-    assert theirs.figures[0].count == COUNT - 1 and "left out of the mean" in theirs.figures[0].definition
+    assert theirs.figures[0].count == COUNT - 1 and "left out of the mean" in theirs.figures[0].metric.definition
     same = run(restored=faces / "clean", metrics=["deg"], protocol="vqfr")
     assert same.figures == () and "all 12 pairs are below one degree" in same.missing[0][1]
 
@@ -251,11 +174,11 @@ def test_a_k_that_the_images_do_not_allow(run, faces):
         run(k=COUNT, metrics=["precision"])
     report = run(k=COUNT)
     assert {"precision", "recall", "iprecision", "irecall"} <= dict(report.left_out).keys()
-    assert "psnr" in {figure.metric for figure in report.figures}
+    assert "psnr" in {figure.metric.name for figure in report.figures}
     (faces / "restored" / "00.png").write_bytes(b"")
     report = run(k=COUNT - 1, metrics=["psnr", "iprecision"])
     assert [name for name, _ in report.missing] == ["iprecision"] and "restored: k = 11" in report.missing[0][1]
-    assert [figure.metric for figure in report.figures] == ["psnr"]
+    assert [figure.metric.name for figure in report.figures] == ["psnr"]
 
 
 def test_one_image_has_no_frechet_distance_and_says_so(run, faces):
@@ -275,7 +198,7 @@ def test_method_names_that_would_be_taken_for_something_else(run, faces, name):
 def test_without_identities_the_identity_metrics_are_missing(run):
     report = run(identities=None, metrics=["precision", "iprecision"])
     assert report.missing[0][0] == "iprecision" and "add --identities CSV" in report.missing[0][1]
-    assert [figure.metric for figure in report.figures] == ["precision"]
+    assert [figure.metric.name for figure in report.figures] == ["precision"]
 
 
 def test_one_identity_file_serves_both_identity_needs(monkeypatch, tmp_path):
@@ -289,7 +212,7 @@ def test_one_identity_file_serves_both_identity_needs(monkeypatch, tmp_path):
 
 
 def test_precision_may_look_at_inception(monkeypatch, tmp_path):
-    monkeypatch.setattr(feature_networks, "load_inception", lambda path: object())
+    monkeypatch.setattr(feature_networks, "load_published", lambda name, path: object())
     (tmp_path / "net.pth").touch()
     sources = Sources(inception=tmp_path / "net.pth", features="inception")
     tools, _ = load_needs(["inception", "neighbours"], sources.loaders())
@@ -299,15 +222,14 @@ def test_precision_may_look_at_inception(monkeypatch, tmp_path):
 def test_each_network_is_loaded_from_the_file_that_was_given(monkeypatch, tmp_path):
     needs = {"inception": "inception", "recognition": "arcface", "neighbours": "facenet", "landmarks": "awing"}
     for name in needs.values():
-        monkeypatch.setattr(feature_networks, f"load_{name}", lambda path, name=name: (name, path))
         (tmp_path / name).touch()
-    monkeypatch.setattr(feature_networks, "load_lpips", lambda backbone, path: (backbone, path))
+    monkeypatch.setattr(feature_networks, "load_published", lambda name, path: (name, path))
     (tmp_path / "alex").touch()
     files = {name: tmp_path / name for name in needs.values()}
     tools, absent = load_needs([*needs, "lpips_alex"], Sources(**files, lpips_alex=tmp_path / "alex").loaders())
     assert absent == {}
     assert {need: tools[need] for need in needs} == {need: (name, tmp_path / name) for need, name in needs.items()}
-    assert tools["lpips_alex"] == ("alex", tmp_path / "alex")
+    assert tools["lpips_alex"] == ("lpips-alex", tmp_path / "alex")
 
 
 def test_a_network_that_is_not_there_is_absent_but_a_file_that_was_given_must_serve(monkeypatch, tmp_path):
@@ -322,3 +244,8 @@ def test_a_network_that_is_not_there_is_absent_but_a_file_that_was_given_must_se
     with pytest.raises(ValueError, match="text.pth: ") as caught:
         load_needs(["inception"], Sources(inception=tmp_path / "text.pth").loaders())
     assert "\n" not in str(caught.value)
+
+
+def test_whatever_a_metric_needs_can_be_loaded_from_somewhere():
+    needs = {need for metrics in METRICS.values() for metric in metrics.values() for need in metric.needs}
+    assert needs == {*Sources().loaders(), "identities"}

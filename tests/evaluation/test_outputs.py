@@ -13,6 +13,7 @@ from rethink_fr.evaluation.report.contents import Figure, Share
 from rethink_fr.evaluation.report.curves import curve_chart
 from rethink_fr.evaluation.report.page import evaluation_page
 from rethink_fr.evaluation.report.tables import as_latex, as_markdown, table_text
+from rethink_fr.metrics.table import METRICS
 from rethink_fr.pictures.files import write_image
 
 
@@ -41,9 +42,7 @@ def report(faces):
 
 def curve(name, values):
     shares = tuple(Share(value, (value - 0.1, value + 0.05)) for value in values)
-    return Figure(
-        "iprecision", "iPrecision", "of <something>", "", "higher", name, values[-1], shares[-1].interval, 9, shares
-    )
+    return Figure(METRICS["ours"]["iprecision"], name, values[-1], shares[-1].interval, 9, shares)
 
 
 class Reader(HTMLParser):
@@ -74,7 +73,7 @@ def read(path):
 
 def test_latex_is_escaped_and_the_best_method_bold(report):
     lines = as_latex(report).splitlines()
-    psnr = {figure.images: figure.text for figure in report.figures if figure.metric == "psnr"}
+    psnr = {figure.folder: figure.text for figure in report.figures if figure.metric.name == "psnr"}
     assert r"Method & PSNR (dB) $\uparrow$ & SSIM $\uparrow$ \\" in lines
     rows = [line.split(" & ") for line in lines if line.endswith(r"\\")][1:]
     assert rows[0][:2] == ["degraded", psnr["degraded"]]  # the best of all, but it is no method
@@ -119,7 +118,7 @@ def test_curves_are_valid_and_lie_where_their_values_are():
 @pytest.mark.parametrize("values", [(1.0,), (0.0, 1.0), (1.0,) * 12])
 def test_curves_of_extreme_values_stay_inside(values):
     shares = tuple(Share(value, (value, value)) for value in values)
-    figure = Figure("recall", "Recall", "", "", "higher", "A", values[-1], (1.0, 1.0), 9, shares)
+    figure = Figure(METRICS["ours"]["recall"], "A", values[-1], (1.0, 1.0), 9, shares)
     chart = curve_chart("Recall", [figure])
     ElementTree.fromstring(chart)
     for x, y in re.findall(r"translate\((\S+) (\S+)\)", chart):

@@ -52,6 +52,16 @@ def test_two_outputs_never_share_a_path_and_the_message_names_both(tmp_path):
         outputs.claim(tmp_path / "c.png")
 
 
+def test_outputs_of_one_input_are_claimed_together_or_not_at_all(tmp_path):
+    outputs = Outputs([])
+    outputs.claim(tmp_path / "b.png", of="photos/b.jpg")
+    with pytest.raises(OutputError, match="photos/b.jpg is written as b.png already"):
+        outputs.claim_all([tmp_path / "a.png", tmp_path / "b.png"], of="photos/a.jpg")
+    outputs.claim_all([tmp_path / "a.png", tmp_path / "c.png"], of="photos/c.jpg")  # a.png is still free
+    with pytest.raises(OutputError, match="photos/c.jpg is written as a.png already"):
+        outputs.claim(tmp_path / "a.png")
+
+
 def test_an_output_may_be_written_again_by_the_call_that_made_it(tmp_path):
     outputs = Outputs([])
     outputs.write_text(tmp_path / "log", "1")

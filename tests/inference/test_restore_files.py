@@ -16,8 +16,7 @@ from PIL import Image
 
 from rethink_fr.cli import main
 from rethink_fr.inference.loading import LoadedRestorer
-from rethink_fr.inference.plan import plan_restoration
-from rethink_fr.inference.restore import RestoreReport, restore
+from rethink_fr.inference.restore import RestoreReport, plan_restoration, restore
 from rethink_fr.system import Inference
 from tests.command_line import ROOT
 
@@ -65,6 +64,15 @@ def test_the_originals_are_never_written_over(photos, tmp_path, capsys, output, 
     errors = capsys.readouterr().err
     assert "would be overwritten" in errors and len(errors.splitlines()) == 1
     assert contents(tmp_path) == before
+
+
+def test_a_picture_is_restored_once_for_each_noise():
+    grey = np.full([SIDE, SIDE, 3], 100, np.uint8)
+    noise = np.linspace(0, 0.5, 6, dtype=np.float32).reshape(6, 1, 1)  # more than are restored at a time
+    made = NOISY.restore_picture(grey, noise)
+    assert made["restored"].shape == made["texture"].shape == (6, SIDE, SIDE, 3)
+    np.testing.assert_allclose(made["restored"][:, 0, 0, 0], 100 + 127.5 * noise.ravel(), atol=0.51)
+    assert ECHO.restore_picture(grey, None)["restored"].tolist() == [grey.tolist()]
 
 
 def test_what_another_call_made_is_kept_unless_told_otherwise(photos, tmp_path, capsys):

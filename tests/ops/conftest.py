@@ -1,4 +1,4 @@
-"""Fixtures of the native library's tests."""
+"""Fixtures of the tests of native operators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.ops.stand_in import StandIn, write_stand_in
 
 @pytest.fixture()
 def stand_in(tmp_path: Path) -> StandIn:
-    """Sources of a small operator that no other test has; the folder's name has what shells and -Wa trip over."""
+    """Sources of a small operator that no other test has. The folder's name has characters that need quoting."""
     return write_stand_in(tmp_path / "C++, of a test")
 
 
@@ -25,7 +25,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(params=("reference", "avx512", "avx2", "baseline"))
 def implementation(request):
-    """Each implementation, the compiled one with each instruction set that this machine has."""
+    """Each implementation, and of the compiled one each instruction set that this machine has."""
     if request.param == "reference":
         yield "reference"
         return

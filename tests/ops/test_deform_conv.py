@@ -1,4 +1,4 @@
-"""Deformable convolution: golden values, the two implementations against each other, gradients, hostile input."""
+"""Deformable convolution: golden values, both implementations compared, gradients, and hostile input."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_compiled_equals_the_reference_on_any_shape(data):
 
     kernel, strides = (draw(1, 4), draw(1, 4)), (draw(1, 3), draw(1, 3))
     dilations, padding = (draw(1, 2), draw(1, 2)), (draw(0, 3), draw(0, 3))
-    # groups and deformable groups, and channels that both divide, otherwise of any number
+    # The number of channels is any multiple of both numbers of groups.
     groups, deformable_groups = draw(1, 3), draw(1, 4)
     channels = int(np.lcm(groups, deformable_groups)) * draw(1, 23)
     least = [max(1, dilations[i] * (kernel[i] - 1) + 1 - 2 * padding[i]) for i in range(2)]
@@ -95,7 +95,7 @@ def test_compiled_equals_the_reference_on_any_shape(data):
 
 
 def close(value, expected):
-    """Within 1e-5 of the largest value. Positions in float32 and float64 differ by up to 1e-6 pixels here."""
+    """Equal to 1e-5 of the largest value: places in float32 and float64 differ by up to 1e-6 pixels."""
     assert value.shape == expected.shape
     if value.size:
         assert np.abs(value - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
@@ -126,7 +126,7 @@ def test_offsets_beyond_all_bounds_sample_nothing(implementation, wrong):
 
 
 def test_what_is_not_sampled_does_not_leak_in(implementation):
-    """An infinity in the image, an infinite mask outside it: neither meets a weight of zero."""
+    """An infinity in the image, or an infinite mask outside it, is not multiplied by zero: that would be NaN."""
     generator = np.random.default_rng(2)
     inputs, offsets, mask, filters, bias = random_tensors(generator, 1, (5, 6), 18, 4, (3, 3), 1, 1, (5, 6), 0.0)
     inputs[0, 0, 0] = np.inf
@@ -146,7 +146,7 @@ def test_an_empty_batch_is_allowed(implementation):
 
 
 def test_the_gradient_of_the_reference_is_right(float64, assert_gradient):
-    """Against finite differences, in float64, at offsets that stay away from whole numbers."""
+    """Compared with finite differences in float64, at offsets that are not near whole numbers."""
     generator = np.random.default_rng(4)
     tensors = [value.astype("float64") for value in random_tensors(generator, 2, (5, 6), 4, 3, (3, 2), 1, 2, (3, 4))]
     tensors[1] = np.floor(tensors[1]) + generator.uniform(0.1, 0.9, tensors[1].shape)
@@ -164,7 +164,7 @@ def test_the_reference_is_the_same_in_tiles(monkeypatch):
     whole = gradients_of(tensors, cotangent, "reference", deformable_groups=2)
     monkeypatch.setattr(reference, "_TILE_BYTES", 4 * 9 * 4 * 2 * 6 * 2)  # two rows
     tiled = gradients_of(tensors, cotangent, "reference", deformable_groups=2)
-    # The order of the sums over tiles differs.
+    # Sums over tiles are added in another order.
     np.testing.assert_allclose(tiled[0], whole[0], atol=1e-5)
     for one, other in zip(tiled[1], whole[1]):
         np.testing.assert_allclose(one, other, atol=1e-4)
@@ -187,7 +187,7 @@ def test_unknown_sizes_are_traced_once(implementation_name):
 
 
 def test_no_tensor_of_the_reference_has_more_than_five_dimensions():
-    """Converters to other formats refuse them. Known sizes make one tile, whose operations all stand in the graph."""
+    """Some converters refuse them. With known sizes there is one tile, and the graph shows all its operations."""
 
     @tf.function(
         input_signature=[tf.TensorSpec([2, 5, 6, depth]) for depth in (4, 36, 18)] + [tf.TensorSpec([3, 3, 2, 6])]
@@ -204,7 +204,7 @@ def test_no_tensor_of_the_reference_has_more_than_five_dimensions():
 
 
 def test_the_result_does_not_depend_on_timing():
-    """Several runs with all threads: equal to the bit, gradients too."""
+    """Several runs with all threads give the same bits, in the gradients too."""
     generator = np.random.default_rng(7)
     tensors = random_tensors(generator, 1, (40, 40), 64, 32, (3, 3), 1, 1, (40, 40))
     cotangent = generator.normal(size=(1, 40, 40, 32)).astype("float32")

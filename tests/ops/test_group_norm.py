@@ -1,4 +1,4 @@
-"""Group normalization with swish: accuracy, the two implementations, gradients."""
+"""Group normalization with swish: accuracy, both implementations compared, gradients."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from rethink_fr.ops import group_norm_swish
 
 
 def by_definition(inputs, gamma, beta, groups, epsilon=1e-6):
-    """The textbook's formula in float64."""
+    """The formula of the definition, in float64."""
     batch, rows, columns, channels = inputs.shape
     grouped = inputs.astype("float64").reshape(batch, rows * columns, groups, channels // groups)
     mean, variance = grouped.mean((1, 3), keepdims=True), grouped.var((1, 3), keepdims=True)
@@ -42,19 +42,23 @@ def test_both_implementations_follow_the_definition(batch, rows, columns, groups
     expected = by_definition(*tensors, groups)
     for name in ("reference", "compiled"):
         outputs = group_norm_swish(*tensors, groups=groups, implementation=name)
-        # One value alone in its group is divided by sqrt(epsilon): float32 errors of x grow a thousandfold.
+        # A group of one value has no variance: division by sqrt(epsilon) makes float32 errors a thousand times larger.
         tolerance = 2e-5 if rows * columns * depth > 8 else 1e-2
         np.testing.assert_allclose(outputs, expected, atol=tolerance * (1 + abs(centre)))
 
 
-def test_statistics_are_accurate_at_512(implementation):
-    """2e-6 of the deviation, where a plain float32 sum over 1 million values loses four digits."""
-    inputs, gamma, beta = random_tensors(0, (1, 512, 512, 128), centre=2.0, deviation=0.5)
-    gamma, beta = np.ones_like(gamma), np.full_like(beta, 20.0)  # swish(z) is z there, to 4e-8
+@pytest.fixture(scope="module")
+def large_inputs():
+    return random_tensors(0, (1, 512, 512, 128), centre=2.0, deviation=0.5)[0]
+
+
+def test_statistics_are_accurate_at_512(implementation, large_inputs):
+    """To 2e-6 of the deviation, where a plain float32 sum over a million values loses four digits."""
+    inputs, gamma, beta = large_inputs, np.ones(128, "float32"), np.full(128, 20.0, "float32")  # swish(20) is 20 - 4e-8
     outputs = group_norm_swish(inputs, gamma, beta, implementation=implementation).numpy()
     grouped = outputs.reshape(-1, 32, 4).astype("float64") - 20.0
-    # Normalized values have mean 0 and deviation 1; what is left is the statistics' error. Rounding to float32 near
-    # 20 adds noise of 1e-6, which averages out.
+    # Normalized values have mean 0 and deviation 1; a difference is the error of the statistics. Rounding to float32
+    # near 20 adds noise of 1e-6, which averages out.
     np.testing.assert_allclose(grouped.mean((0, 2)), 0, atol=2e-6)
     np.testing.assert_allclose(grouped.std((0, 2)), 1, atol=4e-6)
 

@@ -1,4 +1,4 @@
-"""Wheels: with TensorFlow and a compiler at hand one for the platform that carries the library, else a pure one."""
+"""Wheels: with TensorFlow and a compiler, a wheel for this platform that carries the library; otherwise a pure one."""
 
 import os
 import re
@@ -8,12 +8,12 @@ import sys
 import zipfile
 from importlib import metadata
 from pathlib import Path
-from typing import Dict
 
 import pytest
 
-from rethink_fr.ops.library import carried_name
+from rethink_fr.ops.native.files import carried_name
 from tests.command_line import ROOT
+from tests.forked import ForkedPython
 from tests.ops.stand_in import StandIn, write_stand_in
 
 pytestmark = pytest.mark.skipif(
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    """A copy of what is needed for building, and of nothing else; with small sources instead of the real ones."""
+    """A copy of what a build needs, without the native sources."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
@@ -36,65 +36,65 @@ def project(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def stand_in(project) -> StandIn:
-    """The sources of the project."""
+    """The native sources of the project: small ones instead of the real ones."""
     return write_stand_in(project / "rethink_fr/ops/cc")
 
 
-def run(*arguments: str, environment: Dict[str, str], path: Path) -> str:
-    """Output of `python ARGUMENTS`, with `path` before the packages of this environment."""
+def pip(*arguments: object, path: Path) -> None:
+    """Run pip with `path` before the packages of this environment."""
     paths = os.pathsep.join([str(path), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     done = subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, "PYTHONPATH": paths, **environment},
+        [sys.executable, "-m", "pip", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": paths},
         cwd=path,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
-def wheel(project: Path, output: Path, environment: Dict[str, str], path: Path) -> Path:
+def wheel(project: Path, output: Path, path: Path) -> Path:
     """The one wheel that pip builds of the project."""
-    command = [
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(output),
-        str(project),
-    ]
-    run(*command, environment=environment, path=path)
+    pip("wheel", "-q", "--no-deps", "--no-build-isolation", "--wheel-dir", output, project, path=path)
     (made,) = output.glob("*.whl")
     return made
 
 
+def build_py(project: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    """The part of a build that copies the package and compiles the library."""
+    program = "import runpy, sys; sys.argv[:1] = ['setup.py', '-q', 'build_py']; runpy.run_path('setup.py')"
+    variables = {**os.environ, "RETHINK_FR_OPS": "", **environment}
+    return ForkedPython(program, *arguments, cwd=project, environment=variables).wait()
+
+
 def test_a_platform_wheel_works_where_there_is_no_compiler(project, stand_in, tmp_path):
-    wheel(project, tmp_path / "earlier", {}, tmp_path)
-    (stand_in.sources / "answer.h").write_text("#define ANSWER 21 * 2\n", encoding="utf-8")
-    os.utime(stand_in.sources / "answer.h", (0, 0))  # as from an archive: older than the copy in build/
-    made = wheel(project, tmp_path / "wheels", {}, tmp_path)
+    earlier = build_py(project)
+    assert earlier.returncode == 0, earlier.stderr
+    (folder,) = project.glob("build/lib*/rethink_fr/ops")
+    (stale,) = folder.glob("*.so")
+    stand_in.header.write_text("#define ANSWER 21 * 2\n", encoding="utf-8")
+    os.utime(stand_in.header, (0, 0))  # as from an archive: older than the copy in build/
+    made = wheel(project, tmp_path / "wheels", tmp_path)
+    assert not stale.exists() and list(folder.glob("*.so"))  # the wheel was built in the same folder
     assert made.name.split("-", 2)[2].startswith("py3-none-linux_")
     with zipfile.ZipFile(made) as archive:
         names = archive.namelist()
-    (library,) = [name for name in names if name.endswith(".so")]  # not the one that the earlier build left in build/
+    (library,) = [name for name in names if name.endswith(".so")]
     assert library.startswith(f"rethink_fr/ops/{carried_name(stand_in.sources)}-")
-    assert {"rethink_fr/ops/cc/rethink_fr_ops.cc", "rethink_fr/ops/cc/answer.h"} <= set(names)
+    assert {"rethink_fr/ops/cc/rethink_fr_ops.cc", "rethink_fr/ops/cc/parts/answer.h"} <= set(names)
 
     installed = tmp_path / "installed"
-    run("-m", "pip", "install", "-q", "--no-deps", "--target", str(installed), str(made), environment={}, path=tmp_path)
+    pip("install", "-q", "--no-deps", "--no-compile", "--target", installed, made, path=tmp_path)
     script = (
         "from rethink_fr.ops.native import native_library; loaded = native_library().load();"
         f"print(loaded.origin, loaded.path, loaded.module.stand_in{stand_in.number}().numpy())"
     )
     nothing = {"PATH": str(tmp_path), "CXX": "", "RETHINK_FR_CACHE": str(tmp_path / "cache"), "RETHINK_FR_OPS": ""}
-    output = run("-c", script, environment=nothing, path=installed)
-    # Other lines are TensorFlow's, on stderr.
-    (line,) = [line for line in output.splitlines() if line.startswith("carried by this installation")]
-    assert str(installed) in line and line.endswith(" 42")
+    environment = {**os.environ, **nothing, "PYTHONPATH": str(installed)}
+    done = ForkedPython(script, cwd=installed, environment=environment).wait()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("carried by this installation") and done.stdout.endswith(" 42\n")
+    assert str(installed) in done.stdout
     assert not (tmp_path / "cache").exists()
 
 
@@ -106,7 +106,7 @@ def test_a_wheel_made_without_tensorflow_is_pure_and_holds_the_sources(project, 
     stale = project / "build/lib/rethink_fr/ops/_native-tf2.15.1-of-an-earlier-build.so"
     stale.parent.mkdir(parents=True, exist_ok=True)
     stale.write_text("stale", encoding="utf-8")
-    made = wheel(project, tmp_path / "wheels", {}, hidden)
+    made = wheel(project, tmp_path / "wheels", hidden)
     assert made.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(made) as archive:
         names = archive.namelist()
@@ -120,9 +120,7 @@ def test_a_build_that_fails_keeps_its_log_under_a_name_that_nobody_can_foresee(p
     compiler.chmod(0o755)
     (tmp_path / "rethink-fr-build.log").symlink_to(tmp_path / "precious")
     (tmp_path / "precious").write_text("precious")
-    environment = {**os.environ, "CXX": str(compiler), "TMPDIR": str(tmp_path), "RETHINK_FR_OPS": ""}
-    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path / "lib")]
-    done = subprocess.run(command, env=environment, cwd=project, capture_output=True, text=True)
+    done = build_py(project, "--build-lib", tmp_path / "lib", CXX=str(compiler), TMPDIR=str(tmp_path))
     assert done.returncode == 1 and (tmp_path / "precious").read_text() == "precious"
     log = re.search(r"error: broken; the full log is (\S+?\.log);", done.stderr)
     assert log is not None, done.stderr

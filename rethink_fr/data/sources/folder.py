@@ -20,7 +20,8 @@ from rethink_fr.data.sources.image_source import (
 )
 from rethink_fr.files.names import listed_names, printable
 from rethink_fr.files.reading import UnreadableFile, read_bytes
-from rethink_fr.pictures.files import UnreadableImage, decode_image, list_images, square_resize
+from rethink_fr.pictures.files import UnreadableImage, decode_image, square_resize
+from rethink_fr.pictures.listing import list_images
 
 _MAX_PICTURE_BYTES = 256 << 20
 

@@ -1,1 +1,1 @@
-"""Networks with published weights that evaluation measures with."""
+"""The networks whose features metrics compare: published ones, ONNX files, and the codes of a trained run."""

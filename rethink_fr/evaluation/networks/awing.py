@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import List, Mapping, Optional
+from typing import List, Optional
 
 import numpy as np
 import tensorflow as tf
 
-from rethink_fr.evaluation.networks.crops import (
-    WHOLE,
-    Box,
-    check_box,
-    check_pictures,
-    in_batches,
-    resample,
-    round_levels,
-)
-from rethink_fr.evaluation.networks.torch_network import Layers, load_network
+from rethink_fr.evaluation.networks.crops import in_picture, resample, round_levels
+from rethink_fr.evaluation.networks.picture_network import PictureNetwork
+from rethink_fr.weights.published_network import Layers
 
 SIDE = 256
 LANDMARKS = 98
@@ -26,47 +19,11 @@ _CHANNELS = 256
 _BOUNDARY = 0.05  # a boundary value above this counts
 
 
-class AWing:
-    """Landmarks of WFLW's 98 points by four stacked hourglasses with coordinate channels.
-
-    Wang et al. 2019 (arXiv:1904.07399). Names and layouts are those of the published `alignment_WFLW_4HG` state dict,
-    as in the authors' code and facexlib's, which loads it strictly.
-
-    Call with uint8 RGB `[B, H, W, 3]` of any size, one face each, framed as in FFHQ; returns float32 `[B, 98, 2]`,
-    (x, y) in pixels of these pictures, the top left corner being (0, 0). Done as in VQFR's evaluation: the whole
-    picture to 256 x 256 bilinearly in 8 bits, then [0, 1]; `decode` of the last hourglass; times a heat map's pixel.
-
-    Args:
-        state: published name to array in PyTorch's layout.
-        sha256: of the weight file.
-        crop: what of the picture is shown to the network.
-
-    Raises:
-        WeightsError: if `state` is something else.
-        ValueError: if the crop is empty.
-    """
-
-    name = "AWing (WFLW, 4 hourglasses)"
-
-    def __init__(self, state: Mapping[str, np.ndarray], sha256: str, crop: Box = WHOLE) -> None:
-        self.sha256 = sha256
-        self.crop = check_box(crop)
-        self._network = load_network(forward, [SIDE, SIDE, 3], state)
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        return in_batches(self._find, check_pictures(images, self.name))
-
-    def _find(self, images: np.ndarray) -> np.ndarray:
-        levels = round_levels(resample(images, self.crop, SIDE, SIDE))
-        heat_maps = self._network(tf.constant(levels / 255.0))[-1].numpy()
-        left, top, right, bottom = self.crop
-        height, width = heat_maps.shape[1:3]
-        fractions = decode(heat_maps[..., :-1]) / (width, height) * (right - left, bottom - top) + (left, top)
-        return (fractions * (images.shape[2], images.shape[1])).astype(np.float32)
-
-
 def forward(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
-    """float32 `[B, 256, 256, 3]` in [0, 1] to a heat map `[B, 64, 64, 99]` for each hourglass; boundaries last."""
+    """The network: from float32 `[B, 256, 256, 3]` in [0, 1] to heat maps `[B, 64, 64, 99]` of each hourglass.
+
+    The last of the 99 maps shows the boundaries of the face's parts, the others show a landmark each.
+    """
     features = layers.convolution("conv1.conv", with_coordinates(images), 64, 7, strides=2, padding=3)
     features = tf.nn.relu(layers.batch_norm("bn1", features))
     features = tf.nn.avg_pool2d(block(layers, "conv2", features, 128), 2, 2, "VALID")
@@ -86,7 +43,7 @@ def forward(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
 
 
 def hourglass(layers: Layers, name: str, features: tf.Tensor, level: int = _DEPTH) -> tf.Tensor:
-    """Newell et al. 2016 (arXiv:1603.06937): half the size, the same again inside, twice the size, and add."""
+    """Newell et al. 2016 (arXiv:1603.06937): halves the size, does the same again inside, doubles it, and adds."""
     beside = block(layers, f"{name}.b1_{level}", features, _CHANNELS)
     below = block(layers, f"{name}.b2_{level}", tf.nn.avg_pool2d(features, 2, 2, "VALID"), _CHANNELS)
     if level > 1:
@@ -98,7 +55,7 @@ def hourglass(layers: Layers, name: str, features: tf.Tensor, level: int = _DEPT
 
 
 def block(layers: Layers, name: str, features: tf.Tensor, filters: int) -> tf.Tensor:
-    """Bulat and Tzimiropoulos 2017 (arXiv:1703.00862): three 3 x 3 convolutions, whose outputs are joined and added."""
+    """Bulat and Tzimiropoulos 2017 (arXiv:1703.00862): adds the joined outputs of three convolutions to the input."""
     parts, outputs = [], features
     for number, width in enumerate((filters // 2, filters // 4, filters // 4), start=1):
         outputs = tf.nn.relu(layers.batch_norm(f"{name}.bn{number}", outputs))
@@ -111,11 +68,11 @@ def block(layers: Layers, name: str, features: tf.Tensor, filters: int) -> tf.Te
 
 
 def with_coordinates(features: tf.Tensor, heat_maps: Optional[tf.Tensor] = None) -> tf.Tensor:
-    """CoordConv (Liu et al. 2018, arXiv:1807.03247) as AWing has it.
+    """Adds coordinates as channels: CoordConv (Liu et al. 2018, arXiv:1807.03247) in the form that AWing uses.
 
-    Adds three channels: row and column, each from -1 to 1, and the distance from the centre, 1 in the corners. Given
-    heat maps `[B, H, W, N]`, two more: row and column again where the last map, the boundaries, is above 0.05.
-    The authors call the first coordinate x; in the picture it counts rows.
+    Three channels are added: row and column, each from -1 to 1, and the distance from the centre, which is 1 in the
+    corners. If heat maps `[B, H, W, N]` are given, two more follow: row and column again, but 0 wherever the last map,
+    that of the boundaries, is at most 0.05. The authors call the first coordinate x, but it counts the picture's rows.
     """
     height, width = int(features.shape[1]), int(features.shape[2])
     rows, columns = tf.meshgrid(tf.linspace(-1.0, 1.0, height), tf.linspace(-1.0, 1.0, width), indexing="ij")
@@ -128,11 +85,17 @@ def with_coordinates(features: tf.Tensor, heat_maps: Optional[tf.Tensor] = None)
 
 
 def decode(heat_maps: np.ndarray) -> np.ndarray:
-    """Heat maps `[B, H, W, L]` to points `[B, L, 2]`, (x, y) in pixels of the maps, float64.
+    """The landmarks that heat maps show.
 
-    The centre of the largest value's pixel, moved a quarter of a pixel towards the larger of its two neighbours, in
-    each direction. Points on the border are not moved, as in AWing's own code; VQFR's looks across the border there,
-    at another row's pixel.
+    A landmark is the centre of the pixel with the largest value, moved a quarter of a pixel towards the larger of its
+    two neighbours, in each direction. Points on the border are not moved, as in AWing's own code. (VQFR's code looks
+    across the border there, at a pixel of another row.)
+
+    Args:
+        heat_maps: `[B, H, W, L]`.
+
+    Returns:
+        float64 `[B, L, 2]`: (x, y) in pixels of the maps.
     """
     batch, height, width, count = heat_maps.shape
     flat = heat_maps.transpose(0, 3, 1, 2).reshape(-1, height, width)
@@ -145,3 +108,25 @@ def decode(heat_maps: np.ndarray) -> np.ndarray:
     down = np.sign(flat[every, below, columns] - flat[every, above, columns])
     points = np.stack([columns + 0.25 * across * inside, rows + 0.25 * down * inside], axis=1) + 0.5
     return points.reshape(batch, count, 2)
+
+
+class AWing(PictureNetwork):
+    """The 98 landmarks of WFLW by four stacked hourglasses with coordinate channels.
+
+    Wang et al. 2019 (arXiv:1904.07399). Names and layouts of the weights are those of the published
+    `alignment_WFLW_4HG` state dict, as in the authors' code and in facexlib's, which loads it strictly.
+
+    Call with uint8 RGB `[B, H, W, 3]` of any size, one face each, framed as in FFHQ; returns float32 `[B, 98, 2]`,
+    (x, y) in pixels of these pictures, the top left corner being (0, 0). As in VQFR's evaluation, the whole picture is
+    resized to 256 x 256 bilinearly in 8 bits and brought to [0, 1]; the heat maps of the last hourglass are decoded.
+    """
+
+    name = "AWing (WFLW, 4 hourglasses)"
+    forward = staticmethod(forward)
+    image_shape = (SIDE, SIDE, 3)
+
+    def _of_batch(self, images: np.ndarray) -> np.ndarray:
+        levels = round_levels(resample(images, self.crop, SIDE, SIDE))
+        heat_maps = self._network(tf.constant(levels / 255.0))[-1].numpy()
+        height, width = heat_maps.shape[1:3]
+        return in_picture(decode(heat_maps[..., :-1]) / (width, height), self.crop, images)

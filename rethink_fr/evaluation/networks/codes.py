@@ -1,4 +1,4 @@
-"""The codes that a trained network chooses for images, as one of the networks of `evaluate`."""
+"""The codes that a trained VQFR chooses for pictures, as the features of one of `evaluate`'s networks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from rethink_fr.runs.loading import load_run
 
 
 class CodeNetwork:
-    """Call with uint8 RGB `[B, R, R, 3]`; returns the indices of the chosen codes, float32 `[B, positions]`.
+    """Gives the index of the code that a network chooses at each position.
 
-    float32 holds every index of a codebook below 2 ** 24 exactly; what else `evaluate` keeps of images is float32.
+    Call with uint8 RGB `[B, R, R, 3]` of the network's resolution R; returns float32 `[B, positions]`, as the other
+    networks do. That is exact: float32 holds all integers up to 2 ** 24, and codebooks have fewer codes.
 
     Args:
-        run: directory of a run of VQFR, of either stage, or of its converted weights.
+        run: directory of a run of VQFR, of either stage, or of converted published weights.
 
     Attributes:
-        name, sha256: of the run, and of its newest checkpoint's values.
+        name: of the run, for reports.
+        sha256: of its newest checkpoint's values.
         codebook_size: number of codes.
 
     Raises:
-        ValueError: if it cannot be loaded or has no codebook of its own for a whole image.
+        ValueError: if the run cannot be loaded, or its network does not have one codebook for the whole image.
     """
 
     def __init__(self, run: Path) -> None:

@@ -1,4 +1,4 @@
-"""From uint8 pictures to what a network wants to see: a box of them, at its size. NumPy only."""
+"""Prepares uint8 pictures for a network: cuts a box out of them and resizes it. NumPy only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Callable, Tuple
 
 import numpy as np
 
-# Left, top, right, bottom as fractions of the picture's width and height; outside of it the border is repeated.
+# Left, top, right, bottom as fractions of the picture's width and height. Outside the picture its border is repeated.
 Box = Tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
@@ -17,7 +17,7 @@ _GREY_BITS = 14
 
 
 def check_pictures(images: np.ndarray, network: str) -> np.ndarray:
-    """`images` as an array, if they are uint8 `[B, H, W, 3]` with at least one pixel.
+    """`images` as an array; checks that they are uint8 `[B, H, W, 3]` with at least one pixel.
 
     Raises:
         ValueError: naming `network` and what came instead.
@@ -31,10 +31,10 @@ def check_pictures(images: np.ndarray, network: str) -> np.ndarray:
 
 
 def check_box(box: Box) -> Box:
-    """`box` if its right is right of its left and its bottom below its top.
+    """`box`; checks that its edges are finite and in the right order.
 
     Raises:
-        ValueError: if not.
+        ValueError: if they are not.
     """
     left, top, right, bottom = box
     if not (np.all(np.isfinite(box)) and left < right and top < bottom):
@@ -43,10 +43,10 @@ def check_box(box: Box) -> Box:
 
 
 def parse_box(text: str) -> Box:
-    """A box written as `left,top,right,bottom`.
+    """Read a box that is written as `left,top,right,bottom`, such as `0.1,0.1,0.9,0.9`.
 
     Raises:
-        ValueError: if it is something else, or empty.
+        ValueError: if it is something else, or the box is empty.
     """
     try:
         left, top, right, bottom = (float(edge) for edge in text.split(","))
@@ -56,14 +56,14 @@ def parse_box(text: str) -> Box:
 
 
 def resample(images: np.ndarray, box: Box, rows: int, columns: int) -> np.ndarray:
-    """The box of each picture at another size, bilinear between the four pixels around, without smoothing first.
+    """Cut a box out of each picture and resize it bilinearly, without smoothing first.
 
-    Pixel centres lie at half-integers (torch's `align_corners=False`, OpenCV's INTER_LINEAR); the border is repeated.
+    Pixel centres lie at half-integers, as in torch's `align_corners=False` and OpenCV's INTER_LINEAR.
 
     Args:
-        images: `[B, H, W, C]`, any real type.
-        box: see `Box`.
-        rows, columns: of the result.
+        images: `[B, H, W, C]` of any real type.
+        box: which part; outside the picture its border is repeated.
+        rows, columns: size of the result.
 
     Returns:
         float32 `[B, rows, columns, C]` in the values' own range.
@@ -79,10 +79,10 @@ def resample(images: np.ndarray, box: Box, rows: int, columns: int) -> np.ndarra
 
 
 def resample_area(images: np.ndarray, box: Box, rows: int, columns: int) -> np.ndarray:
-    """The box of each picture at a smaller size: each new pixel is the mean of the area that it covers.
+    """Cut a box out of each picture and reduce it: each new pixel is the mean of the area that it covers.
 
-    OpenCV's INTER_AREA. As there, a box that is enlarged in either direction is resampled bilinearly instead.
-    Arguments and result as in `resample`.
+    This is OpenCV's INTER_AREA. As there, a box that would be enlarged in either direction is resized bilinearly
+    instead. Arguments and result are those of `resample`.
     """
     left, top, right, bottom = box
     if (bottom - top) * images.shape[1] < rows or (right - left) * images.shape[2] < columns:
@@ -93,28 +93,35 @@ def resample_area(images: np.ndarray, box: Box, rows: int, columns: int) -> np.n
     return np.tensordot(bands, across, axes=(1, 1)).transpose(0, 2, 3, 1)
 
 
+def in_picture(points: np.ndarray, box: Box, images: np.ndarray) -> np.ndarray:
+    """Points (x, y) `[B, L, 2]` as fractions of a box, in pixels of the pictures `[B, H, W, C]`; float32."""
+    left, top, right, bottom = box
+    height, width = images.shape[1:3]
+    return ((points * (right - left, bottom - top) + (left, top)) * (width, height)).astype(np.float32)
+
+
 def grey(images: np.ndarray) -> np.ndarray:
-    """uint8 RGB `[B, H, W, 3]` to uint8 luma `[B, H, W, 1]`, 0.299 R + 0.587 G + 0.114 B, rounded half up."""
+    """Luma 0.299 R + 0.587 G + 0.114 B, rounded half up: from uint8 `[B, H, W, 3]` to uint8 `[B, H, W, 1]`."""
     luma = (images.astype(np.int64) @ _GREY + (1 << (_GREY_BITS - 1))) >> _GREY_BITS
     return luma[..., None].astype(np.uint8)
 
 
 def round_levels(values: np.ndarray) -> np.ndarray:
-    """Levels 0..255 rounded half up, still float32: what an 8-bit resize of an image library gives."""
+    """Levels 0..255 rounded half up, as image libraries do that resize in 8 bits; they stay float32."""
     return np.floor(values + 0.5)
 
 
 def in_batches(function: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
-    """`function` of a few pictures at a time, the results in one array; `[0, ...]` for no pictures."""
+    """Apply a function to a few pictures at a time, and join the results; no pictures give an array `[0, ...]`."""
     if not len(images):
-        # TensorFlow's convolutions fail on an empty batch: the shape comes from a black picture.
+        # TensorFlow's convolutions fail on an empty batch, so a black picture tells the shape.
         return np.asarray(function(np.zeros((1, *images.shape[1:]), images.dtype)))[:0]
     starts = range(0, len(images), _BATCH)
     return np.concatenate([np.asarray(function(images[start : start + _BATCH])) for start in starts])
 
 
 def _neighbours(length: int, low: float, high: float, count: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two pixels on either side of each of `count` new centres, and how far towards the second, 0..1."""
+    """For each of `count` new centres: the two pixels beside it, and how far it is towards the second, 0..1."""
     centres = (low + (np.arange(count) + 0.5) * (high - low) / count) * length - 0.5
     centres = np.clip(centres, 0.0, length - 1.0)
     first = np.floor(centres).astype(np.int64)
@@ -122,7 +129,7 @@ def _neighbours(length: int, low: float, high: float, count: int) -> Tuple[np.nd
 
 
 def _coverage(length: int, low: float, high: float, count: int) -> np.ndarray:
-    """How much of each of `count` new pixels each of `length` pixels makes up, `[count, length]`; rows sum to 1."""
+    """The share that each of `length` pixels has in each of `count` new ones, `[count, length]`; rows sum to 1."""
     edges = np.linspace(low * length, high * length, count + 1)
     pixels = np.arange(int(np.floor(edges[0])), int(np.ceil(edges[-1])))
     shared = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Callable, Mapping
+from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from rethink_fr.evaluation.networks.crops import WHOLE, check_pictures, in_batches, resample
-from rethink_fr.evaluation.networks.torch_network import Layers, load_network, max_pool
+from rethink_fr.evaluation.networks.crops import resample
+from rethink_fr.evaluation.networks.picture_network import PictureNetwork
+from rethink_fr.weights.published_network import Layers, max_pool
 
 SIDE = 299
-_CLASSIFIER = ("fc.",)  # 1008 classes of the 2015 graph: in the file, not in the features
-
-
-class InceptionV3:
-    """Features of the last average pooling ("pool3", 2048) of TensorFlow's Inception graph of 2015-12-05.
-
-    Szegedy et al. 2016 (arXiv:1512.00567); FID: Heusel et al. 2017 (arXiv:1706.08500). The weights are those of
-    pytorch-fid, which are the graph's own, under torchvision's names. That graph differs from torchvision's network:
-    average pools leave the padding out of their mean, and the pool branch of the very last block takes the maximum.
-
-    Call with uint8 RGB `[B, H, W, 3]` of any size; returns float32 `[B, 2048]`, none negative. Pictures are resized to
-    299 x 299 bilinearly without smoothing (torch's `align_corners=False`) and brought to [-1, 1], as pytorch-fid and
-    VQFR's evaluation do.
-
-    Args:
-        state: published name to array in PyTorch's layout.
-        sha256: of the weight file.
-
-    Raises:
-        WeightsError: if `state` is something else.
-    """
-
-    name = "Inception V3 (FID)"
-
-    def __init__(self, state: Mapping[str, np.ndarray], sha256: str) -> None:
-        self.sha256 = sha256
-        self._network = load_network(forward, [SIDE, SIDE, 3], state, _CLASSIFIER)
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        return in_batches(self._features, check_pictures(images, self.name))
-
-    def _features(self, images: np.ndarray) -> np.ndarray:
-        levels = resample(images, WHOLE, SIDE, SIDE)
-        return self._network(tf.constant(levels / 255.0 * 2.0 - 1.0)).numpy()
 
 
 def forward(layers: Layers, images: tf.Tensor) -> tf.Tensor:
-    """float32 `[B, 299, 299, 3]` in [-1, 1] to `[B, 2048]`. Other sizes work, from 75 up."""
+    """The network: from float32 `[B, 299, 299, 3]` in [-1, 1] to `[B, 2048]`. Other sizes from 75 up work too."""
     features = layers.unit("Conv2d_1a_3x3", images, 32, 3, strides=2)
     features = layers.unit("Conv2d_2a_3x3", features, 32, 3)
     features = layers.unit("Conv2d_2b_3x3", features, 64, 3, padding=1)
@@ -68,7 +35,7 @@ def forward(layers: Layers, images: tf.Tensor) -> tf.Tensor:
 
 
 def block_35(layers: Layers, name: str, features: tf.Tensor, pooled: int) -> tf.Tensor:
-    """Block at 35 x 35: 224 channels and `pooled` of the pool branch."""
+    """A block at 35 x 35: 224 channels, and `pooled` more from the branch that pools."""
     small = layers.unit(f"{name}.branch1x1", features, 64)
     large = layers.unit(f"{name}.branch5x5_1", features, 48)
     large = layers.unit(f"{name}.branch5x5_2", large, 64, 5, padding=2)
@@ -80,7 +47,7 @@ def block_35(layers: Layers, name: str, features: tf.Tensor, pooled: int) -> tf.
 
 
 def reduction_to_17(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
-    """35 x 35 to 17 x 17: 480 channels and those that were there."""
+    """From 35 x 35 to 17 x 17: 480 new channels beside the pooled old ones."""
     once = layers.unit(f"{name}.branch3x3", features, 384, 3, strides=2)
     twice = layers.unit(f"{name}.branch3x3dbl_1", features, 64)
     twice = layers.unit(f"{name}.branch3x3dbl_2", twice, 96, 3, padding=1)
@@ -89,7 +56,7 @@ def reduction_to_17(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor
 
 
 def block_17(layers: Layers, name: str, features: tf.Tensor, width: int) -> tf.Tensor:
-    """Block at 17 x 17: 768 channels; `width` inside its chains of 1 x 7 and 7 x 1."""
+    """A block at 17 x 17: 768 channels; `width` is that inside its chains of 1 x 7 and 7 x 1 convolutions."""
     small = layers.unit(f"{name}.branch1x1", features, 192)
     once = layers.unit(f"{name}.branch7x7_1", features, width)
     once = _wide(layers, f"{name}.branch7x7_2", once, width)
@@ -104,7 +71,7 @@ def block_17(layers: Layers, name: str, features: tf.Tensor, width: int) -> tf.T
 
 
 def reduction_to_8(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
-    """17 x 17 to 8 x 8: 512 channels and those that were there."""
+    """From 17 x 17 to 8 x 8: 512 new channels beside the pooled old ones."""
     once = layers.unit(f"{name}.branch3x3_1", features, 192)
     once = layers.unit(f"{name}.branch3x3_2", once, 320, 3, strides=2)
     long = layers.unit(f"{name}.branch7x7x3_1", features, 192)
@@ -115,7 +82,7 @@ def reduction_to_8(layers: Layers, name: str, features: tf.Tensor) -> tf.Tensor:
 
 
 def block_8(layers: Layers, name: str, features: tf.Tensor, pooling: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """Block at 8 x 8: 2048 channels. `pooling` is that of the pool branch: `_average` or `_maximum`."""
+    """A block at 8 x 8: 2048 channels. The branch that pools uses `pooling`: `_average` or `_maximum`."""
     small = layers.unit(f"{name}.branch1x1", features, 320)
     once = layers.unit(f"{name}.branch3x3_1", features, 384)
     twice = layers.unit(f"{name}.branch3x3dbl_1", features, 448)
@@ -138,9 +105,32 @@ def _tall(layers: Layers, name: str, features: tf.Tensor, filters: int) -> tf.Te
 
 
 def _average(features: tf.Tensor) -> tf.Tensor:
-    """3 x 3 mean over the pixels that exist: TensorFlow's own "SAME" pool, unlike PyTorch's default."""
+    """The mean of 3 x 3 pixels, as far as they exist: TensorFlow's "SAME" pool. PyTorch counts the padding too."""
     return tf.nn.avg_pool2d(features, 3, 1, "SAME")
 
 
 def _maximum(features: tf.Tensor) -> tf.Tensor:
     return tf.nn.max_pool2d(features, 3, 1, "SAME")
+
+
+class InceptionV3(PictureNetwork):
+    """Features of the last average pooling ("pool3", 2048) of TensorFlow's Inception graph of 2015-12-05.
+
+    Szegedy et al. 2016 (arXiv:1512.00567); FID: Heusel et al. 2017 (arXiv:1706.08500). The weights are those of
+    pytorch-fid, which took them from the graph and gave them torchvision's names. The graph differs from torchvision's
+    network: its average pools leave the padding out of the mean, and the pool branch of the very last block takes the
+    maximum.
+
+    Call with uint8 RGB `[B, H, W, 3]` of any size; returns float32 `[B, 2048]`, none negative. Pictures are resized to
+    299 x 299 bilinearly without smoothing (torch's `align_corners=False`) and brought to [-1, 1], as pytorch-fid and
+    VQFR's evaluation do.
+    """
+
+    name = "Inception V3 (FID)"
+    forward = staticmethod(forward)
+    image_shape = (SIDE, SIDE, 3)
+    beside = ("fc.",)  # the classifier of 1008 classes
+
+    def _of_batch(self, images: np.ndarray) -> np.ndarray:
+        levels = resample(images, self.crop, SIDE, SIDE)
+        return self._network(tf.constant(levels / 255.0 * 2.0 - 1.0)).numpy()

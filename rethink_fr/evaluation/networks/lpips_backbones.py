@@ -1,4 +1,4 @@
-"""The networks of LPIPS: VGG-16, AlexNet and SqueezeNet 1.1 with torchvision's names, and the heads of LPIPS v0.1."""
+"""The networks whose features LPIPS compares: VGG-16, AlexNet and SqueezeNet 1.1, with torchvision's names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from typing import Dict, List, Literal, Mapping, NamedTuple, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-from rethink_fr.evaluation.networks.torch_network import (
-    Forward,
-    Layers,
-    WeightsError,
-    load_network,
-    max_pool,
-    max_pool_ceil,
-)
+from rethink_fr.losses.lpips import read_heads
+from rethink_fr.losses.vgg16 import CHANNELS, vgg16
+from rethink_fr.weights.published_network import Forward, Layers, load_network, max_pool, max_pool_ceil
 
 Backbone = Literal["vgg", "alex", "squeeze"]
 
@@ -23,19 +18,20 @@ _ANY_SIZE = (None, None, 3)
 
 
 class LpipsNetwork:
-    """A backbone trained on ImageNet and LPIPS' weights for its channels: `metrics.perceptual.PerceptualNetwork`.
+    """A network trained on ImageNet, with the weights that LPIPS v0.1 gives its channels; for `metrics.lpips`.
 
-    Zhang et al. 2018 (arXiv:1801.03924), version 0.1. Call with float32 `[B, H, W, 3]`, shifted and scaled, at least
-    about 32 pixels a side; returns the maps `[B, h, w, C]` after the ReLUs that LPIPS compares.
+    Zhang et al. 2018 (arXiv:1801.03924). Call with float32 `[B, H, W, 3]`, normalised, with sides of about 32 pixels or
+    more; returns the feature maps `[B, h, w, C]` that LPIPS compares, none negative.
 
     Args:
         backbone: "vgg", "alex" or "squeeze".
-        state: torchvision's name (`features.0.weight`) to array in PyTorch's layout; `classifier.` is not looked at.
-        heads: `lin0.model.1.weight` and so on to array, one weight a channel in any shape.
-        sha256: of the two weight files.
+        state: torchvision's name (`features.0.weight` and so on) to array in PyTorch's layout; entries of the
+            classifier are ignored.
+        heads: `lin0.model.1.weight` and so on to array of any shape, with a weight for each channel.
+        sha256: of the two weight files, for reports.
 
     Raises:
-        WeightsError: if either is something else.
+        TorchStateError: if `state` or `heads` belong to something else.
     """
 
     def __init__(
@@ -44,28 +40,15 @@ class LpipsNetwork:
         description = BACKBONES[backbone]
         self.name = f"LPIPS v0.1 ({description.name})"
         self.sha256 = sha256
-        self.heads: Sequence[np.ndarray] = _checked_heads(heads, description.channels)
+        self.heads: Sequence[np.ndarray] = read_heads(heads, description.channels)
         self._network = load_network(description.forward, _ANY_SIZE, state, _CLASSIFIER)
 
     def __call__(self, images: np.ndarray) -> List[np.ndarray]:
         return [maps.numpy() for maps in self._network(tf.constant(images, tf.float32))]
 
 
-def vgg16(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
-    """Simonyan and Zisserman 2015 (arXiv:1409.1556), configuration D: relu1_2, 2_2, 3_3, 4_3 and 5_3."""
-    taps, features, position = [], images, 0
-    for count, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
-        for _ in range(count):
-            features = tf.nn.relu(layers.convolution(f"features.{position}", features, filters, 3, padding=1))
-            position += 2  # the ReLU has a number too
-        taps.append(features)
-        features = max_pool(features, 2, 2)
-        position += 1
-    return taps
-
-
 def alexnet(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
-    """Krizhevsky 2014 (arXiv:1404.5997), "one weird trick": the five ReLUs."""
+    """AlexNet after its five ReLUs (Krizhevsky 2014, arXiv:1404.5997)."""
     taps = [tf.nn.relu(layers.convolution("features.0", images, 64, 11, strides=4, padding=2))]
     taps.append(tf.nn.relu(layers.convolution("features.3", max_pool(taps[-1], 3, 2), 192, 5, padding=2)))
     taps.append(tf.nn.relu(layers.convolution("features.6", max_pool(taps[-1], 3, 2), 384, 3, padding=1)))
@@ -75,7 +58,7 @@ def alexnet(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
 
 
 def squeezenet(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
-    """Iandola et al. 2016 (arXiv:1602.07360), version 1.1: the first ReLU and six fire modules."""
+    """SqueezeNet 1.1 after its first ReLU and six of its fire modules (Iandola et al. 2016, arXiv:1602.07360)."""
     taps = [tf.nn.relu(layers.convolution("features.0", images, 64, 3, strides=2))]
     features = fire(layers, 3, max_pool_ceil(taps[-1], 3, 2), 16)
     taps.append(fire(layers, 4, features, 16))
@@ -88,7 +71,7 @@ def squeezenet(layers: Layers, images: tf.Tensor) -> List[tf.Tensor]:
 
 
 def fire(layers: Layers, position: int, features: tf.Tensor, squeezed: int) -> tf.Tensor:
-    """1 x 1 to `squeezed` channels, then 1 x 1 and 3 x 3 side by side to four times as many each."""
+    """A fire module: 1 x 1 to `squeezed` channels, then 1 x 1 and 3 x 3 side by side to four times as many each."""
     name = f"features.{position}"
     inner = tf.nn.relu(layers.convolution(f"{name}.squeeze", features, squeezed))
     small = layers.convolution(f"{name}.expand1x1", inner, 4 * squeezed)
@@ -102,23 +85,8 @@ class _Description(NamedTuple):
     channels: Tuple[int, ...]  # of the maps
 
 
-BACKBONES: Dict[str, _Description] = {
-    "vgg": _Description("VGG-16", vgg16, (64, 128, 256, 512, 512)),
+BACKBONES: Dict[Backbone, _Description] = {
+    "vgg": _Description("VGG-16", vgg16, CHANNELS),
     "alex": _Description("AlexNet", alexnet, (64, 192, 384, 256, 256)),
     "squeeze": _Description("SqueezeNet 1.1", squeezenet, (64, 128, 256, 384, 384, 512, 512)),
 }
-
-
-def _checked_heads(heads: Mapping[str, np.ndarray], channels: Sequence[int]) -> List[np.ndarray]:
-    expected = {f"lin{number}.model.1.weight": count for number, count in enumerate(channels)}
-    missing = [name for name in expected if name not in heads]
-    unexpected = [name for name in heads if name not in expected]
-    if missing or unexpected:
-        raise WeightsError(
-            f"not the heads of this network: missing {', '.join(missing) or 'none'}, "
-            f"unexpected {', '.join(unexpected) or 'none'}"
-        )
-    for name, count in expected.items():
-        if np.size(heads[name]) != count:
-            raise WeightsError(f"not the heads of this network: {name} has {np.size(heads[name])} weights, not {count}")
-    return [np.asarray(heads[name], np.float64).reshape(-1) for name in expected]

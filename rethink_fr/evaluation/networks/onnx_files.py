@@ -1,14 +1,14 @@
-"""Which other files an ONNX file names, told from its bytes; the format is that of Protocol Buffers.
+"""Tells from the bytes of an ONNX file whether it has weights in other files. The format is Protocol Buffers.
 
-An ONNX file may have its weights in other files, of any path. Ours are read from bytes, whose origin the runtime does
-not know: such paths would be taken from the working directory, or be anything on the disk.
+An ONNX file may name other files that hold its weights, by any path. We give the runtime bytes, and it cannot know
+where these come from: it would look for such a file in the working directory, or anywhere on the disk.
 """
 
 from __future__ import annotations
 
 from typing import Dict, Iterator, List, Tuple, Union
 
-# For each kind of message the fields that hold others, by number; see onnx.proto.
+# For each kind of message, the fields that hold other messages, by number; see onnx.proto.
 _INNER: Dict[str, Dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -24,14 +24,14 @@ _MAX_FIELDS = 5_000_000  # a network of 1,000 layers has some 50,000
 
 
 class DamagedOnnx(ValueError):  # noqa: N818 (a state, not a fault)
-    """Bytes that are no ONNX file; the message says what is wrong with them."""
+    """Bytes that are not an ONNX file. The message says what is wrong with them."""
 
 
 def has_external_data(model: bytes) -> bool:
     """Whether an ONNX file has weights in other files.
 
     Raises:
-        DamagedOnnx: if it is damaged, or nested or divided beyond what networks are.
+        DamagedOnnx: if it is damaged, or has far more parts than networks have.
     """
     left: List[Tuple[str, memoryview]] = [("model", memoryview(model))]
     count = 0
@@ -50,7 +50,7 @@ def has_external_data(model: bytes) -> bool:
 
 
 def _fields(message: memoryview) -> Iterator[Tuple[int, Union[int, memoryview]]]:
-    """Number and value of each field; of those that have a length the bytes, not copied."""
+    """Number and value of each field. The value of a field that has a length is its bytes, not copied."""
     place = 0
     while place < len(message):
         key, place = _whole_number(message, place)
@@ -72,7 +72,7 @@ def _fields(message: memoryview) -> Iterator[Tuple[int, Union[int, memoryview]]]
 
 
 def _whole_number(message: memoryview, place: int) -> Tuple[int, int]:
-    """A number of 7 bits a byte, the lowest first; and where it ends."""
+    """Read a number that is stored in 7 bits of each byte, the lowest first; returns it and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         if place == len(message):

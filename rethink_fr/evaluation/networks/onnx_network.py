@@ -1,7 +1,8 @@
-"""Any network in an ONNX file as embedder or landmark network, run by onnxruntime.
+"""Runs the network of an ONNX file in the place of a published one: for identity embeddings, or for landmarks.
 
-Size and layout of the input are in every file. The range of values and the crop are not; a file may say them in its
-metadata, as `rethink_fr.value_range` (`0..255`) and `rethink_fr.crop` (`left,top,right,bottom`).
+Every ONNX file tells the size and layout of its input, but neither the range of its values nor the crop. A file may
+tell them in its metadata, as `rethink_fr.value_range` (such as `0..255`) and `rethink_fr.crop`
+(`left,top,right,bottom`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rethink_fr.evaluation.networks.crops import (
     check_box,
     check_pictures,
     in_batches,
+    in_picture,
     parse_box,
     resample_area,
     round_levels,
@@ -37,24 +39,32 @@ _RANGES: Dict[str, Tuple[float, float]] = {"-1..1": (2.0 / 255.0, -1.0), "0..1":
 
 
 class OnnxError(ValueError):
-    """A file that cannot serve, or onnxruntime is not installed; one line saying why."""
+    """A file that cannot be used, or onnxruntime is not installed. The message is one line that says why."""
+
+
+class _InputSize(NamedTuple):
+    rows: int
+    columns: int
+    channels_last: bool
+    one_at_a_time: bool  # whether the file fixes the batch to 1
 
 
 class OnnxEmbedder:
-    """An identity or image network: its first output, flattened, is the embedding.
+    """A network that turns a picture into a vector: its first output, flattened.
 
     Call with uint8 RGB `[B, H, W, 3]` of any size, one face each, framed as in FFHQ; returns float32 `[B, D]`.
-    The crop is resized by area, in 8 bits, to the size that the file asks for; channels are RGB.
+    The crop is resized by area, in 8 bits, to the size that the file asks for. Channels are RGB.
 
     Args:
         name: for reports and errors, such as the file's name.
         model: the file's bytes.
-        sha256: of them.
-        value_range: what the network takes. None: what the file's metadata say, else [-1, 1], as most face networks.
-        crop: what of the picture is shown to it. None: what the file's metadata say, else all of it.
+        sha256: of these bytes, for reports.
+        value_range: of the network's input. None: what the file's metadata say, or else [-1, 1], as most face networks
+            have it.
+        crop: which part of the picture the network sees. None: what the file's metadata say, or else all of it.
 
     Raises:
-        OnnxError: if the file cannot be used so, or onnxruntime is not installed.
+        OnnxError: if the file cannot be used in this way, or onnxruntime is not installed.
         ValueError: if the crop is empty or the value range unknown.
     """
 
@@ -68,77 +78,15 @@ class OnnxEmbedder:
     ) -> None:
         self.name = name
         self.sha256 = sha256
-        self._network = _OnnxNetwork(name, model, value_range, crop)
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        return self._network(images)
-
-
-class OnnxLandmarks:
-    """A landmark network: its first output, `[B, 2 L]` or `[B, L, 2]`, is the points, x before y.
-
-    Call with uint8 RGB `[B, H, W, 3]` as for `OnnxEmbedder`; returns float32 `[B, L, 2]`, (x, y) in pixels of these
-    pictures, the top left corner being (0, 0).
-
-    Args:
-        name, model, sha256, value_range, crop: as for `OnnxEmbedder`.
-        unit: of the output: "fraction" (default), 0..1 of the network's input; "pixel", pixels of its input.
-
-    Raises:
-        OnnxError: if the file cannot be used so, or onnxruntime is not installed.
-        ValueError: if the crop is empty, or the value range or the unit unknown.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        model: bytes,
-        sha256: str,
-        value_range: Optional[ValueRange] = None,
-        crop: Optional[Box] = None,
-        unit: LandmarkUnit = "fraction",
-    ) -> None:
-        if unit not in ("fraction", "pixel"):
-            raise ValueError(f"{name}: landmark unit {unit!r}; expected fraction or pixel")
-        self.name = name
-        self.sha256 = sha256
-        self._network = _OnnxNetwork(name, model, value_range, crop)
-        self._pixels = unit == "pixel"
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        outputs = self._network(images)
-        if outputs.shape[1] % 2:
-            raise OnnxError(f"{self.name}: {outputs.shape[1]} numbers a face; expected x and y of each landmark")
-        points = outputs.reshape(len(outputs), -1, 2).astype(np.float64)
-        if self._pixels:
-            points /= (self._network.size.columns, self._network.size.rows)
-        left, top, right, bottom = self._network.crop
-        points = points * (right - left, bottom - top) + (left, top)
-        height, width = np.asarray(images).shape[1:3]
-        return (points * (width, height)).astype(np.float32)
-
-
-class _InputSize(NamedTuple):
-    rows: int
-    columns: int
-    channels_last: bool
-    one_at_a_time: bool  # the file fixes the batch to 1
-
-
-class _OnnxNetwork:
-    """Pictures in, the first output `[B, N]` out."""
-
-    def __init__(self, name: str, model: bytes, value_range: Optional[str], crop: Optional[Box]) -> None:
-        self._name = name
         self._session = _open(name, model)
         try:
-            self._describe(name, value_range, crop)
+            self._describe(value_range, crop)
         except UnicodeDecodeError:
             raise OnnxError(f"{name}: a name in it is not UTF-8; the file is damaged, get it again") from None
 
-    def _describe(self, name: str, value_range: Optional[str], crop: Optional[Box]) -> None:
-        """Read what the file says of its input and output; onnxruntime decodes names only when asked for them."""
-        metadata = self._session.get_modelmeta().custom_metadata_map
+    def _describe(self, value_range: Optional[str], crop: Optional[Box]) -> None:
+        """Read what the file says about its input and output. Only now does onnxruntime decode names in it."""
+        name, metadata = self.name, self._session.get_modelmeta().custom_metadata_map
         if value_range is None:
             value_range = metadata.get(f"{_METADATA}value_range", "-1..1")
         if value_range not in _RANGES:
@@ -154,7 +102,7 @@ class _OnnxNetwork:
         self.size = _input_size(name, inputs[0].shape)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        return in_batches(self._batch, check_pictures(images, self._name))
+        return in_batches(self._batch, check_pictures(images, self.name))
 
     def _batch(self, images: np.ndarray) -> np.ndarray:
         levels = round_levels(resample_area(images, self.crop, self.size.rows, self.size.columns))
@@ -169,14 +117,52 @@ class _OnnxNetwork:
         try:
             (output,) = self._session.run([self._output], {self._input: np.ascontiguousarray(values)})
         except Exception as error:  # onnxruntime has a dozen kinds, and no common one of its own
-            raise OnnxError(f"{self._name}: onnxruntime failed: {_reason(error)}") from None
+            raise OnnxError(f"{self.name}: onnxruntime failed: {_reason(error)}") from None
         output = np.asarray(output)
         if output.dtype.kind != "f" or output.ndim < 2 or len(output) != len(values):
             raise OnnxError(
-                f"{self._name}: output of type {output.dtype} and shape {list(output.shape)} for {len(values)} "
+                f"{self.name}: output of type {output.dtype} and shape {list(output.shape)} for {len(values)} "
                 "pictures; expected numbers [pictures, ...]"
             )
         return output.reshape(len(values), -1).astype(np.float32)
+
+
+class OnnxLandmarks(OnnxEmbedder):
+    """A network that finds landmarks: its first output, `[B, 2 L]` or `[B, L, 2]` with x before y.
+
+    Call as `OnnxEmbedder`; returns float32 `[B, L, 2]`, (x, y) in pixels of the pictures that were given, the top left
+    corner being (0, 0).
+
+    Args:
+        name, model, sha256, value_range, crop: as for `OnnxEmbedder`.
+        unit: of the network's output. "fraction": 0..1 of the network's input; "pixel": pixels of it.
+
+    Raises:
+        OnnxError, ValueError: as `OnnxEmbedder`; ValueError also for an unknown unit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: bytes,
+        sha256: str,
+        value_range: Optional[ValueRange] = None,
+        crop: Optional[Box] = None,
+        unit: LandmarkUnit = "fraction",
+    ) -> None:
+        if unit not in ("fraction", "pixel"):
+            raise ValueError(f"{name}: landmark unit {unit!r}; expected fraction or pixel")
+        super().__init__(name, model, sha256, value_range, crop)
+        self._pixels = unit == "pixel"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        outputs = super().__call__(images)
+        if outputs.shape[1] % 2:
+            raise OnnxError(f"{self.name}: {outputs.shape[1]} numbers a face; expected x and y of each landmark")
+        points = outputs.reshape(len(outputs), -1, 2).astype(np.float64)
+        if self._pixels:
+            points /= (self.size.columns, self.size.rows)
+        return in_picture(points, self.crop, images)
 
 
 def _open(name: str, model: bytes) -> Any:
@@ -199,7 +185,7 @@ def _open(name: str, model: bytes) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _limit_memory() -> None:
-    """What networks of this process may take for their values: a small file may ask for any amount."""
+    """Limit the memory that networks of this process may use: a small file may ask for any amount."""
     import onnxruntime as runtime
 
     memory = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
@@ -217,7 +203,7 @@ def _runtime(name: str) -> ModuleType:
 
 
 def _input_size(name: str, shape: list) -> _InputSize:
-    """Layout and size from what the file says of its input, such as `[1, 3, 112, 112]` or `['N', 160, 160, 3]`."""
+    """Layout and size, from the input's shape in the file, such as `[1, 3, 112, 112]` or `['N', 160, 160, 3]`."""
     if len(shape) == 4:
         for channels_last, channels, rows, columns in ((False, *shape[1:]), (True, shape[3], *shape[1:3])):
             if channels == 3 and _is_size(rows) and _is_size(columns) and (shape[0] == 1 or not _is_size(shape[0])):
@@ -229,11 +215,11 @@ def _input_size(name: str, shape: list) -> _InputSize:
 
 
 def _is_size(dimension: Any) -> bool:
-    """Free dimensions are None or a name."""
+    """Whether a dimension is fixed and sensible. A free dimension is None or a name."""
     return isinstance(dimension, int) and 0 < dimension <= _MAX_SIDE
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what onnxruntime said, without the codes and places before it."""
+    """The first line of an error of onnxruntime's, without the codes and places before it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return printable(lines[0].rpartition(" : ")[2].strip())[:160]

@@ -1,4 +1,4 @@
-"""What an evaluation found: as objects, as a table for the terminal, as JSON."""
+"""What an evaluation found, as objects and as JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 import numpy as np
 
 from rethink_fr.evaluation.pairs import Resize
-from rethink_fr.files.names import printable
+from rethink_fr.metrics.metric import Metric
 
-Interval = Tuple[float, float]
+Interval = Tuple[float, float]  # of 95 %, by the bootstrap
 
 
 class Share(NamedTuple):
-    """A share of a set for one k, with its 95 % bootstrap interval."""
+    """Precision, recall or an identity version of one of them, for one number of neighbours k."""
 
     value: float
     interval: Interval
@@ -22,63 +22,54 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Figure:
-    """One metric of one folder: of each image the mean, or of the set as a whole; with a 95 % bootstrap interval.
+    """The value of one metric for one folder: the mean over its pictures, or a number of the folder as a whole."""
 
-    Set metrics of neighbourhoods have a value for each k = 1..K; `value` is that of K.
-    """
-
-    metric: str
-    title: str  # the metric's name in tables and on pages
-    definition: str
-    unit: str
-    better: str  # "higher" or "lower"
-    images: str  # whose: a method's name, "restored" if there is one without a name, or "degraded"
-    value: float
+    metric: Metric
+    folder: str  # a method's name, "restored" for a single method without a name, or "degraded"
+    value: float  # for k = K, where there are several
     interval: Optional[Interval]
-    count: int
-    by_k: Tuple[Share, ...] = ()
+    count: int  # of the pictures that it is computed from
+    by_k: Tuple[Share, ...] = ()  # of metrics that depend on a number of neighbours: for k = 1..K
 
     @property
     def text(self) -> str:
         """The value as people read it, without unit."""
-        return f"{self.value:.{self.digits}f}"
+        return f"{self.value:.{self.metric.decimals}f}"
 
     @property
-    def digits(self) -> int:
-        """Digits after the point that are worth reading."""
-        return 2 if self.unit or self.interval is None else 4  # what has no unit is a share or near 1, but for FID
+    def interval_text(self) -> str:
+        """The interval as people read it, `[low, high]`; empty if there is none."""
+        ends = [f"{end:.{self.metric.decimals}f}" for end in self.interval or ()]
+        return f"[{', '.join(ends)}]" if ends else ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One name: its identity if known, and `{method: {metric: value}}`, with `"degraded"` if there was one."""
+    """The pictures of one name, and the metrics of each."""
 
     name: str
-    identity: Optional[str]
-    values: Dict[str, Dict[str, float]]
-    files: Dict[str, str]  # by folder, the reference's included
+    identity: Optional[str]  # who is on them, if that is known
+    values: Dict[str, Dict[str, float]]  # by folder and metric, without the reference
+    files: Dict[str, str]  # by folder, with the reference
 
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Everything `evaluate` found.
-
-    `missing` are (metric, reason) that were asked for and could not be computed, `left_out` those that were not asked
-    for, `failed` are (file, reason).
-    """
+    """Everything that `evaluate` found."""
 
     protocol: str
     methods: Tuple[str, ...]
-    folders: Dict[str, str]
+    folders: Dict[str, str]  # paths, by method and "reference" and "degraded"
+    metrics: Tuple[Metric, ...]  # those that were computed
     statistics: Dict[str, Dict[str, str]]  # {"niqe_statistics": {"file": ..., "sha256": ...}}
     networks: Dict[str, Dict[str, str]]  # {"recognition": {"name": ..., "sha256": ...}}
     figures: Tuple[Figure, ...]
     rows: Tuple[Row, ...]
-    resize: Resize  # what was asked for; see `data.pairs.read_together`
-    resized: Dict[str, int]  # by folder, the reference's included: pictures that were measured at another size
-    missing: Tuple[Tuple[str, str], ...]
-    left_out: Tuple[Tuple[str, str], ...]
-    failed: Tuple[Tuple[str, str], ...]
+    resize: Resize  # what was asked for; see `rethink_fr.evaluation.pairs.read_together`
+    resized: Dict[str, int]  # by folder: number of pictures that were measured at another size than their own
+    missing: Tuple[Tuple[str, str], ...]  # (metric, reason): asked for, but could not be computed
+    left_out: Tuple[Tuple[str, str], ...]  # (metric, reason): could not be computed, and was not asked for by name
+    failed: Tuple[Tuple[str, str], ...]  # (file, reason)
     k: int
     seed: int
     resamples: int
@@ -86,13 +77,18 @@ class EvaluationReport:
 
     @property
     def columns(self) -> List[str]:
-        """The folders that were measured: the methods, then the degraded images if given."""
-        return [what for what in self.folders if what != "reference"]
+        """The folders that were measured: the methods, then the degraded pictures if there are any."""
+        return [folder for folder in self.folders if folder != "reference"]
 
     @property
     def cells(self) -> Dict[Tuple[str, str], Figure]:
-        """Figures by metric and folder."""
-        return {(figure.metric, figure.images): figure for figure in self.figures}
+        """The figures by the metric's name and the folder."""
+        return {(figure.metric.name, figure.folder): figure for figure in self.figures}
+
+    @property
+    def shown(self) -> List[Metric]:
+        """The metrics that have a figure for some folder: what tables list."""
+        return list(dict.fromkeys(figure.metric for figure in self.figures))
 
     @property
     def basis(self) -> str:
@@ -107,25 +103,13 @@ class EvaluationReport:
         size = "their reference's size" if self.resize == "reference" else f"{self.resize} x {self.resize} px"
         return f", {sum(self.resized.values())} pictures resized to {size}"
 
-    def table(self) -> List[str]:
-        """Lines for the terminal: a metric a line, a folder a column."""
-        cells = self.cells
-        better = {figure.metric: figure.better for figure in self.figures}
-        lines = [["metric", "better", *map(printable, self.columns)]]
-        lines += [
-            [name, way, *(_cell(cells[name, column]) if (name, column) in cells else "-" for column in self.columns)]
-            for name, way in better.items()
-        ]
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        head = f"{self.basis}; mean [95 % interval]"
-        return [head, *("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)]
-
     def as_json(self) -> Dict[str, Any]:
-        """The report in JSON's types; infinite numbers, which JSON lacks, as the strings "inf" and "-inf"."""
+        """The report in JSON's types; infinite numbers, which JSON lacks, are the strings "inf" and "-inf"."""
         metrics: Dict[str, Any] = {}
         for figure in self.figures:
-            about = {"definition": figure.definition, "unit": figure.unit, "better": figure.better}
-            metrics.setdefault(figure.metric, about)[figure.images] = _figure_json(figure)
+            metric = figure.metric
+            about = {"definition": metric.definition, "unit": metric.unit, "better": metric.better}
+            metrics.setdefault(metric.name, about)[figure.folder] = _figure_json(figure)
         return {
             "protocol": self.protocol,
             "methods": list(self.methods),
@@ -162,7 +146,7 @@ class EvaluationReport:
 
 
 def _figure_json(figure: Figure) -> Dict[str, Any]:
-    """A mean is called one; a Frechet distance is none, and has no interval."""
+    """What has an interval is a mean, and called so; a Frechet distance is none."""
     found: Dict[str, Any] = {"value" if figure.interval is None else "mean": _number(figure.value)}
     found["interval"] = None if figure.interval is None else [_number(end) for end in figure.interval]
     found["count"] = figure.count
@@ -171,14 +155,6 @@ def _figure_json(figure: Figure) -> Dict[str, Any]:
             {"k": k, "mean": share.value, "interval": list(share.interval)} for k, share in enumerate(figure.by_k, 1)
         ]
     return found
-
-
-def _cell(figure: Figure) -> str:
-    unit = f" {figure.unit}" if figure.unit else ""
-    if figure.interval is None:
-        return f"{figure.text}{unit}"
-    low, high = figure.interval
-    return f"{figure.text}{unit} [{low:.{figure.digits}f}, {high:.{figure.digits}f}]"
 
 
 def _number(value: float) -> Union[float, str]:

@@ -1,12 +1,17 @@
-"""The table of a paper from an evaluation: methods as rows, metrics as columns, for LaTeX or Markdown."""
+"""The tables of an evaluation: for the terminal, and for papers in LaTeX or Markdown.
+
+Written here rather than by a package such as tabulate: ours are these few lines, and what it would have to be told
+(bold cells next to escaped ones, arrows, file names that are not Unicode) is most of them.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, List, Union
+from typing import Callable, List, Sequence, Set, Tuple, Union
 
 from rethink_fr.evaluation.report.contents import EvaluationReport, Figure
 from rethink_fr.files.names import printable
+from rethink_fr.metrics.metric import Metric
 
 _ESCAPES = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -18,91 +23,99 @@ _ESCAPES = {
 }
 
 
-def table_text(report: EvaluationReport, path: Union[str, Path]) -> str:
-    """The table in the language that the ending of `path` names: LaTeX (`.tex`) or Markdown (`.md`).
+def as_terminal(report: EvaluationReport) -> List[str]:
+    """Lines for the terminal: a line for each metric, a column for each folder."""
+    lines = [["metric", "better", *map(printable, report.columns)]]
+    for metric in report.shown:
+        cells = [report.cells.get((metric.name, folder)) for folder in report.columns]
+        lines.append([metric.name, metric.better, *(_terminal(figure) if figure else "-" for figure in cells)])
+    return [f"{report.basis}; mean [95 % interval]", *aligned(lines)]
 
-    The best method of each metric is bold, every method that shows the same digits with it; the degraded images, for
-    comparison only, are not. Definitions follow below.
+
+def aligned(rows: Sequence[Sequence[str]]) -> List[str]:
+    """Rows of cells as lines whose columns begin one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def table_text(report: EvaluationReport, path: Union[str, Path]) -> str:
+    """The table of a paper, in the language that the ending of `path` names: LaTeX (`.tex`) or Markdown (`.md`).
+
+    Methods are rows, metrics are columns. The best method of each metric is bold, and every method that shows the same
+    digits; degraded pictures, which are there for comparison, never are. The metrics' definitions follow below.
 
     Raises:
         ValueError: for another ending.
     """
-    writers: Dict[str, Callable[[EvaluationReport], str]] = {".tex": as_latex, ".md": as_markdown}
     suffix = Path(path).suffix
-    if suffix not in writers:
+    if suffix not in (".tex", ".md"):
         raise ValueError(f"{printable(path)}: expected a name ending in .tex or .md")
-    return writers[suffix](report)
+    return as_latex(report) if suffix == ".tex" else as_markdown(report)
 
 
 def as_latex(report: EvaluationReport) -> str:
     """A `tabular` for the package booktabs, with the definitions as comments."""
-    metrics = _metrics(report)
     arrows = {"higher": r"$\uparrow$", "lower": r"$\downarrow$"}
     lines = [
         f"% {report.basis}; needs \\usepackage{{booktabs}}",
-        f"\\begin{{tabular}}{{l{'r' * len(metrics)}}}",
+        f"\\begin{{tabular}}{{l{'r' * len(report.shown)}}}",
         "\\toprule",
-        " & ".join(["Method", *(f"{_latex(_title(one))} {arrows[one.better]}" for one in metrics.values())]) + r" \\",
+        " & ".join(["Method", *(f"{_latex(_title(one))} {arrows[one.better]}" for one in report.shown)]) + r" \\",
         "\\midrule",
     ]
     for row in _rows(report, bold=lambda text: f"\\textbf{{{text}}}", escape=_latex):
         lines.append(" & ".join(row) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"% {name}: {one.definition}" for name, one in metrics.items()]
+    lines += [f"% {metric.name}: {metric.definition}" for metric in report.shown]
     return "\n".join(lines) + "\n"
 
 
 def as_markdown(report: EvaluationReport) -> str:
     """A table in GitHub's Markdown, with the definitions as a list."""
-    metrics = _metrics(report)
-    arrows = {"higher": "↑", "lower": "↓"}
     lines = [
-        "| " + " | ".join(["Method", *(f"{_title(one)} {arrows[one.better]}" for one in metrics.values())]) + " |",
-        "|---" * (len(metrics) + 1) + "|",
+        "| " + " | ".join(["Method", *(f"{_title(one)} {one.arrow}" for one in report.shown)]) + " |",
+        "|---" * (len(report.shown) + 1) + "|",
         *("| " + " | ".join(row) + " |" for row in _rows(report, bold=lambda text: f"**{text}**", escape=_markdown)),
         "",
         f"{report.basis[0].upper()}{report.basis[1:]}.",
         "",
     ]
-    lines += [f"* {_title(one)}: {_markdown(one.definition)}." for one in metrics.values()]
+    lines += [f"* {_title(metric)}: {_markdown(metric.definition)}." for metric in report.shown]
     return "\n".join(lines) + "\n"
 
 
-def best(report: EvaluationReport) -> Dict[str, str]:
-    """The best value of each metric among the methods, as text."""
-    found: Dict[str, str] = {}
-    for name, one in _metrics(report).items():
-        figures = [report.cells[name, method] for method in report.methods if (name, method) in report.cells]
-        pick = max if one.better == "higher" else min
+def best_cells(report: EvaluationReport) -> Set[Tuple[str, str]]:
+    """The cells (metric, method) that are the best of their metric, as far as the digits that are shown tell."""
+    best = set()
+    for metric in report.shown:
+        cells = {method: report.cells.get((metric.name, method)) for method in report.methods}
+        figures = {method: figure for method, figure in cells.items() if figure is not None}
         if figures:
-            found[name] = pick(figures, key=lambda figure: figure.value).text
-    return found
+            pick = max if metric.better == "higher" else min
+            top = pick(figures.values(), key=lambda figure: figure.value).text
+            best |= {(metric.name, method) for method, figure in figures.items() if figure.text == top}
+    return best
 
 
 def _rows(report: EvaluationReport, bold: Callable[[str], str], escape: Callable[[str], str]) -> List[List[str]]:
-    """The degraded images first, as papers have their input; then the methods as they were given."""
-    top = best(report)
-    rows = []
-    for what in sorted(report.columns, key=lambda column: column != "degraded"):
-        row = [escape(what)]
-        for name in _metrics(report):
-            figure = report.cells.get((name, what))
+    """The degraded pictures first, as papers have their input; then the methods in the order given."""
+    best, rows = best_cells(report), []
+    for folder in sorted(report.columns, key=lambda column: column != "degraded"):
+        row = [escape(folder)]
+        for metric in report.shown:
+            figure = report.cells.get((metric.name, folder))
             text = figure.text if figure else "-"
-            row.append(bold(text) if figure and what in report.methods and text == top[name] else text)
+            row.append(bold(text) if (metric.name, folder) in best else text)
         rows.append(row)
     return rows
 
 
-def _metrics(report: EvaluationReport) -> Dict[str, Figure]:
-    """One figure of each metric, for what all of them share."""
-    metrics: Dict[str, Figure] = {}
-    for figure in report.figures:
-        metrics.setdefault(figure.metric, figure)
-    return metrics
+def _terminal(figure: Figure) -> str:
+    return " ".join(part for part in (figure.text, figure.metric.unit, figure.interval_text) if part)
 
 
-def _title(figure: Figure) -> str:
-    return figure.title + (f" ({figure.unit})" if figure.unit else "")
+def _title(metric: Metric) -> str:
+    return metric.title + (f" ({metric.unit})" if metric.unit else "")
 
 
 def _latex(text: str) -> str:

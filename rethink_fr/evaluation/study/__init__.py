@@ -1,1 +1,1 @@
-"""Blind comparisons by people: the page, and the tally of its answers."""
+"""Human studies: a page on which people compare methods blindly, and the tally of their answers."""

@@ -1,4 +1,4 @@
-"""Which metrics order methods as people do: rank correlations of reports of `evaluate` with a study's preferences."""
+"""Rank correlations of metrics, from reports of `evaluate`, with people's preferences: which order methods alike?"""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from scipy import stats
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import UnreadableFile, read_json
 
-MIN_METHODS = 3  # two are in the same order or in the reverse, which says nothing
+MIN_METHODS = 3  # two can only be in the same order or in the reverse, which says nothing
 
 _REPORT = "a report of rethink-fr evaluate --output"
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """How a metric orders the methods compared with their preference shares: 1 is the same order, -1 the reverse.
+    """How much a metric's order of the methods is like that of people: 1 for the same order, -1 for the reverse.
 
-    None where all methods are equal in one of the two.
+    None if all methods are equal in one of the two.
     """
 
     metric: str
@@ -33,23 +33,26 @@ class RankCorrelation:
 
 @dataclass(frozen=True)
 class MeasuredMetric:
-    """One metric of all reports: its value for each method of the study that it was measured for."""
+    """One metric, from all reports: its value for each method of the study for which it was measured."""
 
     name: str
     definition: str
     better: str  # "higher" or "lower"
-    resize: Any  # to what the report resized its pictures; None if it did not
+    resize: Any  # the size that the report resized its pictures to; None if it did not
     values: Dict[str, float] = field(default_factory=dict)
 
 
 def read_metrics(
     paths: Sequence[Union[str, Path]], methods: Sequence[str]
 ) -> Tuple[List[MeasuredMetric], List[Tuple[str, str]]]:
-    """The metrics of all reports that can be used, and (file, reason) of the others.
+    """Read the metrics of all reports.
 
     Args:
         paths: JSON files of `evaluate --output`.
-        methods: of the study; others are ignored.
+        methods: those of the study; others are ignored.
+
+    Returns:
+        The metrics; and (file, reason) of the reports that cannot be used.
     """
     metrics: Dict[str, MeasuredMetric] = {}
     failed: List[Tuple[str, str]] = []
@@ -67,7 +70,7 @@ def read_metrics(
 
 
 def rank_correlation(metric: MeasuredMetric, shares: Mapping[str, float]) -> RankCorrelation:
-    """The correlation of a metric, its sign turned where lower is better, with the methods' preference shares."""
+    """Correlate a metric with the methods' preference shares; if lower is better, its sign is turned first."""
     sign = 1.0 if metric.better == "higher" else -1.0
     ours = [sign * value for value in metric.values.values()]
     theirs = [shares[method] for method in metric.values]
@@ -80,7 +83,7 @@ def rank_correlation(metric: MeasuredMetric, shares: Mapping[str, float]) -> Ran
 def why_none(
     metrics: Sequence[MeasuredMetric], correlations: Sequence[RankCorrelation], methods: Sequence[str]
 ) -> Optional[str]:
-    """Why no metric has a rank correlation, and what to do about it; None if one has."""
+    """Why no metric has a rank correlation, and what to do about it; None if some metric has one."""
     if any(one.spearman is not None for one in correlations):
         return None
     if correlations:
@@ -112,7 +115,7 @@ def _read_report(path: Union[str, Path], methods: Sequence[str]) -> List[Measure
 
 
 def _check_fits(path: Union[str, Path], one: MeasuredMetric, before: Optional[MeasuredMetric]) -> None:
-    """Refuse what cannot stand beside the values of the same metric in the reports before it."""
+    """Refuse values that cannot be compared with those of the same metric in the reports before."""
     if before is None:
         return
     name = printable(one.name)

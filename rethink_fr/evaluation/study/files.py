@@ -1,4 +1,4 @@
-"""The files of a human study: its key, and what raters send back. Both are checked to the last field."""
+"""The files of a human study: its key, and the answers that raters send back. Every field of both is checked."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any, Dict, List, NamedTuple, Tuple, Union
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import read_json
 
-LETTERS = string.ascii_uppercase  # what the methods of a trial are called on the page, from left to right
+LETTERS = string.ascii_uppercase  # the methods of a trial are called so on the page, from left to right
 
-_MAX_BYTES = 64 << 20  # of a key or of answers: of some 100,000 trials
+_MAX_BYTES = 64 << 20  # of a key or of answers; some 100,000 trials fit
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Trial(NamedTuple):
-    """One comparison: which image, and the methods in the order of the page."""
+    """One comparison: the name of the image, and the methods in the order of the page."""
 
     trial: str
     name: str
@@ -30,7 +30,7 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class StudyKey:
-    """What the page hides: which method is where. `study` is a hash of all the rest."""
+    """What the page hides: which method is where."""
 
     question: str
     seed: int
@@ -39,11 +39,11 @@ class StudyKey:
 
     @property
     def study(self) -> str:
-        """What ties page, key and answers together: 16 hexadecimal digits of a SHA-256; it tells nothing of the key."""
+        """What ties page, key and answers together: 16 hexadecimal digits of the key's SHA-256. It reveals nothing."""
         return hashlib.sha256(json.dumps(self._content()).encode()).hexdigest()[:16]
 
     def as_json(self) -> Dict[str, Any]:
-        """The key as `read_key` expects it in a file."""
+        """The key in JSON's types, as `read_key` expects it in a file."""
         return {"study": self.study, **self._content()}
 
     def _content(self) -> Dict[str, Any]:
@@ -56,17 +56,17 @@ class StudyKey:
 
 
 class Answers(NamedTuple):
-    """One rater's choices: the method that was preferred in each trial, in the key's order."""
+    """One rater's choices: the method that was preferred in each trial, in the order of the key's trials."""
 
     rater: str  # see `rater_name`
     methods: Tuple[str, ...]
 
 
 def read_key(path: Union[str, Path]) -> StudyKey:
-    """The key that `study make` wrote.
+    """Read the key that `study make` wrote.
 
     Raises:
-        ValueError: naming `path`, if it is none or was changed.
+        ValueError: naming `path`, if it is not a key or was changed.
     """
     stored = _object(
         path, {"study": str, "question": str, "seed": int, "methods": list, "trials": list}, "a study's key"
@@ -84,11 +84,11 @@ def read_key(path: Union[str, Path]) -> StudyKey:
 
 
 def read_answers(path: Union[str, Path], key: StudyKey) -> Answers:
-    """What a rater's page wrote, resolved by the key.
+    """Read what a rater's page wrote, and look up in the key which methods were chosen.
 
     Raises:
-        ValueError: naming `path`, if it is no such file, of another study, or does not answer each trial once; or if it
-            was changed since the page wrote it. The checksum finds accidents and clumsy edits, it is no signature.
+        ValueError: naming `path`, if it is not such a file, is of another study, does not answer each trial once, or
+            was changed since the page wrote it. (The checksum finds accidents and clumsy edits; it is not a signature.)
     """
     stored = _object(path, {"study": str, "rater": str, "answers": list, "check": str}, "a rater's answers")
     if stored["study"] != key.study:
@@ -127,22 +127,22 @@ def read_answers(path: Union[str, Path], key: StudyKey) -> Answers:
 
 
 def rater_name(given: str) -> str:
-    """The name that a rater goes by: Unicode NFC, no spaces around it, single ones inside."""
+    """A rater's name in the form that is compared: Unicode NFC, without spaces around it, with single ones inside."""
     return " ".join(unicodedata.normalize("NFC", given).split())
 
 
 def checksum(study: str, rater: str, chosen: Dict[str, str]) -> str:
-    """FNV-1a (32 bits) of the answers in the order given; the page computes the same."""
+    """FNV-1a (32 bits) of the answers in the order given. `templates/study.js` computes the same."""
     lines = [study, rater, *(f"{trial}:{choice}" for trial, choice in chosen.items())]
     value = 0x811C9DC5
-    text = _SURROGATES.sub("\ufffd", "\n".join(lines))  # as the page's TextEncoder does with what is no Unicode
+    text = _SURROGATES.sub("\ufffd", "\n".join(lines))  # as the page's TextEncoder does with what is not Unicode
     for byte in text.encode("utf-8"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
     return f"{value:08x}"
 
 
 def _fits(key: StudyKey) -> bool:
-    """Whether each trial has an id of its own and every method once."""
+    """Whether every trial has a number of its own, and every method once."""
     names = [*key.methods, *(method for one in key.trials for method in one.order)]
     return (
         all(isinstance(name, str) for name in names)
@@ -157,7 +157,7 @@ def _object(path: Union[str, Path], fields: Dict[str, type], what: str) -> Dict[
 
 
 def _entry(path: Union[str, Path], where: str, value: Any, fields: Dict[str, type]) -> Dict[str, Any]:
-    """`value` if it is an object with exactly these fields."""
+    """`value`; checks that it is an object with exactly these fields, of these types."""
     names: List[str] = [] if not isinstance(value, dict) else list(value)
     if not isinstance(value, dict) or set(names) != set(fields):
         raise ValueError(

@@ -1,25 +1,25 @@
-"""`rethink-fr study make`: blind comparisons of methods for people.
+"""`rethink-fr study make`: a page on which people compare methods without knowing which is which.
 
-"Rethinking Deep Face Restoration", Appendix D: each trial shows an input, its ground truth and the methods'
-restorations in a random order of its own. The order goes into the key, which the raters do not get.
+As in Appendix D of "Rethinking Deep Face Restoration", each trial shows an input, its ground truth and the methods'
+restorations in a random order. The orders go into the key, which the raters do not get.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Union
 
 import numpy as np
 from tqdm import tqdm
 
+from rethink_fr.evaluation.pages import as_data_uri, page
 from rethink_fr.evaluation.pairs import Resize, check_resize, image_name, pair_by_name, read_together
-from rethink_fr.evaluation.report.web_page import as_data_uri
 from rethink_fr.evaluation.study.files import LETTERS, StudyKey, Trial
-from rethink_fr.evaluation.study.page import PageTrial, study_page
 from rethink_fr.files.outputs import Outputs
 
 QUESTION = "Which restoration is the best: like the ground truth in identity, and natural?"
-# Of JPEG. Every picture is encoded anew in the same way: neither metadata nor the kind of file may tell methods apart.
+# Of JPEG. Every picture is encoded anew and in the same way, so that neither metadata nor the kind of file tell methods
+# apart.
 _QUALITY = 95
 
 _Folder = Union[str, Path]
@@ -29,7 +29,7 @@ def make_study(
     methods: Mapping[str, _Folder],
     reference: _Folder,
     degraded: _Folder,
-    page: _Folder,
+    output: _Folder,
     key: _Folder,
     trials: Optional[int] = None,
     seed: int = 0,
@@ -42,20 +42,22 @@ def make_study(
     """Write the page and the key of a study.
 
     Args:
-        methods: folders of restored images by the methods' names, two to 26.
-        reference, degraded: folders with images of the same names, and sizes unless `resize` is given.
-        page, key: files to write; the page holds all pictures, and no names of methods, folders or images.
+        methods: folders of restored pictures by the methods' names, two to 26.
+        reference, degraded: folders with pictures of the same names; they also have the same sizes, unless `resize` is
+            given.
+        output: the page, a file to write. It holds all pictures, and no names of methods, folders or images.
+        key: another file to write: which method is where.
         trials: number of images to choose at random; None: all of them.
-        seed: of that choice, of the order of trials and of the methods in each.
+        seed: of that choice, of the order of the trials, and of the order of the methods in each.
         question: what the raters are asked.
         lossless: PNG instead of JPEG of quality 95 without chroma subsampling; the page grows several times.
-        resize: `"reference"` or a number of pixels: the size at which images are shown; see
+        resize: `"reference"` or a number of pixels: the size at which pictures are shown; see
             `rethink_fr.evaluation.pairs.read_together`.
-        overwrite: whether `page` and `key` may replace files that are there; pictures are never replaced.
+        overwrite: whether `output` and `key` may replace files that are there; pictures are never replaced.
         progress: show a bar on stderr if it takes longer than two seconds.
 
     Raises:
-        ValueError: naming what is wrong with folders, images, the number of trials or the files to write.
+        ValueError: saying what is wrong with the folders, the pictures, the number of trials or the files to write.
     """
     if not 2 <= len(methods) <= len(LETTERS):
         raise ValueError(f"--restored: {len(methods)} methods; expected 2 to {len(LETTERS)}, as NAME=DIR NAME=DIR")
@@ -65,7 +67,7 @@ def make_study(
     check_resize(resize)
     pairs = pair_by_name({**methods, "reference": reference, "degraded": degraded})
     outputs = Outputs((path for pair in pairs for path in pair.values()), overwrite)
-    outputs.claim_writable(page)
+    outputs.claim_writable(output)
     outputs.claim_writable(key, "--key")
     if trials is not None and not 1 <= trials <= len(pairs):
         raise ValueError(f"--trials {trials}: expected 1 to {len(pairs)}, the images there are")
@@ -74,7 +76,7 @@ def make_study(
     chosen = generator.permutation(len(pairs))[:trials]
     names = list(methods)
     laid_out: List[Trial] = []
-    shown: List[PageTrial] = []
+    shown: List[Dict[str, Any]] = []
     for number, place in enumerate(tqdm(chosen, desc="study", unit="trial", delay=2, disable=not progress), start=1):
         pair = pairs[place]
         order = tuple(names[one] for one in generator.permutation(len(names)))
@@ -91,5 +93,6 @@ def make_study(
         )
     made = StudyKey(question, seed, tuple(names), tuple(laid_out))
     outputs.write_json(key, made.as_json())
-    outputs.write_bytes(page, study_page(made.study, question, shown))
+    study = {"study": made.study, "trials": shown}  # all that the page's script knows
+    outputs.write_bytes(output, page("study.html", question=question, letters=LETTERS[: len(names)], study=study))
     return made

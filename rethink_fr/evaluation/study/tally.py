@@ -1,4 +1,4 @@
-"""`rethink-fr study tally`: what people preferred, and which metrics agree with them."""
+"""`rethink-fr study tally`: counts which methods people preferred, and which metrics agree with them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 from scipy import stats
 
+from rethink_fr.evaluation.report.tables import aligned
 from rethink_fr.evaluation.study.correlation import (
     MIN_METHODS,
     RankCorrelation,
@@ -25,10 +26,10 @@ Interval = Tuple[float, float]
 
 @dataclass(frozen=True)
 class Preference:
-    """How often one method was chosen; both intervals are of 95 %.
+    """How often one method was chosen, with two intervals of 95 %.
 
-    `wilson` takes all answers as independent; `over_trials` (bootstrap) takes the answers to one trial together, as
-    is right for several raters of the same trials, but is too narrow near 0 and 1.
+    `wilson` treats all answers as independent. `over_trials` (bootstrap) keeps the answers to one trial together, as is
+    right when several raters saw the same trials; but it is too narrow near 0 and 1.
     """
 
     method: str
@@ -40,18 +41,18 @@ class Preference:
 
 @dataclass(frozen=True)
 class Tally:
-    """All of a study's answers. `failed` are (file, reason) of answers and reports that do not count."""
+    """What all answers to a study say together."""
 
     study: str
     question: str
     trials: int
     raters: Tuple[str, ...]
     preferences: Tuple[Preference, ...]
-    agreement: Optional[float]  # share of pairs of raters who chose the same, over trials; None for one rater
-    kappa: Optional[float]  # that beyond chance (Fleiss 1971); None for one rater, or if all chose the same
+    agreement: Optional[float]  # share of pairs of raters who chose the same in a trial; None for a single rater
+    kappa: Optional[float]  # agreement beyond chance (Fleiss 1971); None for a single rater, or if all chose the same
     correlations: Tuple[RankCorrelation, ...]
-    no_correlation: Optional[str]  # why reports were given and there is no rank correlation
-    failed: Tuple[Tuple[str, str], ...]
+    no_correlation: Optional[str]  # why there is no rank correlation, although reports were given
+    failed: Tuple[Tuple[str, str], ...]  # (file, reason): answers and reports that do not count
 
     def table(self) -> List[str]:
         """Lines for the terminal."""
@@ -66,7 +67,7 @@ class Tally:
             )
             for one in self.preferences
         ]
-        lines += _aligned([("method", "chosen", "share", "Wilson", "over trials"), *rows])
+        lines += aligned([("method", "chosen", "share", "Wilson", "over trials"), *rows])
         if self.agreement is not None:
             kappa = "not defined" if self.kappa is None else f"{self.kappa:.3f}"
             lines.append(f"pairs of raters who agree: {100 * self.agreement:.1f} %, Fleiss' kappa {kappa}")
@@ -75,7 +76,7 @@ class Tally:
                 (printable(one.metric), f"{one.methods}", _plain(one.spearman), _plain(one.kendall))
                 for one in self.correlations
             ]
-            lines += _aligned([("metric", "methods", "Spearman", "Kendall"), *found])
+            lines += aligned([("metric", "methods", "Spearman", "Kendall"), *found])
             if not self.no_correlation and any(one.spearman is None for one in self.correlations):
                 lines.append("-: all methods have the same value")
         if self.no_correlation:
@@ -92,13 +93,13 @@ def tally_study(
     """Count preferences, and correlate them with metrics.
 
     Args:
-        key: what `study make` wrote beside the page.
-        answers: what the raters sent, a file each.
-        evaluations: JSON reports of `evaluate` with the methods called as in the study, for the rank correlations.
+        key: the file that `study make` wrote beside the page.
+        answers: the files that the raters sent, one of each.
+        evaluations: JSON reports of `evaluate` for the rank correlations; the methods must have the study's names.
         seed: of the bootstrap.
 
     Raises:
-        ValueError: naming an unusable key, or if no file of answers can be used.
+        ValueError: if the key, or every file of answers, cannot be used.
     """
     found = read_key(key)
     given: List[Answers] = []
@@ -139,7 +140,7 @@ def tally_study(
 
 
 def wilson_interval(chosen: int, count: int, level: float = 0.95) -> Interval:
-    """Interval of a share of `count` independent answers (Wilson 1927): inside 0..1 and sensible at both ends."""
+    """Interval of the share `chosen / count` of independent answers (Wilson 1927); it lies inside 0..1."""
     z = stats.norm.ppf((1.0 + level) / 2.0)
     share, weight = chosen / count, z * z / count
     centre = (share + weight / 2.0) / (1.0 + weight)
@@ -148,7 +149,7 @@ def wilson_interval(chosen: int, count: int, level: float = 0.95) -> Interval:
 
 
 def _preferences(key: StudyKey, given: Sequence[Answers], seed: int) -> List[Preference]:
-    """Of all methods, the most preferred first."""
+    """The preferences for all methods, the most preferred first."""
     count = len(given) * len(key.trials)
     preferences = []
     for method in key.methods:
@@ -160,7 +161,7 @@ def _preferences(key: StudyKey, given: Sequence[Answers], seed: int) -> List[Pre
 
 
 def _agreement(key: StudyKey, given: Sequence[Answers]) -> Tuple[Optional[float], Optional[float]]:
-    """Fleiss 1971, eqs. 2, 3 and 7: observed agreement of pairs, and kappa."""
+    """Observed agreement of pairs of raters, and kappa (Fleiss 1971, eqs. 2, 3 and 7)."""
     raters = len(given)
     if raters < 2:
         return None, None
@@ -183,8 +184,3 @@ def _percent(interval: Interval) -> str:
 
 def _plain(value: Optional[float]) -> str:
     return "-" if value is None else f"{value:+.3f}"
-
-
-def _aligned(rows: Sequence[Tuple[str, ...]]) -> List[str]:
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

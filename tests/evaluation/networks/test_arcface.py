@@ -5,8 +5,9 @@ import pytest
 
 from rethink_fr.evaluation.networks import arcface
 from rethink_fr.evaluation.networks.arcface import ArcFace
-from rethink_fr.evaluation.networks.torch_network import WeightsError, expected_shapes, load_network
-from tests.evaluation.networks.filled import filled, pictures
+from rethink_fr.weights.published_network import expected_shapes, load_network
+from rethink_fr.weights.state_dicts import TorchStateError
+from tests.weights.filled import filled, pictures
 
 
 @pytest.fixture(scope="module")
@@ -52,5 +53,5 @@ def test_embeddings_of_pictures(state):
 
 def test_squeeze_and_excitation_is_another_network(state):
     more = {**state, "layer1.0.se.fc.0.weight": np.zeros((4, 64), np.float32)}
-    with pytest.raises(WeightsError, match=r"unexpected, the first is layer1\.0\.se\.fc\.0\.weight"):
+    with pytest.raises(TorchStateError, match=r"unexpected, the first is layer1\.0\.se\.fc\.0\.weight"):
         ArcFace(more, "")

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from rethink_fr.evaluation.networks import awing
 from rethink_fr.evaluation.networks.awing import AWing, decode, with_coordinates
-from rethink_fr.evaluation.networks.torch_network import expected_shapes, load_network
-from tests.evaluation.networks.filled import filled, pictures
+from rethink_fr.weights.published_network import expected_shapes, load_network
+from tests.weights.filled import filled, pictures
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from rethink_fr.evaluation.networks.crops import (
     resample_area,
     round_levels,
 )
-from tests.evaluation.networks.filled import pictures
+from tests.weights.filled import pictures
 
 
 def test_the_whole_picture_at_its_own_size_is_itself():

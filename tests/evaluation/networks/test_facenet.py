@@ -6,8 +6,8 @@ import pytest
 from rethink_fr.evaluation.networks import facenet
 from rethink_fr.evaluation.networks.crops import WHOLE, resample_area, round_levels
 from rethink_fr.evaluation.networks.facenet import FACE_BOX, FaceNet
-from rethink_fr.evaluation.networks.torch_network import expected_shapes, load_network
-from tests.evaluation.networks.filled import filled, pictures
+from rethink_fr.weights.published_network import expected_shapes, load_network
+from tests.weights.filled import filled, pictures
 
 
 @pytest.fixture(scope="module")

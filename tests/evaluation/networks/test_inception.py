@@ -5,8 +5,9 @@ import pytest
 
 from rethink_fr.evaluation.networks import inception
 from rethink_fr.evaluation.networks.inception import InceptionV3
-from rethink_fr.evaluation.networks.torch_network import WeightsError, expected_shapes, load_network
-from tests.evaluation.networks.filled import filled, pictures
+from rethink_fr.weights.published_network import expected_shapes, load_network
+from rethink_fr.weights.state_dicts import TorchStateError
+from tests.weights.filled import filled, pictures
 
 
 @pytest.fixture(scope="module")
@@ -53,5 +54,5 @@ def test_features_of_pictures(shapes):
 
 def test_other_weights_are_refused(shapes):
     state = filled({name: shape for name, shape in shapes.items() if "Mixed_7c" not in name})
-    with pytest.raises(WeightsError, match=r"45 missing, the first is Mixed_7c\.branch1x1\.conv\.weight"):
+    with pytest.raises(TorchStateError, match=r"45 missing, the first is Mixed_7c\.branch1x1\.conv\.weight"):
         InceptionV3(state, "")

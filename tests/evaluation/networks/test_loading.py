@@ -1,6 +1,7 @@
 """Networks from files and from the cache; what to do where there are none."""
 
 import hashlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,19 +11,15 @@ from rethink_fr.evaluation.networks import arcface, lpips_backbones
 from rethink_fr.evaluation.networks import loading as feature_networks
 from rethink_fr.evaluation.networks.loading import (
     MissingWeights,
-    load_arcface,
-    load_awing,
-    load_facenet,
-    load_inception,
-    load_lpips,
     load_onnx_embedder,
     load_onnx_landmarks,
+    load_published,
 )
-from rethink_fr.evaluation.networks.torch_network import expected_shapes
 from rethink_fr.pictures.files import write_image
 from rethink_fr.weights.known import KNOWN_WEIGHTS, KnownWeights, WeightFile
-from tests.evaluation.networks.filled import filled, pictures
+from rethink_fr.weights.published_network import expected_shapes
 from tests.evaluation.networks.test_lpips_backbones import heads
+from tests.weights.filled import filled, pictures
 
 
 @pytest.fixture(autouse=True)
@@ -37,25 +34,18 @@ def state() -> dict:
     return filled(expected_shapes(arcface.forward, [128, 128, 1]))
 
 
-@pytest.mark.parametrize(
-    ("load", "name"),
-    [
-        (load_inception, "inception"),
-        (load_facenet, "facenet"),
-        (load_arcface, "arcface"),
-        (load_awing, "awing"),
-        (lambda: load_lpips("vgg"), "lpips-vgg"),
-        (lambda: load_lpips("alex"), "lpips-alex"),
-    ],
-)
-def test_without_weights_it_is_said_what_to_do(load, name):
+@pytest.mark.parametrize("name", ["inception", "facenet", "arcface", "awing", "lpips-vgg", "lpips-alex"])
+def test_without_weights_it_is_said_what_to_do(name):
     with pytest.raises(
         MissingWeights, match=f"run `rethink-fr weights fetch {name}`, or give their file: --{name} FILE"
     ):
-        load()
+        load_published(name)
 
 
-@pytest.mark.parametrize("load", [load_inception, load_awing, load_onnx_embedder, load_onnx_landmarks])
+@pytest.mark.parametrize(
+    "load",
+    [partial(load_published, "inception"), partial(load_published, "awing"), load_onnx_embedder, load_onnx_landmarks],
+)
 def test_a_file_that_is_not_there_is_named(load, tmp_path):
     with pytest.raises(MissingWeights, match=r"none\.pth: no such file"):
         load(tmp_path / "none.pth")
@@ -68,7 +58,7 @@ def test_published_form_and_arrays_give_the_same_network(state, tmp_path):
     torch.save(published, tmp_path / "arcface.pth")
     np.savez(tmp_path / "arcface.npz", **state)
     images = pictures(2, 128, 128)
-    first, second = (load_arcface(tmp_path / f"arcface.{end}") for end in ("pth", "npz"))
+    first, second = (load_published("arcface", tmp_path / f"arcface.{end}") for end in ("pth", "npz"))
     np.testing.assert_array_equal(first(images), second(images))
     assert first.sha256 == hashlib.sha256((tmp_path / "arcface.pth").read_bytes()).hexdigest() != second.sha256
 
@@ -78,16 +68,16 @@ def test_weights_may_lie_in_a_section_and_other_files_are_named(state, tmp_path)
     tensors = {name: torch.from_numpy(value) for name, value in state.items() if name != "fc5.bias"}
     torch.save({"state_dict": tensors, "epoch": 3}, tmp_path / "a.pth")
     with pytest.raises(ValueError, match=r"a\.pth: not the weights of this network: 1 missing, the first is fc5\.bias"):
-        load_arcface(tmp_path / "a.pth")
+        load_published("arcface", tmp_path / "a.pth")
     torch.save({"epoch": 3}, tmp_path / "b.pth")
     with pytest.raises(ValueError, match=r"b\.pth: expected the weights under 'state_dict' or .* or by name, found"):
-        load_arcface(tmp_path / "b.pth")
+        load_published("arcface", tmp_path / "b.pth")
     (tmp_path / "c.npz").write_bytes(b"none")
     with pytest.raises(ValueError, match=r"c\.npz: not an \.npz of arrays"):
-        load_arcface(tmp_path / "c.npz")
+        load_published("arcface", tmp_path / "c.npz")
     (tmp_path / "d.pth").write_bytes(b"none")
     with pytest.raises(ValueError, match=r"d\.pth: refused") as error:
-        load_arcface(tmp_path / "d.pth")
+        load_published("arcface", tmp_path / "d.pth")
     assert not isinstance(error.value, MissingWeights)
 
 
@@ -113,11 +103,11 @@ def test_what_the_cache_holds_is_checked_before_it_is_loaded(published):
     sha256 = sha256_of(path)
     for expected in (sha256, None):
         published(expected)
-        assert load_arcface().sha256 == sha256
+        assert load_published("arcface").sha256 == sha256
     published("0" * 64)
     for given in (None, path):  # also if it is named
         with pytest.raises(ValueError) as caught:
-            load_arcface(given)
+            load_published("arcface", given)
         expected = f"{path}: has the SHA-256 {sha256}, expected {'0' * 64}: it is damaged, or another file; "
         assert str(caught.value) == f"{expected}`rethink-fr weights fetch arcface` replaces it"
 
@@ -125,20 +115,20 @@ def test_what_the_cache_holds_is_checked_before_it_is_loaded(published):
 def test_a_file_whose_checksum_was_noted_is_checked_by_the_note(published):
     path = published(None)
     (path.parent / "small.npz.sha256").write_text(f"{sha256_of(path)}\n")
-    assert load_arcface().sha256 == sha256_of(path)
+    assert load_published("arcface").sha256 == sha256_of(path)
     for note in ("0" * 64, "", "damaged"):
         (path.parent / "small.npz.sha256").write_text(note)
         with pytest.raises(ValueError, match=r"small\.npz: has the SHA-256 .* `rethink-fr weights fetch arcface`"):
-            load_arcface()
+            load_published("arcface")
 
 
 def test_a_change_after_the_first_use_is_seen(published, state):
     path = published(None)
     published(sha256_of(path))
-    load_arcface()
+    load_published("arcface")
     np.savez(path, **{**state, "fc5.bias": state["fc5.bias"] + 1})
     with pytest.raises(ValueError, match="has the SHA-256"):
-        load_arcface()
+        load_published("arcface")
 
 
 def test_a_given_file_is_used_as_it_is_but_not_silently_under_a_published_name(published, state, tmp_path, capsys):
@@ -146,7 +136,7 @@ def test_a_given_file_is_used_as_it_is_but_not_silently_under_a_published_name(p
     for name in ("small.npz", "mine.npz"):
         np.savez(tmp_path / name, **state)
         for _ in range(2):
-            assert load_arcface(tmp_path / name).sha256 == sha256_of(tmp_path / name)
+            assert load_published("arcface", tmp_path / name).sha256 == sha256_of(tmp_path / name)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
         f"rethink-fr: {tmp_path / 'small.npz'} has the name of the published weights of arcface, but"
@@ -179,17 +169,17 @@ def test_lpips_finds_its_heads(tmp_path, cache, where):
     if where == "cache":
         # Ours is not the published file, and what the cache holds is checked.
         with pytest.raises(ValueError, match=rf"{name}: has the SHA-256 .* fetch lpips-alex"):
-            load_lpips("alex", tmp_path / "alexnet.npz")
+            load_published("lpips-alex", tmp_path / "alexnet.npz")
         return
-    network = load_lpips("alex", tmp_path / "alexnet.npz", place if where == "given" else None)
+    network = load_published("lpips-alex", tmp_path / "alexnet.npz", place if where == "given" else None)
     assert network.name == "LPIPS v0.1 (AlexNet)" and len(network.sha256) == 64
     np.testing.assert_allclose(network.heads[1], np.full(192, 1 / 192))
     assert len(network(np.zeros((1, 64, 64, 3), np.float32))) == 5
 
 
 def test_an_unknown_backbone_is_refused():
-    with pytest.raises(ValueError, match="backbone 'resnet'; expected vgg, alex or squeeze"):
-        load_lpips("resnet")
+    with pytest.raises(ValueError, match="network 'lpips-resnet'; expected .*, lpips-vgg, lpips-alex, lpips-squ"):
+        load_published("lpips-resnet")
 
 
 def test_real_onnx_files(shared):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from rethink_fr.evaluation.networks.lpips_backbones import BACKBONES, LpipsNetwork
-from rethink_fr.evaluation.networks.torch_network import WeightsError, expected_shapes
 from rethink_fr.metrics import lpips
-from tests.evaluation.networks.filled import filled
+from rethink_fr.weights.published_network import expected_shapes
+from rethink_fr.weights.state_dicts import TorchStateError
+from tests.weights.filled import filled
 
 TORCHVISION = {"vgg": "vgg16", "alex": "alexnet", "squeeze": "squeezenet1_1"}
 
@@ -100,10 +101,10 @@ def test_the_classifier_of_the_published_file_is_not_looked_at(backbone):
 def test_other_weights_are_refused():
     state = filled(shapes("alex"))
     with pytest.raises(
-        WeightsError, match=r"22 missing.*the first is features\.0\.weight \[64, 3, 11, 11\] instead of"
+        TorchStateError, match=r"22 missing.*the first is features\.0\.weight \[64, 3, 11, 11\] instead of"
     ):
         LpipsNetwork("vgg", state, heads("vgg"), "")
-    with pytest.raises(WeightsError, match=r"missing none, unexpected lin5\.model\.1\.weight, lin6"):
+    with pytest.raises(TorchStateError, match=r"2 unexpected, the first is lin5\.model\.1\.weight"):
         LpipsNetwork("alex", state, heads("squeeze"), "")
-    with pytest.raises(WeightsError, match=r"lin1\.model\.1\.weight has 128 weights, not 192"):
+    with pytest.raises(TorchStateError, match=r"lin1\.model\.1\.weight \[128\] instead of \[192\]"):
         LpipsNetwork("alex", state, heads("vgg"), "")

@@ -10,7 +10,7 @@ from PIL import Image
 from rethink_fr.evaluation.networks.onnx_network import OnnxEmbedder, OnnxError, OnnxLandmarks
 from rethink_fr.metrics import landmark_distance
 from tests.command_line import ROOT
-from tests.evaluation.networks.filled import pictures
+from tests.weights.filled import pictures
 
 FACES = ("ffhq00000", "ffhq00001", "ffhq00003", "alae00003", "alae00006", "alae00007", "alae00010", "alae00011")
 
@@ -58,7 +58,7 @@ def test_landmarks_of_whole_faces_are_the_stored_ones(pfld, shared):
 
 def test_distance_of_landmarks_is_the_stored_one(pfld, monkeypatch):
     name, golden, network = pfld
-    monkeypatch.setattr(network._network, "crop", (0.0, 0.0, 1.0, 1.0))
+    monkeypatch.setattr(network, "crop", (0.0, 0.0, 1.0, 1.0))
     crops = [np.stack([golden[f"{face}/pfld_in_{kind}"] for face in FACES]) for kind in ("gt", "lq")]
     left, top, right, bottom = golden["pfld_box_xyxy"]
     clean, degraded = (network(crop) * ((right - left) / 112.0, (bottom - top) / 112.0) for crop in crops)

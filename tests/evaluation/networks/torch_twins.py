@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.evaluation.networks.filled import value
+from tests.weights.filled import value
 
 
 def fill(module: nn.Module) -> dict[str, np.ndarray]:

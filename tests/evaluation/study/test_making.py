@@ -6,15 +6,16 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from rethink_fr import evaluation
 from rethink_fr.cli import main
 from rethink_fr.evaluation.study.files import StudyKey, Trial, checksum, read_answers, read_key
 from rethink_fr.evaluation.study.making import make_study
-from rethink_fr.evaluation.study.page import _SCRIPT
 from rethink_fr.files.writing import write_json
 from rethink_fr.pictures.files import read_image, square_resize, write_image
 
@@ -43,7 +44,7 @@ def made(faces):
         page.unlink(missing_ok=True)
         methods = {name: faces / name for name in METHODS}
         given = {"methods": methods, "reference": faces / "clean", "degraded": faces / "degraded", "lossless": True}
-        make_study(**{**given, "page": page, "key": key, **changes}, progress=False)
+        make_study(**{**given, "output": page, "key": key, **changes}, progress=False)
         text = page.read_text(encoding="utf-8")
         line = next(line for line in text.splitlines() if "const study = " in line)
         return read_key(key), json.loads(line.partition("const study = ")[2].rstrip(";"))
@@ -147,10 +148,10 @@ def test_a_key_is_not_overwritten_by_that_of_another_page(made, faces):
     [
         ({"key": "study.html"}, "study.html: two outputs of this call would have this name"),
         ({"key": "clean/../study.html"}, "study.html: two outputs of this call would have this name"),
-        ({"page": "clean/some/face_number_0.png"}, "face_number_0.png: is the same file as the input "),
+        ({"output": "clean/some/face_number_0.png"}, "face_number_0.png: is the same file as the input "),
         ({"key": "link.json", "overwrite": True}, "link.json: is the same file as the input .* choose another --key"),
         (
-            {"page": "clean/some/face_number_0.png/p.html"},
+            {"output": "clean/some/face_number_0.png/p.html"},
             "_0.png: cannot be written to: is a file, expected a folder",
         ),
         ({"key": "clean"}, "clean: is a folder, expected a file's name; choose another --key"),
@@ -220,7 +221,8 @@ def test_a_checksum_is_what_the_page_computes():
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript interpreter (node)")
 def test_the_pages_script_computes_that_checksum():
-    function = _SCRIPT[_SCRIPT.index("function checksum") : _SCRIPT.index("function save")]
+    script = (Path(evaluation.__file__).parent / "templates/study.js").read_text(encoding="utf-8")
+    function = script[script.index("function checksum") : script.index("function save")]
     code = f'{function}\nconsole.log(checksum(["2ffe224e8aff13f4", "Zoë ☃ 1", "1:A", "2:B", "3:C", "4:A"]));'
     found = subprocess.run(["node", "-e", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "4a109552"

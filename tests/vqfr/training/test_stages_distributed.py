@@ -51,9 +51,11 @@ def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrore
     two, two_logs = run(mirrored, STAGES[stage](version))
     for step, logs in enumerate(one_logs):
         for name, value in logs.items():
-            # float32 sums in another order: 5e-5 at the worst in stage 1, of the norm of the discriminator's gradient
-            # (R1's second derivatives meet leaky ReLUs); 3.4e-6 in a weight.
-            assert two_logs[step][name] == pytest.approx(value, rel=1e-4, abs=1e-5), f"{name} at step {step}"
+            # float32 sums in another order: 5e-5 at the worst in stage 1 (R1 of leaky ReLUs), and 3.4e-6 in a weight. A
+            # gradient's norm, and the quotient of two that the adaptive weight is, jumps where a value comes to lie on
+            # the other side of a kink: 2.2e-4 and 8.1e-4 on one of three processors.
+            tolerance = 2e-3 if name.startswith(("adaptive_weight/", "gradient_norm/")) else 1e-4
+            assert two_logs[step][name] == pytest.approx(value, rel=tolerance, abs=1e-5), f"{name} at step {step}"
     for a, b in zip(saved_variables(one), saved_variables(two)):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5, rtol=1e-4, err_msg=a.name)
     for variable in two.task.generator.variables:

@@ -1,0 +1,39 @@
+"""What `rethink_fr.metrics` offers, gathered from its modules. NumPy and SciPy; only `lpips` loads TensorFlow."""
+
+from rethink_fr.metrics.codebook import CodeUsage, code_usage
+from rethink_fr.metrics.faces import identity_angle, landmark_distance
+from rethink_fr.metrics.fidelity import luma, psnr, ssim
+from rethink_fr.metrics.frechet import (
+    FeatureMoments,
+    frechet_distance,
+    frechet_distance_of_moments,
+    load_fid_statistics,
+)
+from rethink_fr.metrics.naturalness import load_niqe_statistics, niqe
+from rethink_fr.metrics.neighbours import Coverage, coverage, identity_precision_recall, precision_recall
+from rethink_fr.metrics.perceptual import PerceptualNetwork, lpips
+from rethink_fr.metrics.vqfr_protocol import different_faces, match_mean_and_std
+
+__all__ = [
+    "CodeUsage",
+    "Coverage",
+    "FeatureMoments",
+    "PerceptualNetwork",
+    "code_usage",
+    "coverage",
+    "different_faces",
+    "frechet_distance",
+    "frechet_distance_of_moments",
+    "identity_angle",
+    "identity_precision_recall",
+    "landmark_distance",
+    "load_fid_statistics",
+    "load_niqe_statistics",
+    "lpips",
+    "luma",
+    "match_mean_and_std",
+    "niqe",
+    "precision_recall",
+    "psnr",
+    "ssim",
+]

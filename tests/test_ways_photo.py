@@ -1,0 +1,37 @@
+"""One photo, from the command line to the written file, visits the files that the README says, and goes one way."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rethink_fr.restorer.settings import ModelConfig
+from rethink_fr.runs.config_file import save_model_section
+from rethink_fr.runs.loading import save_average
+from rethink_fr.systems import SYSTEMS
+from tests.ways import assert_goes_one_way, visited, way_in_readme
+
+# The declaration of all commands' arguments, and how a network is found and built, are stories of their own.
+ASIDE = ("_parser", "load_restorer")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run that was never trained: what matters is where its photo goes."""
+    model = ModelConfig(resolution=32, width=1 / 32, n_skips=2, codebook_size=16)
+    save_model_section("rethink", model, tmp_path / "run" / "config.yaml")
+    save_average(tmp_path / "run" / "checkpoints", SYSTEMS["rethink"].build(model))
+    return tmp_path / "run"
+
+
+def test_one_photo_visits_the_files_of_the_readme_and_no_others(run, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, [40, 32, 3], np.uint8)
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    arguments = ["restore", tmp_path / "photo.png", "--aligned", "--model", run, "--output", tmp_path / "out"]
+    way = way_in_readme("photo")
+    assert len(way) <= 7
+    assert visited([*map(str, arguments)], ASIDE, tmp_path / "visited.json") == set(way)
+    assert (tmp_path / "out" / "photo.png").is_file()
+
+
+def test_one_photo_never_returns():
+    assert_goes_one_way(way_in_readme("photo"))
