@@ -34,7 +34,7 @@ ALLOWED = {
     "config": {"files", "types"},
     "ops": {"files"},
     "pictures": {"files"},
-    "layers": {"ops", "types"},
+    "layers": {"ops"},
     "metrics": {"files", "images", "losses"},
     "weights": {"errors", "files"},
     "losses": {"images", "weights"},

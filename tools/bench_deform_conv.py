@@ -10,13 +10,11 @@ torch and torchvision are installed. "copy" is a multiplication by a scalar: the
 
 from __future__ import annotations
 
-import argparse
-import time
-from statistics import median
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, List, Optional
 
 import numpy as np
 import tensorflow as tf
+from _benchmark import arguments_of, median_seconds
 
 from rethink_fr.ops import deform_conv2d, group_norm_swish
 from rethink_fr.ops.native import instruction_set, use_instruction_set
@@ -27,21 +25,8 @@ _GROUP_NORM_SHAPES = ((128, 128, 256), (512, 512, 128))
 _DEFORMABLE_GROUPS = 4
 
 
-def alternating_medians(functions: Dict[str, Callable[[], Any]], repeats: int) -> Dict[str, float]:
-    """Median seconds of each function, one call of each in turn."""
-    times: Dict[str, List[float]] = {name: [] for name in functions}
-    for repeat in range(repeats + 2):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            if repeat >= 2:
-                times[name].append(time.perf_counter() - start)
-    return {name: median(values) for name, values in times.items()}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser = arguments_of(__doc__)
     parser.add_argument("--reference", action="store_true", help="time the composition of TensorFlow operations too")
     parser.add_argument("--only", choices=("forward", "backward", "group_norm"), help="one part of the table")
     arguments = parser.parse_args()
@@ -78,12 +63,12 @@ def forward_row(shape: tuple, best: str, repeats: int, reference: bool) -> str:
     torchvision = torchvision_call(inputs, offsets, mask, filters)
     if torchvision:
         functions["torchvision"] = torchvision
-    seconds = alternating_medians(functions, repeats)
+    seconds = median_seconds(functions, repeats)
     slower = {}
     for name in ("avx2", "baseline"):
         if use_instruction_set(name):
             one, other = functions["compiled"], seconds["compiled"]
-            slower[name] = alternating_medians({"it": one}, 3)["it"] / other
+            slower[name] = median_seconds({"it": one}, 3)["it"] / other
     use_instruction_set(best)
     ratio = {name: f"{value / seconds['plain']:.2f}" for name, value in seconds.items()}
     return (
@@ -107,7 +92,7 @@ def backward_row(shape: tuple, repeats: int) -> str:
 
         return run
 
-    seconds = alternating_medians(
+    seconds = median_seconds(
         {
             "plain": step(plain, inputs, filters),
             "compiled": step(lambda *t: deformable(*t, "compiled"), inputs, offsets, mask, filters),
@@ -131,7 +116,7 @@ def group_norm_row(shape: tuple, repeats: int) -> str:
             outputs = group_norm_swish(*sources, implementation=implementation)
         return tf.add_n([tf.reduce_sum(tf.reshape(g, [-1])[:4]) for g in tape.gradient(outputs, sources, outputs)])
 
-    seconds = alternating_medians(
+    seconds = median_seconds(
         {
             "copy": tf.function(lambda: tf.reduce_sum((inputs * gamma[0])[0, 0, 0])),
             "compiled": tf.function(

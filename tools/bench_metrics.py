@@ -12,20 +12,19 @@ singular value decompositions, so not in ours.
 
 from __future__ import annotations
 
-import argparse
-import resource
 import time
 from typing import Callable, Dict
 from unittest import mock
 
 import numpy as np
+from _benchmark import arguments_of, median_seconds, peak_memory
 from scipy import linalg
 
 from rethink_fr.metrics import Coverage, coverage, frechet_distance, psnr, ssim
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__)
     parser.add_argument("--features", type=int, default=30000, help="of each set, for iPrecision")
     parser.add_argument("--dimensions", type=int, default=512, help="of those features")
     parser.add_argument("--check", action="store_true", help="compare iPrecision and iRecall with brute force")
@@ -35,19 +34,22 @@ def main() -> None:
 
     clean = generator.integers(0, 256, (1, 512, 512, 3), dtype=np.uint8)
     restored = clean ^ generator.integers(0, 16, clean.shape, dtype=np.uint8)
-    ours = seconds(lambda: (psnr(restored, clean), ssim(restored, clean)), 10)
-    print(f"PSNR + SSIM, 512 x 512: {1e3 * ours:.1f} ms", end="")
+    functions = {"ours": lambda: (psnr(restored, clean), ssim(restored, clean))}
     try:
         from skimage.metrics import peak_signal_noise_ratio, structural_similarity
     except ImportError:
-        print("; scikit-image is not installed, no ratio")
+        ratio = "scikit-image is not installed, no ratio"
+        seconds = median_seconds(functions, arguments.repeats)
     else:
         settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
         a, b = restored[0], clean[0]
-        theirs = seconds(
-            lambda: (peak_signal_noise_ratio(b, a), structural_similarity(b, a, channel_axis=2, **settings)), 10
+        functions["theirs"] = lambda: (
+            peak_signal_noise_ratio(b, a),
+            structural_similarity(b, a, channel_axis=2, **settings),
         )
-        print(f"; scikit-image {1e3 * theirs:.1f} ms, ratio {theirs / ours:.2f}")
+        seconds = median_seconds(functions, arguments.repeats)
+        ratio = f"scikit-image {1e3 * seconds['theirs']:.1f} ms, ratio {seconds['theirs'] / seconds['ours']:.2f}"
+    print(f"PSNR + SSIM, 512 x 512: {1e3 * seconds['ours']:.1f} ms; {ratio}")
 
     shape = [arguments.features, arguments.dimensions]
     real = generator.normal(size=shape).astype(np.float32)
@@ -58,9 +60,9 @@ def main() -> None:
     started = time.perf_counter()
     found = coverage(real, fake, identities, identities)
     spent = time.perf_counter() - started
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     shares = f"iprecision {found.iprecision[-1]:.4f}, irecall {found.irecall[-1]:.4f}"
-    print(f"iPrecision and iRecall, {shape[0]} x {shape[0]} x {shape[1]}: {spent:.1f} s, {memory:.2f} GiB ({shares})")
+    print(f"iPrecision and iRecall, {shape[0]} x {shape[0]} x {shape[1]}: {spent:.1f} s, {peak_memory():.2f} GiB")
+    print(f"  {shares}")
     if arguments.check:
         for name, answers, expected in zip(
             found._fields, found, brute_force(real, fake, identities, len(found.precision))
@@ -70,7 +72,7 @@ def main() -> None:
     a, b = (generator.normal(size=[arguments.frechet, 2048]) for _ in range(2))
     inside = {"qr": 0.0, "svdvals": 0.0}
     with mock.patch.multiple(linalg, **{name: timed(getattr(linalg, name), inside) for name in inside}):
-        spent = seconds(lambda: frechet_distance(a, b), 1)
+        spent = median_seconds({"distance": lambda: frechet_distance(a, b)}, repeats=1, warm_up=0)["distance"]
     parts = ", ".join(f"{name} {100 * part / spent:.0f} %" for name, part in inside.items())
     print(f"Frechet distance, {arguments.frechet} x 2048: {spent:.1f} s, of which {parts}")
 
@@ -119,16 +121,6 @@ def timed(function: Callable, spent: Dict[str, float]) -> Callable:
             spent[function.__name__] += time.perf_counter() - started
 
     return run
-
-
-def seconds(run: Callable[[], object], repeats: int) -> float:
-    """Shortest of `repeats` runs."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 if __name__ == "__main__":

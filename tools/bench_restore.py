@@ -8,12 +8,9 @@ in and out. "ratio" is that time over (multiply-accumulates / peak); 1 is the bo
 
 from __future__ import annotations
 
-import argparse
-import resource
-
 import numpy as np
 import tensorflow as tf
-from _timing import gemm_peak, median_seconds
+from _benchmark import arguments_of, at_peak, peak_memory
 
 from rethink_fr import images
 from rethink_fr.inference.loading import LoadedRestorer
@@ -22,11 +19,11 @@ from rethink_fr.restorer.system import build, complexity, inference
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__)
     parser.add_argument("--resolution", type=int, default=512)
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--skips", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.set_defaults(repeats=15)
     arguments = parser.parse_args()
 
     model = ModelConfig(resolution=arguments.resolution, width=arguments.width, n_skips=arguments.skips)
@@ -40,13 +37,12 @@ def main() -> None:
         return images.to_uint8(loaded(images.to_model(picture), noise)).numpy()
 
     macs = complexity(model)["restorer"].multiply_accumulates
-    before = gemm_peak()
-    seconds = median_seconds(restore, arguments.repeats, warm_up=4)
-    peak = (before + gemm_peak()) / 2
+    found = at_peak(restore, arguments.repeats, warm_up=4)
     print(f"resolution {model.resolution}, width {model.width:g}: {macs / 1e9:.2f} GMAC an image")
-    print(f"matrix-product peak {peak / 1e9:.1f} GMAC/s, so the arithmetic needs {macs / peak:.3f} s")
-    print(f"one image {seconds:.3f} s, ratio {seconds * peak / macs:.2f}")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    needed = macs / found.peak
+    print(f"matrix-product peak {found.peak / 1e9:.1f} GMAC/s, so the arithmetic needs {needed:.3f} s")
+    print(f"one image {found.seconds:.3f} s, ratio {found.seconds / needed:.2f}")
+    print(f"peak memory {peak_memory():.2f} GiB")
 
 
 if __name__ == "__main__":

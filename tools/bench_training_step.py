@@ -9,28 +9,23 @@ is measured before and after. Higher is better; 1 is the bound. Peak memory is t
 
 from __future__ import annotations
 
-import argparse
-import resource
 import time
 
-import tensorflow as tf
-from _timing import gemm_peak, median_seconds
+from _benchmark import arguments_of, peak_memory, training_step
 
 from rethink_fr.config.sections import DataConfig, TrainingConfig
 from rethink_fr.data.pipeline import training_batches
-from rethink_fr.layers.complexity import count_operations
 from rethink_fr.restorer.settings import ExperimentConfig, ModelConfig, ObjectiveConfig
 from rethink_fr.training.pictures import open_sources
 from rethink_fr.training.run import build_trainer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__)
     parser.add_argument("--resolution", type=int, default=128)
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--skips", type=int, default=4)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
     arguments = parser.parse_args()
 
@@ -41,19 +36,9 @@ def main() -> None:
         training=TrainingConfig(global_batch=arguments.batch),
     )
     trainer = build_trainer(config)
+    print(f"resolution {arguments.resolution}, width {arguments.width}, batch {arguments.batch}")
     image = [arguments.batch, arguments.resolution, arguments.resolution, 3]
-    batch = {name: tf.random.uniform(image, -1, 1) for name in ("degraded", "clean")}
-    step = tf.function(trainer.train_step).get_concrete_function(batch)
-    counts = count_operations(step.graph)
-    total = sum(counts.values())
-
-    before = gemm_peak()
-    seconds = median_seconds(lambda: step(batch), arguments.repeats)
-    peak = (before + gemm_peak()) / 2
-    if arguments.profile:
-        with tf.profiler.experimental.Profile(arguments.profile):
-            for _ in range(3):
-                step(batch)
+    step = training_step(trainer, image, arguments.repeats, arguments.profile)
 
     source, _ = open_sources(config.data, arguments.resolution)
     batches = iter(training_batches(source, seed=0, global_batch=arguments.batch))
@@ -65,18 +50,9 @@ def main() -> None:
         next(batches)
     pipeline = (time.perf_counter() - start) / drawn
 
-    print(f"resolution {arguments.resolution}, width {arguments.width}, batch {arguments.batch}")
-    print(f"matrix-product peak     {peak / 1e9:8.1f} GMAC/s (before: {before / 1e9:.1f})")
-    print(
-        f"arithmetic of one step  {total / 1e9:8.1f} GMAC  "
-        + ", ".join(f"{k} {v / 1e9:.1f}" for k, v in counts.items())
-    )
-    print(f"time of one step        {seconds:8.3f} s")
-    print(f"efficiency              {total / peak / seconds:8.2f}")
-    print(
-        f"pipeline alone          {arguments.batch / pipeline:8.0f} images/s, {seconds / pipeline:.1f} times the need"
-    )
-    print(f"peak memory             {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:8.2f} GiB")
+    images = arguments.batch / pipeline
+    print(f"pipeline alone          {images:8.0f} images/s, {step.seconds / pipeline:.1f} times the need")
+    print(f"peak memory             {peak_memory():8.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,13 @@ bfloat16 against float32 then says little about trained weights. Run it alone on
 
 from __future__ import annotations
 
-import argparse
-import resource
-import time
 from pathlib import Path
 from statistics import median
 from typing import List, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
-from _timing import gemm_peak
+from _benchmark import arguments_of, gemm_peak, peak_memory, spent_in_turn
 
 from rethink_fr import images
 from rethink_fr.layers.complexity import network_complexity
@@ -33,13 +30,13 @@ from rethink_fr.vqfr.system import VQFRSettings, build, inference
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__)
     parser.add_argument("--version", type=int, choices=(1, 2), default=2, help="with random weights")
     parser.add_argument("--model", type=Path, metavar="RUN", help="a run of convert-vqfr instead")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="aligned faces for the PSNR; default: noise")
     parser.add_argument("--precision", choices=("float32", "bfloat16", "both"), default="both")
     parser.add_argument("--implementation", choices=("auto", "reference", "compiled"), default="auto")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.set_defaults(repeats=3)
     arguments = parser.parse_args()
 
     network = load_run(arguments.model).inference.network if arguments.model else random_network(arguments.version)
@@ -91,16 +88,13 @@ def measure(network: Inference, faces: np.ndarray, repeats: int, bound: float) -
     precision = "bfloat16" if any(getattr(m, "precision", 0) == tf.bfloat16 for m in network.network.submodules) else ""
     control = [tf.constant(1.0)] if network.control == "fidelity" else []
     restored = [images.to_levels(restore(images.to_model(face[None]), *control)["restored"]) for face in faces]
-    walls, processors = [], []
-    for _ in range(repeats):
-        wall, processor = time.perf_counter(), time.process_time()
-        restore(images.to_model(faces[:1]), *control)["restored"].numpy()
-        walls.append(time.perf_counter() - wall)
-        processors.append(time.process_time() - processor)
+    calls = spent_in_turn(
+        {"restore": lambda: restore(images.to_model(faces[:1]), *control)["restored"].numpy()}, repeats, warm_up=0
+    )["restore"]
+    wall, processor = (median(times) for times in zip(*calls))
     print(
-        f"{precision or 'float32'}: {median(walls):.2f} s a face, ratio {median(walls) / bound:.2f}; "
-        f"{median(processors):.2f} processor seconds; peak memory so far "
-        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+        f"{precision or 'float32'}: {wall:.2f} s a face, ratio {wall / bound:.2f}; {processor:.2f} processor seconds; "
+        f"peak memory so far {peak_memory():.2f} GiB"
     )
     return restored
 

@@ -13,16 +13,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import resource
 import tempfile
 from pathlib import Path
 from typing import Dict, Tuple
 
 import numpy as np
-import tensorflow as tf
-from _timing import gemm_peak, median_seconds
+from _benchmark import arguments_of, peak_memory, training_step
 
-from rethink_fr.layers.complexity import count_operations
 from rethink_fr.runs.config_file import load_config
 from rethink_fr.training.run import build_trainer
 from rethink_fr.vqfr.settings import VQFRExperiment
@@ -32,15 +29,15 @@ _HEADS = (64, 128, 256, 512, 512)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__)
     parser.add_argument("--stage", choices=("codebook", "restoration"), default="restoration")
     parser.add_argument("--version", type=int, choices=(1, 2), default=1)
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--width", type=float, default=0.25, help="of generator and discriminators")
     parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.set_defaults(repeats=5)
     parser.add_argument("--without-perceptual", action="store_true", help="leave VGG-16 out")
-    parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of two steps")
+    parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
@@ -48,26 +45,9 @@ def main() -> None:
         trainer = build_trainer(experiment(arguments, weights))
     trainer.enter_phase(max((0, *trainer.task.boundaries)))
     image = [arguments.batch, arguments.resolution, arguments.resolution, 3]
-    batch = {name: tf.random.uniform(image, -1, 1) for name in ("degraded", "clean")}
-    step = tf.function(trainer.train_step).get_concrete_function(batch)
-    counts = count_operations(step.graph)
-    total = sum(counts.values())
-
-    before = gemm_peak()
-    seconds = median_seconds(lambda: step(batch), arguments.repeats)
-    peak = (before + gemm_peak()) / 2
-    if arguments.profile:
-        with tf.profiler.experimental.Profile(arguments.profile):
-            for _ in range(2):
-                step(batch)
-
     print(f"stage {arguments.stage}, version {arguments.version}: {image}, width {arguments.width}")
-    print(f"matrix-product peak     {peak / 1e9:8.1f} GMAC/s (before: {before / 1e9:.1f})")
-    listed = ", ".join(f"{kind} {count / 1e9:.2f}" for kind, count in counts.items())
-    print(f"arithmetic of one step  {total / 1e9:8.1f} GMAC  {listed}")
-    print(f"time of one step        {seconds:8.3f} s")
-    print(f"efficiency              {total / peak / seconds:8.2f}")
-    print(f"peak memory             {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:8.2f} GiB")
+    training_step(trainer, image, arguments.repeats, arguments.profile)
+    print(f"peak memory             {peak_memory():8.2f} GiB")
 
 
 def experiment(arguments: argparse.Namespace, weights: str) -> VQFRExperiment:

@@ -7,10 +7,16 @@ from typing import NamedTuple
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.types import Quantization
-
 _CODES_PER_BLOCK = 256
 _USAGE_WINDOW = 100  # updates
+
+
+class Quantization(NamedTuple):
+    """What a `VectorQuantizer` returns for features `[B, h, w, C]`."""
+
+    quantized: tf.Tensor  # [B, h, w, C]; its gradient goes straight to the features
+    commitment_loss: tf.Tensor  # scalar, the mean of (feature - sg(code))^2 over all elements
+    code_indices: tf.Tensor  # int32 [B, h, w]
 
 
 class CodebookUsage(NamedTuple):
