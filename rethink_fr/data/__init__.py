@@ -1,4 +1,4 @@
-"""Clean images, their degraded twins, and batches of both."""
+"""Where clean images come from, how they are degraded, and batches of both for training."""
 
 from __future__ import annotations
 

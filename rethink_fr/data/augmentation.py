@@ -1,8 +1,8 @@
-"""Changes to clean images before they are degraded: mirrored faces, and other light.
+"""Augmentation of clean images before they are degraded: mirroring, and other light.
 
-The transformations themselves are keras-cv's. Its layers draw from a generator with a state, which would tie an image
-to the order of the work; so the draws are made here, from a seed and the image's index, and handed to the layers'
-public `augment_images`.
+The transformations are keras-cv's. Its layers draw random numbers from a generator with a state, so that an image would
+depend on the order of the work. Therefore the numbers are drawn here, from a seed and the image's index, and given to
+the layers' public method `augment_images`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, Union
 import tensorflow as tf
 
 _GENERATOR = tf.random.Algorithm.PHILOX
-_AUGMENTATION_STREAM = 2  # degradation.py uses 0 and 1
+_AUGMENTATION_STREAM = 2  # degradation/tasks.py uses 0 and 1
 
-# Widest changes, reached at color_jitter = 1: brightness by half the range, contrast 0.5 to 1.5, saturation 0 to 2.
+# The largest changes, at color_jitter = 1: brightness by half the range, contrast 0.5 to 1.5, saturation 0 to 2.
 _BRIGHTNESS, _CONTRAST, _SATURATION = 127.5, 0.5, 1.0
 
 
@@ -31,7 +31,7 @@ class _Layers(NamedTuple):
 
 @functools.lru_cache(maxsize=1)
 def _layers() -> _Layers:
-    # The import takes a second and may print; the limits given here bound keras-cv's own draws, which are not used.
+    # The import takes a second and may print. The limits given here are for keras-cv's own draws, which are not used.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         import keras_cv
@@ -51,17 +51,19 @@ def augment(
     flip: float = 0.5,
     color_jitter: float = 0.0,
 ) -> tf.Tensor:
-    """Mirror and recolour one clean image, as (seed, index) decide. Not in the paper.
+    """Randomly mirror one clean image and change its colours. This is not in the paper.
 
     Args:
         image_uint8: `[H, W, 3]`, uint8 RGB.
-        seed: integer scalar.
-        index: integer scalar.
-        flip: probability of a left-right mirror image, 0..1.
-        color_jitter: strength 0..1; brightness moves by at most 127.5 * strength, contrast and saturation are
-            multiplied by factors within 1 +- strength / 2 and 1 +- strength.
+        seed, index: integer scalars; they decide what is drawn.
+        flip: probability that the image is mirrored left to right, 0 to 1.
+        color_jitter: strength of the changes, 0 to 1. Brightness changes by at most 127.5 * strength; contrast and
+            saturation are multiplied by factors within 1 +- strength / 2 and 1 +- strength.
 
     Returns: uint8, the shape of `image_uint8`.
+
+    Raises:
+        ValueError: if the image is not uint8 `[H, W, 3]`, or a number is not within 0 to 1.
     """
     if not 0 <= flip <= 1 or not 0 <= color_jitter <= 1:
         raise ValueError(f"augment: expected flip and color_jitter within 0 to 1, got {flip} and {color_jitter}")
@@ -70,7 +72,7 @@ def augment(
         raise ValueError(f"augment: expected a uint8 image [H, W, 3], got {image.dtype.name} {image.shape}")
     if flip == 0 and color_jitter == 0:
         return image
-    with tf.device("CPU:0"):  # as in `degrade`: one generator and one rounding everywhere
+    with tf.device("CPU:0"):  # as in `degrade`: the same random numbers and rounding everywhere
         pair = tf.stack([tf.cast(seed, tf.int64), tf.cast(index, tf.int64)])
         pair = tf.random.fold_in(pair, _AUGMENTATION_STREAM, alg=_GENERATOR)
         draws = tf.random.stateless_uniform([4], pair, alg=_GENERATOR)
@@ -83,14 +85,14 @@ def augment(
 
 
 def _mirror(images: tf.Tensor, mirrored: tf.Tensor) -> tf.Tensor:
-    # keras-cv mirrors where its "draw" exceeds 1 - rate = 0.5.
+    # keras-cv mirrors an image if its "draw" exceeds 1 - rate = 0.5.
     chosen = tf.reshape(tf.cast(mirrored, tf.float32), [1, 1])
     transformations = {"flip_horizontals": chosen, "flip_verticals": tf.zeros([1, 1])}
     return _layers().flip.augment_images(images, transformations)
 
 
 def _jitter(images: tf.Tensor, strength: float, draws: tf.Tensor) -> tf.Tensor:
-    """`images` uint8 `[1, H, W, 3]`; `draws` `[3]` in [-1, 1) for brightness, contrast and saturation."""
+    """Change uint8 `[1, H, W, 3]`. `draws` are three numbers in [-1, 1): for brightness, contrast and saturation."""
     layers = _layers()
     values = tf.cast(images, tf.float32)
     values = layers.brightness.augment_images(values, _BRIGHTNESS * strength * tf.reshape(draws[0], [1, 1, 1, 1]))

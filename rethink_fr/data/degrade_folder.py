@@ -1,4 +1,4 @@
-"""`rethink-fr degrade`: a folder of clean images becomes a folder of degraded ones, by Eq. 13 or for x8 and x16."""
+"""`rethink-fr degrade`: makes a folder of degraded images from a folder of clean ones."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class DegradeReport:
     """What `degrade_folder` did."""
 
     output: Path
-    written: int
-    failed: Tuple[Tuple[str, str], ...]  # (name, reason)
+    written: int  # number of images
+    failed: Tuple[Tuple[str, str], ...]  # (name, reason) of the others
 
 
 def degrade_folder(
@@ -35,24 +35,24 @@ def degrade_folder(
     progress: bool = True,
     overwrite: bool = False,
 ) -> DegradeReport:
-    """Degrade every image below `input_dir` at its own size and write it as PNG, under the same relative name.
+    """Degrade every image below a folder at its own size, and write it as PNG under the same relative name.
 
-    The images are numbered by their place in the sorted listing, unreadable ones included; the number and `seed` decide
-    what is drawn. Images need not be square: the blur scales with the shorter side.
+    Images are numbered by their place in the sorted listing, including those that cannot be read. What is drawn for an
+    image depends on this number and the seed. Images need not be square: the blur scales with the shorter side.
 
     Args:
-        input_dir: searched at any depth.
-        output_dir: made if need be.
+        input_dir: the clean images, at any depth.
+        output_dir: the folder for the degraded ones; created if it does not exist.
         seed: integer.
         ranges, task: see `rethink_fr.data.degrade_for_task`.
-        progress: show a bar on stderr if it takes longer than two seconds.
-        overwrite: whether files that are there already may be replaced; never one of the clean images.
+        progress: show a progress bar on stderr if it takes longer than two seconds.
+        overwrite: whether existing files may be replaced. Clean images never are.
 
     Raises:
-        ValueError: if there is no image, the output is the input or inside it, an output is a clean image or is there
-            already, or cannot be written.
+        ValueError: if there is no image; if the output folder is the input folder or inside it; if an output exists
+            already, is a clean image, or cannot be written.
     """
-    max_pixels()  # a wrong setting is said now
+    max_pixels()  # raises an error now if this setting is wrong
     input_dir, output_dir = Path(input_dir), Path(output_dir)
     files = list_images(input_dir)
     if not files:
@@ -83,7 +83,7 @@ def degrade_folder(
                 size = f"{clean.shape[1]} x {clean.shape[0]}"
                 expected = f"{SMALLEST_INPUT} x {SMALLEST_INPUT}"
                 raise UnreadableImage(str(path), f"{size} pixels, expected {expected} or more")
-            # Only now: a picture that cannot be used takes no name.
+            # Only now, so that a picture that cannot be used does not take a name.
             outputs.claim(targets[index], of=path.relative_to(input_dir))
             degraded = degrade_for_task(clean, seed, index, ranges, task).numpy()
             outputs.write_bytes(targets[index], encode_png(degraded))

@@ -1,4 +1,4 @@
-"""`rethink-fr prepare`: a folder of images becomes validated, sharded TFRecord files with a manifest."""
+"""`rethink-fr prepare`: makes checked TFRecord files, in shards and with a manifest, from a folder of images."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from rethink_fr.files.writing import new_folder, write_error, write_json
 from rethink_fr.pictures.files import UnreadableImage, decode_image, encode_png, square_resize
 from rethink_fr.pictures.listing import list_images
 
-_FILES_AT_A_TIME = 64  # decoded ahead of the writer; bounds the memory
-_NOTHING = hashlib.sha256(b"").hexdigest()  # stands for a file that cannot be read
+_FILES_AT_A_TIME = 64  # decoded ahead of writing; limits the memory
+_NOTHING = hashlib.sha256(b"").hexdigest()  # for a file that cannot be read
 _OUR_SHARD = re.compile(r"images-\d{5,}\.tfrecord")
 
 
@@ -32,11 +32,11 @@ class PrepareReport:
     """What `prepare` did."""
 
     output: Path
-    written: int  # images in the prepared folder
-    shards: int
-    enlarged: int  # images that were smaller than the size asked for
-    unreadable: Tuple[Tuple[str, str], ...]  # (name, reason) of the files left out
-    unchanged: bool  # the folder held exactly this already; nothing was written
+    written: int  # number of images in the prepared folder
+    shards: int  # number of TFRecord files
+    enlarged: int  # number of images that were smaller than the size asked for
+    unreadable: Tuple[Tuple[str, str], ...]  # (name, reason) of the files that were left out
+    unchanged: bool  # whether the folder had exactly this content already, so that nothing was written
 
 
 class _Prepared(NamedTuple):
@@ -54,21 +54,21 @@ def prepare(
     shard_size: int = 1024,
     progress: bool = True,
 ) -> PrepareReport:
-    """Write the images below `input_dir` to `output_dir` as TFRecord shards of PNG images, `size` pixels square.
+    """Write the images below a folder as PNG into TFRecord files, all of them squares of the same size.
 
-    The work is done in a hidden folder beside `output_dir`, which takes its place in one step when it is complete:
-    after an interruption, run it again. A folder that holds exactly the result already is verified and left alone; if
-    its shards are damaged they are made again; a folder that holds anything else is never touched.
+    The work is done in a hidden folder beside `output_dir`, which takes its place in one step at the end. So after an
+    interruption the same call starts again. If `output_dir` has the result already, it is checked and left as it is; if
+    its shards are damaged, they are made again. If it has anything else in it, it is never touched.
 
     Args:
-        input_dir: searched at any depth.
-        output_dir: made if need be.
-        size: side of the prepared images; others are cropped to their central square and resized by Lanczos.
-        shard_size: images in one TFRecord file.
-        progress: show a bar on stderr if it takes longer than two seconds.
+        input_dir: the images, at any depth.
+        output_dir: the prepared folder; created if it does not exist.
+        size: side of the prepared images, in pixels. The central square of each image is resized by Lanczos.
+        shard_size: number of images in one TFRecord file.
+        progress: show a progress bar on stderr if it takes longer than two seconds.
 
     Raises:
-        ValueError: if there is no readable image, the output holds something else, or cannot be written.
+        ValueError: if no image can be read, or the output folder has something else in it or cannot be written.
     """
     if size < 8 or shard_size < 1:
         raise ValueError(f"prepare: expected a size of at least 8 and a shard of at least 1, got {size}, {shard_size}")
@@ -78,7 +78,7 @@ def prepare(
         raise ValueError(
             f"{printable(input_dir)}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
         )
-    target = Path(os.path.realpath(output_dir))  # where a link leads is written to, the link itself is not replaced
+    target = Path(os.path.realpath(output_dir))  # a link is followed, not replaced
     try:
         earlier = _earlier_manifest(target)
         if earlier is not None:
@@ -89,7 +89,7 @@ def prepare(
             manifest = _write_shards(files, input_dir, partial, size, shard_size, progress)
             write_json(partial / MANIFEST_NAME, manifest.content())
             if earlier is not None:
-                _earlier_manifest(target)  # refuses if something else was put there meanwhile: it would be removed
+                _earlier_manifest(target)  # raises if something else was put there meanwhile, which would be removed
     except OSError as error:
         raise write_error(output_dir, error) from error
     return _report(output_dir, manifest, unchanged=False)
@@ -102,7 +102,7 @@ def _report(output: Path, manifest: Manifest, unchanged: bool) -> PrepareReport:
 
 
 class _ShardWriter:
-    """One shard, written record by record."""
+    """Writes one shard, record by record."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self._name = f"images-{number:05d}.tfrecord"
@@ -152,7 +152,7 @@ def _write_shards(
 
 
 def _prepared(files: Sequence[Path], input_dir: Path, size: int, progress: bool) -> Iterator[_Prepared]:
-    """The files in order, each squared, resized, encoded and framed, several at a time."""
+    """Prepare the files, several at a time; yields them in their order."""
     bar = tqdm(total=len(files), desc="preparing", unit="image", delay=2, disable=not progress)
     with bar, ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
         for first in range(0, len(files), _FILES_AT_A_TIME):
@@ -176,7 +176,7 @@ def _prepare_one(path: Path, input_dir: Path, size: int) -> _Prepared:
 
 
 def _example(name: str, encoded: bytes) -> bytes:
-    import tensorflow as tf  # only here: errors in arguments are found without it
+    import tensorflow as tf  # only here, so that wrong arguments are found without it
 
     features = {
         IMAGE_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
@@ -205,10 +205,10 @@ def _source_sha256(files: Sequence[Path], input_dir: Path, size: int, shard_size
 
 
 def _earlier_manifest(output_dir: Path) -> Optional[Manifest]:
-    """The manifest that `output_dir` holds; None if there is nothing there.
+    """The manifest in `output_dir`; None if there is no such folder.
 
     Raises:
-        ValueError: if it holds something that `prepare` did not make.
+        ValueError: if there is something in it that `prepare` has not made.
     """
     if not os.path.lexists(output_dir):
         return None

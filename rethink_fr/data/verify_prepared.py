@@ -1,4 +1,4 @@
-"""`rethink-fr prepare --verify`: every file and every image of a prepared folder, checked."""
+"""`rethink-fr prepare --verify`: checks every file and every image of a prepared folder."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _AT_A_TIME = 1024  # records
 class VerifyReport(NamedTuple):
     """What `verify_prepared` found."""
 
-    records: int  # that the folder should hold
-    shards: int
-    wrong: Tuple[Tuple[str, str], ...]  # (file or record, reason), in the order of the folder
+    records: int  # number of records that should be in the folder
+    shards: int  # number of files that should be in it
+    wrong: Tuple[Tuple[str, str], ...]  # (file or record, reason) of what is wrong, in the order of the folder
 
 
 class _Record(NamedTuple):
@@ -40,16 +40,16 @@ class _Record(NamedTuple):
 
 
 def verify_prepared(folder: Union[str, Path], progress: bool = True) -> VerifyReport:
-    """Check sizes and SHA-256 of the shards by the manifest, and that each record is whole and holds an image.
+    """Check the shards by the sizes and SHA-256 in the manifest, and that each record is whole and has an image in it.
 
-    A folder of TFRecord files without a manifest is checked record by record.
+    If a folder of TFRecord files has no manifest, only the records are checked.
 
     Args:
         folder: made by `prepare`.
-        progress: show bars on stderr for what takes longer than two seconds.
+        progress: show progress bars on stderr for what takes longer than two seconds.
 
     Raises:
-        ValueError: if there is no such folder, it holds no records, or its manifest cannot be read.
+        ValueError: if there is no such folder, there are no records in it, or its manifest cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -88,7 +88,7 @@ def verify_prepared(folder: Union[str, Path], progress: bool = True) -> VerifyRe
 
 
 def _unreadable_records(records: Sequence[_Record], side: Optional[int], progress: bool) -> Iterator[Tuple[str, str]]:
-    """Name and reason of each record that does not hold an image, `side` pixels square if that is known."""
+    """Name and reason of each record without an image, or whose image is not `side` pixels square (None: any size)."""
 
     def try_one(record: _Record) -> Optional[Tuple[str, str]]:
         name = record_name(record.path, record.number)
@@ -111,5 +111,5 @@ def _unreadable_records(records: Sequence[_Record], side: Optional[int], progres
 
 
 def _named(path: Path, error: Exception) -> Tuple[str, str]:
-    """The reason without the name that it begins with."""
+    """The path, and the error's message without the path that it begins with."""
     return str(path), str(error).removeprefix(f"{printable(path)}: ")

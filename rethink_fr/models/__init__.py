@@ -1,4 +1,4 @@
-"""The networks of "Rethinking Deep Face Restoration"."""
+"""The public names of the stochastic restorer's networks."""
 
 from rethink_fr.restorer.discriminator import Discriminator
 from rethink_fr.restorer.network import Encoder, Restorer

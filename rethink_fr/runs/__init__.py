@@ -1,1 +1,1 @@
-"""The folder of a run: its configuration, checkpoints and records."""
+"""The folder of a run: its configuration, its checkpoints, and the records of its steps."""

@@ -1,10 +1,13 @@
-"""Which checkpoint of a run counts: the one place where it is chosen, and how its files come and go.
+"""The checkpoint files of a run: which one is read, how they are written, and where damaged ones go.
 
-A checkpoint of step N is `step-N.index` and `step-N.data-*`, which TensorFlow reads, and its record `step-N.json`,
-which has the sizes and SHA-256 of those. TensorFlow writes in a folder of its own (`writing`); what it wrote is synced
-to the disk, moved to its place, and recorded: then it counts, and only then older ones go. The file `checkpoint` is for
-TensorFlow's own tools, nothing here believes it. Nothing is deleted but by rotation: what is damaged goes to the folder
-`damaged`, what was taken after the step that a run is continued from, to `aside`.
+`choose_checkpoint` is the only place where the checkpoint is chosen that a run continues from or that a network is
+loaded from.
+
+The checkpoint of step N is the files `step-N.index` and `step-N.data-*`, which TensorFlow reads, and a record of
+their sizes and SHA-256, `step-N.json`. TensorFlow writes into the folder `writing`. What it wrote is synced to the
+disk, moved to its place and recorded. From then on the checkpoint counts, and only then older ones are deleted. Nothing else is ever
+deleted: damaged checkpoints are moved to the folder `damaged`, and those after the step that a run was told to continue
+from to the folder `aside`. The file `checkpoint` is for TensorFlow's own tools and is not read here.
 """
 
 from __future__ import annotations
@@ -27,53 +30,36 @@ _WRITING = "writing"
 _FILE = re.compile(r"step-(\d{1,18})\.(index|json|data-\d{5}-of-\d{5})")
 _LEFTOVER = re.compile(r"step-\d+_temp\w*|checkpoint\.tmp\w*")  # of TensorFlow
 _MAX_BYTES = 1 << 50
-_TRIES = 3  # a reader's, beside a process that trains
+_TRIES = 3  # of reading beside a process that trains
 
-# Why TensorFlow cannot read a checkpoint of this path, without `.index`; "" if it can.
+# Takes the path of a checkpoint, without `.index`; returns why TensorFlow cannot read it, "" if it can.
 Probe = Callable[[Path], str]
 
 
 class CheckpointError(ValueError):
-    """No usable checkpoint where one was expected."""
+    """There is no checkpoint that can be used where one is needed."""
 
 
 class Choice(NamedTuple):
-    """A checkpoint that is whole."""
+    """The checkpoint that was chosen."""
 
     step: int
-    damaged: Dict[int, str]  # the newer ones, which are not, and why
+    damaged: Dict[int, str]  # newer checkpoints that are damaged: their steps, and what is wrong
 
 
-def checkpoint_path(directory: Path, step: int) -> Path:
-    """What TensorFlow calls the checkpoint of a step: its files begin with this."""
-    return directory / f"step-{step}"
-
-
-def checkpoint_steps(directory: Path) -> List[int]:
-    """The steps of the checkpoints in a run's folder `checkpoints`, whole or not, in their order."""
-    return sorted(step for step, names in _files(directory).items() if not all(".data-" in name for name in names))
-
-
-def had_checkpoints(directory: Path) -> bool:
-    """Whether this folder holds, or once held, a checkpoint."""
-    if checkpoint_steps(directory) or os.path.lexists(directory / _STATE):
-        return True
-    return any(_files(folder) for kind in (DAMAGED, ASIDE) for folder in [directory / kind])
-
-
-def newest_whole(directory: Path, unreadable: Probe, step: Optional[int] = None) -> Optional[Choice]:
-    """The newest checkpoint that is whole: with the sizes and SHA-256 that were recorded of it, or else readable.
+def choose_checkpoint(directory: Path, unreadable: Probe, step: Optional[int] = None) -> Optional[Choice]:
+    """Choose the newest checkpoint that is whole, that is, whose files have their recorded sizes and SHA-256.
 
     Args:
         directory: the run's folder `checkpoints`.
-        unreadable: is asked about checkpoints without a record, which earlier versions wrote.
-        step: of the only checkpoint that will do; None for any.
+        unreadable: tells whether a checkpoint can be read that has no record. Earlier versions wrote such ones.
+        step: choose the checkpoint of this step or none; None for the newest.
 
     Returns:
         None if no checkpoint was ever written here.
 
     Raises:
-        CheckpointError: if there were some but none is whole, or not the one of `step`.
+        CheckpointError: if there are checkpoints, or once were, but none is whole; or not the one of `step`.
     """
     damaged: Dict[int, str] = {}
     for _ in range(_TRIES):
@@ -100,7 +86,7 @@ def newest_whole(directory: Path, unreadable: Probe, step: Optional[int] = None)
 
 
 def damage(directory: Path, step: int, unreadable: Probe) -> str:
-    """Why a checkpoint is not whole, in a few words; "" if it is. See `newest_whole`."""
+    """What is wrong with a checkpoint, in a few words; "" if it is whole. See `choose_checkpoint`."""
     record = _read_record(directory, step)
     if record is None:
         return unreadable(checkpoint_path(directory, step))
@@ -116,8 +102,25 @@ def damage(directory: Path, step: int, unreadable: Probe) -> str:
     return ""
 
 
+def checkpoint_path(directory: Path, step: int) -> Path:
+    """The path of the checkpoint of a step, as TensorFlow takes it: that of its files, without their endings."""
+    return directory / f"step-{step}"
+
+
+def checkpoint_steps(directory: Path) -> List[int]:
+    """The steps of all checkpoints in a run's folder `checkpoints`, in rising order, whether they are whole or not."""
+    return sorted(step for step, names in _files(directory).items() if not all(".data-" in name for name in names))
+
+
+def had_checkpoints(directory: Path) -> bool:
+    """Whether there is a checkpoint in a run's folder `checkpoints`, or once was one."""
+    if checkpoint_steps(directory) or os.path.lexists(directory / _STATE):
+        return True
+    return any(_files(folder) for kind in (DAMAGED, ASIDE) for folder in [directory / kind])
+
+
 def writing_folder(directory: Path) -> Path:
-    """An empty folder in the run's folder `checkpoints`, for TensorFlow to write the next checkpoint in."""
+    """Make an empty folder in a run's folder `checkpoints`, into which TensorFlow writes the next checkpoint."""
     folder = directory / _WRITING
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -125,15 +128,20 @@ def writing_folder(directory: Path) -> Path:
 
 
 def remove_writing(directory: Path) -> None:
-    """Remove what a write that failed has left of a checkpoint."""
+    """Remove what is left of a checkpoint that could not be written."""
     shutil.rmtree(directory / _WRITING, ignore_errors=True)
 
 
 def commit(directory: Path, step: int, keep: int) -> None:
-    """Make what lies in the `writing_folder` the run's checkpoint of `step`; the oldest of more than `keep` go.
+    """Make the files in the `writing_folder` the run's checkpoint of a step, and delete the oldest ones.
+
+    Args:
+        directory: the run's folder `checkpoints`.
+        step: of the checkpoint.
+        keep: number of checkpoints that are kept.
 
     Raises:
-        OSError, WriteError: if the disk does not take it; what was there before is whole then.
+        OSError, WriteError: if the disk does not take it. The earlier checkpoints stay whole.
     """
     folder = directory / _WRITING
     names = sorted(path.name for path in folder.iterdir() if _FILE.fullmatch(path.name))  # data before index
@@ -154,13 +162,18 @@ def commit(directory: Path, step: int, keep: int) -> None:
 
 
 def settle(directory: Path, choice: Choice, continued_from: Optional[int] = None) -> List[str]:
-    """Make a chosen checkpoint the newest of its folder: what a run does before it goes on from it.
+    """Prepare the folder for a run that goes on from a chosen checkpoint, which becomes the newest.
 
-    It gets a record if it has none; damaged ones go to `damaged`, later ones than `continued_from` to `aside`; the list
-    for TensorFlow's tools is written anew.
+    Newer ones are moved away: to `damaged`, or to `aside` if the user has chosen the step. If the checkpoint has no
+    record, it gets one.
+
+    Args:
+        directory: the run's folder `checkpoints`.
+        choice: from `choose_checkpoint`.
+        continued_from: the step that the user has chosen; None if it was not the user's choice.
 
     Returns:
-        What was done that the user should know, a line each.
+        Lines that tell the user what was done.
     """
     said = []
     later = [step for step in checkpoint_steps(directory) if step > choice.step]
@@ -182,7 +195,7 @@ def settle(directory: Path, choice: Choice, continued_from: Optional[int] = None
 
 
 def clear_leftovers(directory: Path) -> None:
-    """Remove what killed processes left unfinished; only for the process that holds the run's lock."""
+    """Remove files that killed processes have left unfinished. The process must hold the run's lock."""
     if not directory.is_dir():
         return
     clear_temporary(directory, held=True)
@@ -200,7 +213,7 @@ def clear_leftovers(directory: Path) -> None:
 
 
 def _files(directory: Path) -> Dict[int, List[str]]:
-    """Names of the files of each step."""
+    """The names of the files of each step."""
     found: Dict[int, List[str]] = {}
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for name in os.listdir(directory):
@@ -215,7 +228,7 @@ def _record_path(directory: Path, step: int) -> Path:
 
 
 def _read_record(directory: Path, step: int) -> Optional[Dict[str, Dict[str, Any]]]:
-    """Size and SHA-256 of each file; None if there is no record, or none that says this."""
+    """Size and SHA-256 of each file, from the record; None if there is no valid record."""
     try:
         files = read_json(_record_path(directory, step), "the record of a checkpoint", limit=1 << 20)["files"]
         found = {str(name): {"bytes": int(of["bytes"]), "sha256": str(of["sha256"])} for name, of in files.items()}
@@ -239,14 +252,17 @@ def _measured(path: Path) -> Dict[str, Any]:
 
 
 def _write_state(directory: Path, steps: List[int]) -> None:
-    """The list that `tf.train.latest_checkpoint` and TensorFlow's other tools read; `steps` end with the newest."""
+    """Write the list that `tf.train.latest_checkpoint` and other tools of TensorFlow read.
+
+    The newest step is the last one.
+    """
     lines = [f'model_checkpoint_path: "step-{steps[-1]}"']
     lines += [f'all_model_checkpoint_paths: "step-{step}"' for step in steps]
     write_text(directory / _STATE, "".join(f"{line}\n" for line in lines))
 
 
 def _in_order_of_removal(names: List[str]) -> List[str]:
-    """Record, index, data: whatever is left when a process dies in between, is not mistaken for a whole checkpoint."""
+    """Record, index, data: in this order nothing that a dying process leaves is taken for a whole checkpoint."""
     return sorted(names, key=lambda name: (not name.endswith(".json"), not name.endswith(".index"), name))
 
 
@@ -258,7 +274,7 @@ def _remove(directory: Path, step: int, keep_data: bool = False) -> None:
 
 
 def _set_aside(directory: Path, step: int, kind: str) -> Path:
-    """Move a checkpoint's files to the folder `kind`, or to a numbered one in it if their names are taken there."""
+    """Move the files of a checkpoint to the folder `kind`, or to a numbered folder in it if there are others there."""
     names, target, number = _files(directory)[step], directory / kind, 1
     while any(os.path.lexists(target / name) for name in names):
         number += 1

@@ -1,6 +1,6 @@
-"""The configuration of a run, of whichever system: read by name or path, checked, written, compared.
+"""Reading, checking, writing and comparing configurations, of whichever system.
 
-Nothing here imports TensorFlow, so that a wrong key or value is refused in milliseconds.
+Does not import TensorFlow, so that a wrong key or value is reported within milliseconds.
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ from rethink_fr.system import System
 from rethink_fr.systems import SYSTEMS
 
 _PACKAGE = Path(__file__).parents[1]
-# An installed package carries the folder inside; a checkout has it beside the package.
+# The folder is inside an installed package, and beside the package in a checkout.
 CONFIG_DIRECTORY = next(
     (path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir()), _PACKAGE / "configs"
 )
-_ARCHITECTURE = "rethink"  # of a file that does not say
-_LAST_SECTION = "training"  # of every experiment: a file that was cut off lacks it
+_ARCHITECTURE = "rethink"  # if a file does not name one
+_LAST_SECTION = "training"  # of all configurations; missing in a file that was cut off
 
 
 def available_configs() -> list[str]:
-    """Names of the configurations that are installed with the package."""
+    """The names of the configurations that come with the package."""
     return sorted(path.stem for path in CONFIG_DIRECTORY.glob("*.yaml"))
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-    """Read a configuration by installed name or by path, apply `key=value` overrides, check it.
+    """Read a configuration, apply overrides, and check it.
 
-    Its key `architecture` says which system it is of; without one it is the stochastic restorer.
+    Args:
+        name_or_path: the name of a configuration that comes with the package, or the path of a `.yaml` file. Its key
+            `architecture` names the system; without this key it is the stochastic restorer.
+        overrides: `section.key=value`.
 
     Raises:
-        ConfigError: naming the key, what stood there and what was expected.
+        ConfigError: if it is not valid; the message names the key, its value and what was expected.
     """
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
@@ -62,7 +65,7 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Expe
 
 
 def save_config(config: Experiment, path: Path) -> None:
-    """Write the resolved configuration so that `load_config` gives the same one back.
+    """Write a configuration with all its values; `load_config` reads it back.
 
     Raises:
         WriteError: if it cannot be written.
@@ -71,10 +74,10 @@ def save_config(config: Experiment, path: Path) -> None:
 
 
 def load_run_config(path: Path) -> Experiment:
-    """The configuration of a run that has begun, as `save_config` wrote it: an empty file is not one of defaults.
+    """Read the configuration of a run that has begun, as `save_config` wrote it.
 
     Raises:
-        ConfigError: as `load_config`, and if it is not whole.
+        ConfigError: as `load_config`, and if its end is missing. An empty file does not stand for the defaults.
     """
     values = _read_yaml(path)
     if not isinstance(values, dict) or _LAST_SECTION not in values:
@@ -83,14 +86,14 @@ def load_run_config(path: Path) -> Experiment:
 
 
 def load_model_section(path: Path) -> Tuple[str, Any]:
-    """The architecture that a run directory's `config.yaml` is about, and its `model` section.
+    """Read from the `config.yaml` of a run's folder the name of its system and its `model` section.
 
     Raises:
         ConfigError: as `load_config`.
     """
     values = _read_yaml(path)
     if isinstance(values, dict) and "architecture" in values and set(values) <= {"architecture", "model"}:
-        # A network that was not trained here, see `save_model_section`.
+        # A network that was not trained here; see `save_model_section`.
         architecture, kind = _kind(values, f"{path}: ")
         return architecture, parse(kind.settings, values.get("model", {}), "model")
     config = load_config(path)
@@ -98,7 +101,7 @@ def load_model_section(path: Path) -> Tuple[str, Any]:
 
 
 def save_model_section(architecture: str, settings: Any, path: Path) -> None:
-    """Write the `config.yaml` of a network that was not trained here, for `load_model_section`.
+    """Write the `config.yaml` of a network that was not trained here, which `load_model_section` reads.
 
     Raises:
         WriteError: if it cannot be written.
@@ -108,14 +111,14 @@ def save_model_section(architecture: str, settings: Any, path: Path) -> None:
 
 
 def changed_keys(old: Experiment, new: Experiment) -> list[str]:
-    """Dotted keys in which two configurations differ; only `architecture` if they are of two systems."""
+    """The dotted keys in which two configurations differ; only `architecture` if they are of different systems."""
     if old.architecture != new.architecture:
         return ["architecture"]
     return _changed(plain(old), plain(new), "")
 
 
 def learning_rates(config: Experiment) -> dict[str, float]:
-    """The learning rates of a configuration by their dotted keys, such as `optimizer.learning_rate`."""
+    """All learning rates of a configuration, by dotted keys such as `optimizer.learning_rate`."""
     optimizer = plain(getattr(config, "optimizer", None))
     sections = {"optimizer": optimizer} if isinstance(optimizer, dict) else {}
     sections.update({f"optimizer.{name}": part for name, part in (optimizer or {}).items() if isinstance(part, dict)})
@@ -129,7 +132,7 @@ def _changed(old: Any, new: Any, key: str) -> list[str]:
 
 
 def _kind(values: Mapping[str, Any], where: str) -> Tuple[str, System]:
-    """The system that a file is about."""
+    """The system that a file is for, and its name."""
     architecture = values.get("architecture", _ARCHITECTURE)
     if not isinstance(architecture, str) or architecture not in SYSTEMS:
         raise ConfigError(f"{where}architecture: expected one of {', '.join(SYSTEMS)}, got {shown(architecture)}")

@@ -1,4 +1,4 @@
-"""`rethink-fr convert-vqfr`: published PyTorch weights become a run directory."""
+"""`rethink-fr convert-vqfr`: turns published PyTorch weights into the folder of a run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rethink_fr.runs.loading import save_average
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.weights.torch_files import TorchFileError, read_torch_file
 
-_RUN_PARTS = ("checkpoints", "config.yaml")  # of what is written here; training adds others
-_SECTIONS = ("params_ema", "params")  # of a published file; the first that is there counts
+_RUN_PARTS = ("checkpoints", "config.yaml")  # what is written here; training adds other files
+_SECTIONS = ("params_ema", "params")  # where a published file has its weights; the first one that exists is read
 
 
 class ConvertError(ValueError):
-    """A file that is not a published checkpoint, or cannot be read or converted."""
+    """The file is not a published checkpoint, or it cannot be read or converted."""
 
 
 class ConvertReport(NamedTuple):
@@ -32,18 +32,19 @@ class ConvertReport(NamedTuple):
 
 
 def convert(checkpoint: Path, output: Path, overwrite: bool = False) -> ConvertReport:
-    """Turn a published checkpoint into a run directory that `restore` and `export` take.
+    """Turn a published checkpoint into the folder of a run, which `restore`, `export` and `train --init` take.
 
-    Version and stage are recognised by the names in it. The directory appears complete or not at all.
+    The names of the weights tell the version and the stage. The folder appears complete or not at all.
 
     Args:
-        checkpoint: a `.pth` file, a dictionary with the weights under `params_ema` or `params`.
-        output: a new or empty directory.
-        overwrite: whether a converted network that is there already, and was not trained since, may be replaced.
+        checkpoint: a `.pth` file that holds a dictionary with the weights under `params_ema` or `params`.
+        output: a new or empty folder.
+        overwrite: whether a network that was converted to this folder before may be replaced. One that was trained
+            since then is never replaced.
 
     Raises:
         ConvertError: if it is not such a file, or PyTorch is not installed.
-        ValueError: if the weights are not exactly those of a network, or `output` is taken or cannot be written.
+        ValueError: if the weights are not exactly those of a network, or the folder is not empty or cannot be written.
     """
     check_folder(output, [checkpoint], overwrite, _RUN_PARTS)
     convertible = {name: system.from_torch for name, system in SYSTEMS.items() if system.from_torch is not None}

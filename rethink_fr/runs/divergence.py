@@ -1,4 +1,7 @@
-"""A run whose losses became NaN: what is kept about it, so that the same is not tried again. Loads no TensorFlow."""
+"""What is remembered of a run whose losses became NaN, so that the same is not tried again.
+
+Does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,23 @@ from rethink_fr.files.writing import write_json
 from rethink_fr.runs.checkpoint_files import checkpoint_steps
 
 _FILE = "diverged.json"
-_HEALTHY_STEPS = 50  # that must have followed on a checkpoint before it is trusted
+_HEALTHY_STEPS = 50  # finite steps that must have followed a checkpoint before going on from it is recommended
 
 
 def record_divergence(output: Path, step: int, terms: Sequence[str], learning_rates: Mapping[str, float]) -> str:
-    """Write `diverged.json` in the run's folder; returns the message for the user.
+    """Write `diverged.json` into the run's folder.
 
     Args:
         output: the run's folder.
-        step: at which something was not finite.
-        terms: the scalars that were not.
-        learning_rates: by the keys of the settings that change them.
+        step: the step at which something was not finite.
+        terms: names of the scalars that were not.
+        learning_rates: the run's learning rates, by the keys of their settings.
+
+    Returns:
+        The message for the user: what happened, and the command to go on.
 
     Raises:
-        WriteError: if it cannot be written.
+        WriteError: if the file cannot be written.
     """
     steps = [taken for taken in checkpoint_steps(output / "checkpoints") if taken < step]
     healthy = [taken for taken in steps if step - 1 - taken >= _HEALTHY_STEPS]
@@ -42,7 +48,7 @@ def record_divergence(output: Path, step: int, terms: Sequence[str], learning_ra
 
 
 def divergence(output: Path) -> Optional[str]:
-    """What to tell the user about the divergence of the run in `output`; None if it has not diverged."""
+    """The message for the user if the run in `output` has diverged; None if it has not."""
     try:
         found = read_json(output / _FILE, "what is known of a divergence", limit=1 << 20)
         return _message(output, found)
@@ -51,7 +57,7 @@ def divergence(output: Path) -> Optional[str]:
 
 
 def forget_divergence(output: Path) -> None:
-    """The run goes on in another way than the one that diverged."""
+    """Remove `diverged.json`: the run goes on in another way."""
     (output / _FILE).unlink(missing_ok=True)
 
 

@@ -1,4 +1,7 @@
-"""What a run's folder tells before TensorFlow is loaded: whose it is, whether and from where the run can go on."""
+"""A run's folder: who may train in it, and whether the run in it can be continued.
+
+Does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ from rethink_fr.runs.records import last_recorded_step
 CONFIG, CHECKPOINTS, METRICS, LOGS = "config.yaml", "checkpoints", "metrics.jsonl", "logs"
 FINAL_SHEET = "samples/final.png"
 
-_held: Set[str] = set()  # folders that this process has locked
+_held: Set[str] = set()  # the folders that this process has locked
 
 
 @contextlib.contextmanager
 def run_lock(output: Path) -> Iterator[None]:
-    """Keep other processes from training in `output`, which is made, for the length of the block.
+    """Keep other processes from training in `output` while the block runs. The folder is created.
 
-    A block within a block of the same process holds what the outer one does.
+    Blocks of the same process may be nested.
 
     Raises:
         LockedError: if another process trains there.
-        OSError: if the folder cannot be made or written.
+        OSError: if the folder cannot be created or written.
     """
     key = os.path.realpath(output)
     if key in _held:
@@ -46,7 +49,7 @@ def run_lock(output: Path) -> Iterator[None]:
 
 
 def is_chief(strategy: str) -> bool:
-    """Whether this process writes the run's folder: the only one, or the chief of the workers in TF_CONFIG."""
+    """Whether this process writes to the run's folder: it is the only one, or the chief of the workers in TF_CONFIG."""
     if strategy != "multiworker":
         return True
     try:
@@ -59,11 +62,11 @@ def is_chief(strategy: str) -> bool:
 
 
 def started_config(output: Path) -> Optional[Experiment]:
-    """The configuration of the run in `output`; None if there is none and nothing of a run.
+    """The configuration of the run in `output`; None if there is no run.
 
     Raises:
-        ConfigError: if it cannot be read, or is gone while the rest of the run is there, or if the checkpoints are:
-            the run must not start again with other settings, or from 0, by itself.
+        ConfigError: if it cannot be read, or if it or all checkpoints are missing though a run was there. Otherwise the
+            run would silently start again, from step 0 or with other settings.
     """
     path = output / CONFIG
     begun = _has_begun(output)
@@ -95,7 +98,7 @@ def _has_begun(output: Path) -> bool:
 
 
 def _require_checkpoints(output: Path, config: Experiment) -> None:
-    """Refuse a run that has had checkpoints and has none: it would start from 0, and write over what is known of it."""
+    """Raise a ConfigError for a run that had checkpoints and has none: it would start again and lose its records."""
     directory = output / CHECKPOINTS
     if checkpoint_steps(directory):
         return

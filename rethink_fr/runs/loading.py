@@ -1,6 +1,6 @@
 """Networks from the checkpoints of runs, and a network that was not trained here as the checkpoint of a run.
 
-Which checkpoint of a run is read, `checkpoint_files.newest_whole` decides.
+Which checkpoint of a run is read, `checkpoint_files.choose_checkpoint` decides.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from rethink_fr.files.names import printable
 from rethink_fr.runs import checkpoint_files
-from rethink_fr.runs.checkpoint_files import CheckpointError, checkpoint_path, newest_whole
+from rethink_fr.runs.checkpoint_files import CheckpointError, checkpoint_path, choose_checkpoint
 from rethink_fr.runs.config_file import load_model_section
 from rethink_fr.system import Inference, Precision
 from rethink_fr.systems import SYSTEMS
@@ -124,7 +124,7 @@ def first_line(error: Exception) -> str:
 
 def _newest(directory: Path) -> str:
     """The path of the newest checkpoint that is whole; newer ones that are damaged are named on stderr."""
-    choice = newest_whole(directory, unreadable)
+    choice = choose_checkpoint(directory, unreadable)
     if choice is None:
         raise CheckpointError(
             f"{printable(directory)}: no checkpoint here; train first, or wait for the first one to be written"

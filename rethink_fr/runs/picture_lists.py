@@ -31,13 +31,13 @@ class PictureListError(ValueError):
 
 @dataclass(frozen=True)
 class RunLists:
-    """The lists of a run; None where its pictures are drawn, or held out of the training folder."""
+    """The lists of a run; None for pictures that are drawn, or that are held out of the training folder."""
 
     train: Optional[PictureList] = None
     validation: Optional[PictureList] = None
 
     def fingerprint(self) -> int:
-        """63 bits that differ if anything in the lists does, their order included."""
+        """A number of 63 bits; it differs if anything in the lists differs, also their order."""
         digest = hashlib.sha256()
         for pictures in (self.train, self.validation):
             digest.update(b"\n\n")
@@ -49,10 +49,10 @@ class RunLists:
 
 
 def read_lists(run: Union[str, Path]) -> Optional[RunLists]:
-    """The lists of the run in a folder, or None if it has none yet.
+    """Read the lists of the run in a folder; None if it has none yet.
 
     Raises:
-        PictureListError: if the file is there and cannot be used.
+        PictureListError: if the file exists but cannot be used.
     """
     path = Path(run) / LIST_NAME
     if not os.path.lexists(path):
@@ -71,7 +71,7 @@ def read_lists(run: Union[str, Path]) -> Optional[RunLists]:
 
 
 def write_lists(run: Union[str, Path], lists: RunLists) -> None:
-    """Write `pictures.json`.
+    """Write `pictures.json` into a run's folder.
 
     Raises:
         WriteError: if it cannot be written.

@@ -1,4 +1,4 @@
-"""The configuration of a call of `train`. Imports no TensorFlow: mistakes are told at once."""
+"""Which configuration a call of `rethink-fr train` has. Does not import TensorFlow, so that mistakes show at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rethink_fr.runs.divergence import divergence
 from rethink_fr.runs.folder import CHECKPOINTS, CONFIG, started_config
 from rethink_fr.systems import SYSTEMS
 
-# What may change between the two halves of a run without making it another experiment.
+# Settings that a continued run may change. With any other one changed it would be another experiment.
 _CHANGEABLE = {
     "training.steps",
     "training.log_every",
@@ -26,7 +26,7 @@ _CHANGEABLE = {
     "training.logical_cpus",
     "data.workers",
 }
-_RATES = {"learning_rate", "decay_steps", "milestones", "gamma"}  # of `optimizer`: a run may go on with others
+_RATES = {"learning_rate", "decay_steps", "milestones", "gamma"}  # of `optimizer`; may be changed, too
 
 
 def resolve_config(
@@ -36,16 +36,20 @@ def resolve_config(
     init: Optional[Path] = None,
     resume_from: Optional[int] = None,
 ) -> Experiment:
-    """The configuration named, else that of the run in `output`, else `quickstart`; with overrides, checked.
+    """Read the configuration that is asked for, apply overrides, and check it against the run in `output`.
 
     Args:
-        init: a run to start from, for `training.init`; None leaves what the configuration, or else the run in `output`
-            that is continued, says.
-        resume_from: step of the checkpoint that the run in `output` is to go on from; None for the newest.
+        name: name or path of a configuration; None for that of the run in `output`, or `quickstart` if there is none.
+        overrides: `section.key=value`.
+        output: the run's folder.
+        init: the run to start from, for the setting `training.init`; None leaves this setting as it is in the run that
+            is continued, or else in the configuration.
+        resume_from: step of the checkpoint that the run in `output` is to continue from; None for the newest.
 
     Raises:
-        ConfigError: if it is invalid, names files that are not there, would turn the run in `output` into another
-            experiment, start that run from other weights, or try again what became NaN; or if that run is not whole.
+        ConfigError: if the configuration is not valid or names files that do not exist; if it would make another
+            experiment of the run in `output`, start it from other weights, or repeat what became NaN; or if files of
+            that run are missing.
     """
     started = started_config(output)
     steps = checkpoint_steps(output / CHECKPOINTS)
@@ -84,12 +88,12 @@ def resolve_config(
 
 
 def _is_rate(key: str) -> bool:
-    """Whether a setting is about the learning rates."""
+    """Whether a setting decides learning rates."""
     return key.startswith("optimizer.") and key.rsplit(".", 1)[1] in _RATES
 
 
 def _init(path: str) -> str:
-    return f"training.init={json.dumps(path)}"  # quoted: YAML would read some names as numbers
+    return f"training.init={json.dumps(path)}"  # quoted, since YAML would read some names as numbers
 
 
 def _check_files(config: Experiment) -> None:

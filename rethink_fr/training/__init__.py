@@ -1,4 +1,4 @@
-"""Training: the step, its tasks, augmentation, the average, and what happens between steps."""
+"""Training a run of any system: the step, what happens after each step, and checkpoints."""
 
 from rethink_fr.layers.diff_augment import diff_augment
 from rethink_fr.training.trainer import AdversarialTrainer

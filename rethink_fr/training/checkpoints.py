@@ -1,4 +1,4 @@
-"""Saving and continuing a run: what TensorFlow writes and reads. Which checkpoint counts, `checkpoint_files` says."""
+"""Saving a run and continuing it: what a checkpoint holds. `runs.checkpoint_files` chooses which one is read."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ from rethink_fr.files.names import printable
 from rethink_fr.files.reading import UnreadableFile
 from rethink_fr.files.writing import WriteError
 from rethink_fr.runs import checkpoint_files
-from rethink_fr.runs.checkpoint_files import CheckpointError, checkpoint_path, newest_whole
+from rethink_fr.runs.checkpoint_files import CheckpointError, checkpoint_path, choose_checkpoint
 from rethink_fr.runs.loading import UNUSABLE, first_line, unreadable
 from rethink_fr.training.trainer import AdversarialTrainer
 
 
 class Checkpoints:
-    """Checkpoints of everything a run consists of: what its task has to save (networks, codebooks), the average, the
-    optimizers and the step, from which the data position and all random numbers follow.
+    """Saves and restores the whole state of a run.
 
-    Learning rates are written, but not read: those of the run's settings hold.
+    This is what the task has to save (networks, codebooks), the average, the optimizers, and the step. The position in
+    the data and all random numbers follow from the step. Learning rates are saved but not restored: the run's settings
+    have them.
 
-    In a multi-worker run every worker has to call `save` (variables are synchronised then); only the chief's copy is
-    kept. The chief holds the run's lock.
+    With several workers each of them has to call `save`, which synchronises variables. Only the chief's files are kept;
+    it must hold the run's lock.
 
     Args:
-        directory: of the run's checkpoints.
-        trainer: compiled.
+        directory: the run's folder `checkpoints`.
+        trainer: the trainer of the run, compiled.
         keep: number of checkpoints to keep.
         chief: whether this process is the chief worker.
+
+    Attributes:
+        saved_step: the step that was saved or restored last; -1 if there was none.
     """
 
     def __init__(self, directory: Path, trainer: AdversarialTrainer, keep: int, chief: bool = True) -> None:
@@ -41,7 +45,7 @@ class Checkpoints:
         written, read = dict(trainer.task.saved), dict(trainer.task.saved)
         for name, optimizer in trainer.task.optimizers.items():
             written[f"{name}_optimizer"] = optimizer
-            # Its iterations and moments, by the name that Keras has for their list; not its learning rate.
+            # Iterations and moments are in the list that Keras calls `_variables`; the learning rate is not.
             read[f"{name}_optimizer"] = tf.train.Checkpoint(_variables=list(optimizer.variables))
         self._written = tf.train.Checkpoint(**written, average=trainer.average, step=trainer.step)
         self._read = tf.train.Checkpoint(**read, average=trainer.average, step=trainer.step)
@@ -51,20 +55,24 @@ class Checkpoints:
         self.saved_step = -1  # none yet
 
     def restore(self, step: Optional[int] = None) -> int:
-        """Load the newest whole checkpoint, if there ever was one; returns the step to continue from.
+        """Restore the newest checkpoint that is whole, or start from nothing if there never was one.
 
-        The chief moves damaged ones out of the way and says so.
+        The chief moves damaged checkpoints to a folder of their own, and says so.
 
         Args:
-            step: of the checkpoint to load instead; the later ones are then put aside.
+            step: restore the checkpoint of this step instead. Later ones are then put aside.
+
+        Returns:
+            The step to continue from; 0 for a new run.
 
         Raises:
-            CheckpointError: if none is whole, or it belongs to another network; nothing is changed then.
+            CheckpointError: if there are checkpoints but none is whole, or it is of another network. Then nothing is
+                changed.
         """
         chief = self._scratch is None
         if chief:
             checkpoint_files.clear_leftovers(self._directory)
-        choice = newest_whole(self._directory, unreadable, step)
+        choice = choose_checkpoint(self._directory, unreadable, step)
         if choice is not None:
             path = checkpoint_path(self._directory, choice.step)
             try:
@@ -81,10 +89,10 @@ class Checkpoints:
         return int(self._step.numpy())
 
     def save(self) -> None:
-        """Write a checkpoint named after the step, unless this step has been saved already.
+        """Write a checkpoint of the current step, unless there is one.
 
         Raises:
-            WriteError: if it cannot be written; the earlier ones are whole then.
+            WriteError: if it cannot be written. The earlier checkpoints stay whole.
         """
         step = int(self._step.numpy())
         if step == self.saved_step:
@@ -109,6 +117,6 @@ class Checkpoints:
         self.saved_step = step
 
     def close(self) -> None:
-        """Remove a worker's scratch copy."""
+        """Remove what a worker that is not the chief has written."""
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)

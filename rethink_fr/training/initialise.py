@@ -1,4 +1,4 @@
-"""Starting a run from the weights of another one: `rethink-fr train --init`."""
+"""`rethink-fr train --init`: a new run starts from the weights of another one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rethink_fr.training.trainer import AdversarialTrainer
 
 
 class StartingRun:
-    """A `SourceRun`: the network of a run directory with its averaged weights, and what else its checkpoint holds.
+    """The run that a new one starts from; a `SourceRun`.
 
     Args:
-        path: made by `train` or converted from published weights.
+        path: its folder, made by `train` or by `convert-vqfr`.
 
     Raises:
         ValueError: if it cannot be read.
@@ -32,7 +32,7 @@ class StartingRun:
         self._path = path
 
     def start(self, task: TrainingTask) -> List[str]:
-        """The generator, which must be the same network, and what else there is of what the task saves."""
+        """See `SourceRun`."""
         if type(self.network) is not type(task.generator) or _shapes(self.network) != _shapes(task.generator):
             raise ConfigError(
                 f"training.init: {self._path} holds another network ({self.settings}); expected the same `model` "
@@ -43,7 +43,7 @@ class StartingRun:
         return ["generator", *self.load(others)]
 
     def load(self, saved: Mapping[str, Any]) -> List[str]:
-        """Read what the checkpoint has of these under their names and in their shapes; returns their names."""
+        """See `SourceRun`."""
         return load_matching(self._path / "checkpoints", saved) if saved else []
 
 
@@ -52,15 +52,15 @@ def _shapes(network: keras.Model) -> List[Tuple[int, ...]]:
 
 
 def initialise(trainer: AdversarialTrainer, config: Experiment) -> List[str]:
-    """Give a new run the weights of the run `training.init`; call it inside the strategy's scope.
+    """Load the weights of the run `training.init` into the trainer of a new run. Call it inside the strategy's scope.
 
-    The average starts as a copy; optimizers and the step start from nothing.
+    The average becomes a copy of the generator. Optimizers and step start from nothing.
 
     Returns:
-        What was taken over, by name.
+        Names of what was loaded.
 
     Raises:
-        ValueError: if that run cannot be read or is of another network.
+        ValueError: if that run cannot be read, or is of another network.
     """
     run = StartingRun(Path(config.training.init))
     hook = SYSTEMS[config.architecture].initialise

@@ -1,4 +1,4 @@
-"""Looking at a network on fixed faces: sample sheets, and PSNR / SSIM on held-out ones."""
+"""What is seen of a network while it is trained: sample sheets, and PSNR and SSIM on faces it is not trained on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NOISE_DRAWS = 3
 
 
 class Observer:
-    """Restores fixed faces with the current weights of a network.
+    """Restores always the same faces, with the weights that a network has at the time.
 
     Args:
-        inference: usually of the generator's average.
-        samples: `{"degraded", "clean"}`, uint8 `[N, R, R, 3]`, shown in the sheets.
-        validation: the same for the faces that are measured.
-        reconstructs: whether the network is to be fed the clean faces, see `TrainingTask`.
-        batch: faces restored at a time.
+        inference: of the network; usually the average of the generator.
+        samples: the faces of the sample sheets: `{"degraded", "clean"}`, uint8 `[N, R, R, 3]` RGB.
+        validation: the faces that are measured, likewise.
+        reconstructs: whether the network gets the clean faces and reproduces them; see `TrainingTask`.
+        batch: number of faces that are restored at the same time.
     """
 
     def __init__(
@@ -49,9 +49,10 @@ class Observer:
         self._restore = restore
 
     def sheet(self) -> np.ndarray:
-        """uint8 picture: degraded, restored without noise, with several noise draws, the texture image, clean.
+        """A picture, uint8 `[H, W, 3]`, with a row for each sample face.
 
-        Draws and texture stand there if the network has them; `reconstructs` leaves the degraded faces out.
+        Its columns: degraded (not if the network reconstructs), restored with noise 0, restored with three draws of
+        noise (if the noise has an effect), the texture image (if the network makes one), clean.
         """
         count = len(self.samples["clean"])
         made = self._restored(self.samples, None)
@@ -67,9 +68,10 @@ class Observer:
         return contact_sheet(list(columns.values()), list(columns))
 
     def validate(self) -> Dict[str, float]:
-        """Mean PSNR (dB) and SSIM over the validation faces, noise 0, of the restored and of the degraded images.
+        """Mean PSNR in dB and mean SSIM over the validation faces, restored with noise 0.
 
-        `reconstructs` leaves the degraded ones out.
+        Returns:
+            "psnr" and "ssim"; for a network that restores also "degraded_psnr" and "degraded_ssim", of its inputs.
         """
         clean = self.validation["clean"]
         compared = {"": self._restored(self.validation, None)["restored"]}
@@ -82,7 +84,7 @@ class Observer:
         return figures
 
     def _restored(self, faces: Dict[str, np.ndarray], noise: Optional[tf.Tensor]) -> Dict[str, np.ndarray]:
-        """uint8 images by name; `noise` None is none for a network that takes it."""
+        """The images that the network makes, uint8, by name. `noise` None stands for zeros."""
         source = faces[self._source]
         parts = []
         for start in range(0, len(source), self.batch):

@@ -7,11 +7,11 @@ import pytest
 from rethink_fr.runs.checkpoint_files import (
     CheckpointError,
     checkpoint_steps,
+    choose_checkpoint,
     clear_leftovers,
     commit,
     damage,
     had_checkpoints,
-    newest_whole,
     settle,
     writing_folder,
 )
@@ -49,8 +49,8 @@ def test_what_is_committed_is_recorded_and_listed(folder):
     assert checkpoint_steps(folder) == [2, 9, 10]
     files = json.loads((folder / "step-9.json").read_text())["files"]
     assert files["step-9.data-00000-of-00001"]["bytes"] == 7 and len(files["step-9.index"]["sha256"]) == 64
-    assert newest_whole(folder, never) == (10, {})
-    assert newest_whole(folder, never, 2) == (2, {})
+    assert choose_checkpoint(folder, never) == (10, {})
+    assert choose_checkpoint(folder, never, 2) == (2, {})
     assert "writing" not in names(folder)
 
 
@@ -84,7 +84,7 @@ def test_the_newest_that_is_whole_is_chosen_and_damaged_ones_are_put_aside(folde
     if content is not None:
         (folder / name).write_bytes(content)
     before = names(folder)
-    choice = newest_whole(folder, never)
+    choice = choose_checkpoint(folder, never)
     assert choice is not None and choice.step == 9 and reason in choice.damaged[10]
     assert names(folder) == before, "looking changes nothing"
     (said,) = settle(folder, choice)
@@ -93,7 +93,7 @@ def test_the_newest_that_is_whole_is_chosen_and_damaged_ones_are_put_aside(folde
     assert 'model_checkpoint_path: "step-9"' in (folder / "checkpoint").read_text()
     write(folder, 10)
     (folder / "step-10.index").write_bytes(b"other")
-    settle(folder, newest_whole(folder, never))
+    settle(folder, choose_checkpoint(folder, never))
     assert checkpoint_steps(folder / "damaged" / "2") == [10], "nothing is written over"
 
 
@@ -102,7 +102,7 @@ def test_damaged_checkpoints_are_never_taken_for_a_new_run(folder):
         path.write_bytes(b"")
     before = names(folder)
     with pytest.raises(CheckpointError, match="holds no checkpoint that is whole .*step-10: .*Nothing was changed"):
-        newest_whole(folder, never)
+        choose_checkpoint(folder, never)
     assert names(folder) == before
     (folder / "damaged").mkdir()
     for path in folder.glob("step-*"):
@@ -110,38 +110,38 @@ def test_damaged_checkpoints_are_never_taken_for_a_new_run(folder):
     for _ in range(2):
         assert had_checkpoints(folder)
         with pytest.raises(CheckpointError, match="holds no checkpoint that is whole"):
-            newest_whole(folder, never)
+            choose_checkpoint(folder, never)
         (folder / "checkpoint").unlink(missing_ok=True)
 
 
 def test_where_there_never_was_a_checkpoint_there_is_none(tmp_path):
-    assert newest_whole(tmp_path / "nowhere", never) is None
+    assert choose_checkpoint(tmp_path / "nowhere", never) is None
     (tmp_path / "step-1.data-00000-of-00001").write_bytes(b"killed before its index was written")
-    assert newest_whole(tmp_path, never) is None and not had_checkpoints(tmp_path)
+    assert choose_checkpoint(tmp_path, never) is None and not had_checkpoints(tmp_path)
 
 
 def test_without_a_record_the_files_are_asked(folder):
     (folder / "step-10.json").unlink()
     (folder / "step-9.json").write_text('{"files": {"../../etc/passwd": {"bytes": 1, "sha256": ""}}}')
-    assert newest_whole(folder, readable) == (10, {})
-    choice = newest_whole(folder, lambda path: "torn" if path.name == "step-10" else "")
+    assert choose_checkpoint(folder, readable) == (10, {})
+    choice = choose_checkpoint(folder, lambda path: "torn" if path.name == "step-10" else "")
     assert choice == (9, {10: "torn"})
     settle(folder, choice)
     assert damage(folder, 9, never) == "", "it has a record now"
 
 
 def test_an_earlier_step_is_continued_and_the_later_ones_are_kept_aside(folder):
-    said = settle(folder, newest_whole(folder, never, 2), 2)
+    said = settle(folder, choose_checkpoint(folder, never, 2), 2)
     assert len(said) == 2 and all("aside" in line and "damaged" not in line for line in said)
     assert checkpoint_steps(folder) == [2] and checkpoint_steps(folder / "aside") == [9, 10]
     with pytest.raises(CheckpointError, match="no checkpoint of step 9; those that are there are of the steps 2"):
-        newest_whole(folder, never, 9)
+        choose_checkpoint(folder, never, 9)
 
 
 def test_a_named_step_that_is_damaged_is_refused(folder):
     (folder / "step-9.index").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"step-9: is damaged .*others that are there are of the steps 2, 10"):
-        newest_whole(folder, never, 9)
+        choose_checkpoint(folder, never, 9)
 
 
 def test_what_a_killed_process_left_is_cleared_and_nothing_else(folder):

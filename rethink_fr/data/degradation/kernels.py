@@ -1,4 +1,4 @@
-"""Blur kernels that differ by direction, and filtering with any kernel."""
+"""Gaussian kernels that differ by direction, and filtering an image with any kernel."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import tensorflow as tf
 
 
 def gaussian_kernel(radius: int, sigma_x: tf.Tensor, sigma_y: tf.Tensor, rotation: tf.Tensor) -> tf.Tensor:
-    """A Gaussian of two standard deviations, turned: `[2 * radius + 1, 2 * radius + 1]`, rows then columns, sum 1.
+    """A rotated Gaussian with two standard deviations.
 
-    exp(-d^T C^-1 d / 2) with d = (x, y) from the centre, C = R diag(sigma_x^2, sigma_y^2) R^T and
-    R = [[cos, -sin], [sin, cos]], as in the released code of VQFR.
+    The weights are exp(-d^T C^-1 d / 2), where d = (x, y) is the distance from the centre, C = R diag(sigma_x^2,
+    sigma_y^2) R^T and R = [[cos, -sin], [sin, cos]], as in the released code of VQFR. Their sum is 1.
 
     Args:
-        radius: pixels on each side of the centre.
-        sigma_x, sigma_y: floating scalars, pixels, along the two axes before the turn; at least 0.001 is used.
-        rotation: scalar, radians.
+        radius: number of pixels on each side of the centre.
+        sigma_x, sigma_y: floating scalars, in pixels, along the two axes before the rotation. At least 0.001 is used.
+        rotation: scalar, in radians.
+
+    Returns: `[2 * radius + 1, 2 * radius + 1]`, rows and columns.
     """
     sigma_x, sigma_y = tf.maximum(sigma_x, 1e-3), tf.maximum(sigma_y, 1e-3)
     offsets = tf.cast(tf.range(-radius, radius + 1), sigma_x.dtype)
@@ -27,10 +29,10 @@ def gaussian_kernel(radius: int, sigma_x: tf.Tensor, sigma_y: tf.Tensor, rotatio
 
 
 def filter_image(image: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Correlation of each channel of float32 `[H, W, C]` with a kernel `[k, k]`, k odd, the border reflected.
+    """Correlate each channel of float32 `[H, W, C]` with a kernel `[k, k]`, k odd.
 
-    The edge is not repeated. By Fourier transforms: 75 times faster than a convolution of 41 x 41 taps of a 512 x 512
-    image, and within 4e-4 of it in values up to 255.
+    The border is reflected, without repeating the edge. Computed by Fourier transforms: for 41 x 41 taps and a 512 x
+    512 image this is 75 times faster than a convolution, and within 4e-4 of it for values up to 255.
     """
     taps = kernel.shape[0]
     radius = taps // 2

@@ -1,7 +1,7 @@
-"""What degradations are made of: one function for each stage, on float32 `[H, W, 3]` in 0..255, and the draws.
+"""The stages of a degradation: each is a function of one image, float32 `[H, W, 3]` in 0 to 255.
 
-All draws are stateless random numbers made from a seed and the image's index: neither the order in which images come,
-nor batches, nor the number of workers can change them.
+Random numbers depend on a seed and on the image's index only, not on the order of images, on batches, or on the number
+of workers.
 """
 
 from __future__ import annotations
@@ -11,34 +11,39 @@ from typing import Tuple, Union
 
 import tensorflow as tf
 
-REFERENCE_RESOLUTION = 512  # pixels in which `DegradationRanges.blur_sigma` is stated
+REFERENCE_RESOLUTION = 512  # side of the images, in pixels, that `DegradationRanges.blur_sigma` is for
 SMALLEST_SIDE = 4  # of a downsampled image
 
-# Fixed, because the default generator may differ between kinds of device.
+# Fixed, because the default algorithm may differ between kinds of devices.
 GENERATOR = tf.random.Algorithm.PHILOX
 
 Index = Union[int, tf.Tensor]
 
 
 def blur_radius(side: int, largest_sigma: float = 10.0) -> int:
-    """Pixels on each side of the centre of the blur's kernel, for an image of `side` pixels.
+    """The number of pixels on each side of the centre of the blur's kernel, for an image of `side` pixels.
 
-    Our reading: two of the largest standard deviations, and at least 20 pixels at 512 (41 taps), 2 pixels anywhere.
+    Our reading: two of the largest standard deviations, and at least 20 pixels at 512 px (41 taps), at least 2 pixels
+    at any size.
     """
     radius = max(20.0, 2.0 * largest_sigma) * side / REFERENCE_RESOLUTION
     return min(max(2, math.ceil(radius)), side - 1)  # reflection has no more pixels to give
 
 
 def blur(image: tf.Tensor, sigma: tf.Tensor, radius: int) -> tf.Tensor:
-    """`y * k_sigma`: isotropic Gaussian blur of float32 `[H, W, 3]`, kernel of `2 * radius + 1` pixels a side.
+    """`y * k_sigma`: isotropic Gaussian blur of float32 `[H, W, 3]`.
 
-    `sigma` is in pixels of this image; 0 leaves the image as it is. Our reading: the border is reflected, without
-    repeating the edge.
+    Our reading: the border is reflected, without repeating the edge.
 
-    tensorflow-addons' `gaussian_filter2d` is not used: it compares sigma in Python, so inside tf.data, where sigma is a
-    tensor, it fails; and called eagerly, it traces anew for each value.
+    tensorflow-addons' `gaussian_filter2d` is not used. It compares sigma in Python, which fails inside tf.data, where
+    sigma is a tensor; and called eagerly, it is traced again for each value.
+
+    Args:
+        image: to be blurred.
+        sigma: standard deviation in pixels of this image; 0 leaves the image as it is.
+        radius: the kernel has `2 * radius + 1` pixels on a side.
     """
-    sigma = tf.maximum(sigma, 1e-3)  # all the weight is on the centre long before
+    sigma = tf.maximum(sigma, 1e-3)  # below it all the weight is on the centre anyway
     distance = tf.range(-radius, radius + 1, dtype=tf.float32)
     kernel = tf.nn.softmax(-0.5 * tf.square(distance / sigma))
     kernel = tf.tile(kernel[:, tf.newaxis], [1, 3])  # [taps, channels]
@@ -51,7 +56,7 @@ def downsample(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """`resize_down_r`: float32 `[H, W, 3]` to `[round(H / r), round(W / r), 3]`, at least 4 pixels a side.
 
     Our reading: bilinear with antialiasing (a triangle as wide as r pixels). Sigma and r are drawn independently, so a
-    strong reduction often follows a weak blur; without antialiasing it would alias, which no camera or viewer does.
+    strong reduction often follows a weak blur. Without antialiasing the result would alias, as no camera's would.
     """
     rows, columns = sides(image)
     size = tf.round(tf.constant([rows, columns], tf.float32) / factor)
@@ -66,25 +71,25 @@ def add_noise(image: tf.Tensor, deviation: tf.Tensor, seed: tf.Tensor) -> tf.Ten
 
 
 def compress_jpeg(image: tf.Tensor, quality: tf.Tensor) -> tf.Tensor:
-    """`JPEG_q`: float32 `[H, W, 3]` rounded to 8 bits, through a JPEG file of integer `quality` 1..100 (4:2:0)."""
+    """`JPEG_q`: float32 `[H, W, 3]` rounded to 8 bits, written as JPEG (4:2:0) and read; `quality` is 1 to 100."""
     file = tf.raw_ops.EncodeJpegVariableQuality(images=to_uint8(image), quality=quality)
     decoded = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
     return tf.cast(decoded, tf.float32)
 
 
 def upsample(image: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
-    """Back to the size that the network takes: float32 `[h, w, 3]` to `[rows, columns, 3]`.
+    """Enlarge to the size before: float32 `[h, w, 3]` to `[rows, columns, 3]`.
 
-    Our reading: bilinear; the paper names no filter.
+    Our reading: bilinear; the paper does not name a filter.
     """
     return tf.ensure_shape(tf.image.resize(image, [rows, columns], "bilinear"), [rows, columns, 3])
 
 
 def sides(images: tf.Tensor) -> Tuple[int, int]:
-    """Height and width of `[..., H, W, C]`.
+    """The height and the width of `[..., H, W, C]`.
 
     Raises:
-        ValueError: if the graph does not know them.
+        ValueError: if they are not known when the graph is traced.
     """
     rows, columns = images.shape[-3], images.shape[-2]
     if rows is None or columns is None:
@@ -93,16 +98,16 @@ def sides(images: tf.Tensor) -> Tuple[int, int]:
 
 
 def image_seed(seed: Index, index: Index, stream: int) -> tf.Tensor:
-    """Seed of a stateless draw for one image; each `stream` is independent of the others."""
+    """Seed for a stateless random operation on one image. Numbers of different streams are independent."""
     pair = tf.stack([tf.cast(seed, tf.int64), tf.cast(index, tf.int64)])
     return tf.random.fold_in(pair, stream, alg=GENERATOR)
 
 
 def between(limits: Tuple[float, float], uniform: tf.Tensor) -> tf.Tensor:
-    """A uniform number of [0, 1) carried into a range."""
+    """Map a uniform number in [0, 1) to a range."""
     return limits[0] + (limits[1] - limits[0]) * uniform
 
 
 def to_uint8(image: tf.Tensor) -> tf.Tensor:
-    """Clipped to 0..255 and rounded, halves to even."""
+    """Clip to 0 to 255 and round, halves to even."""
     return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)

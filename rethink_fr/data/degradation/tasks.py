@@ -1,10 +1,9 @@
-"""How a clean image is spoilt: Eq. 13 of "Rethinking Deep Face Restoration", and the super-resolution tasks.
+"""How clean images are degraded: by Eq. 13 of "Rethinking Deep Face Restoration", or for super-resolution.
 
     x = upsample(JPEG_q(downsample_r(y * k_sigma) + n_delta))
 
-`degrade` draws sigma, r, delta and q; every stage is a function of its own, on float32 `[H, W, 3]` in 0..255. All
-draws are stateless random numbers made from a seed and the image's index: neither the order in which images come, nor
-batches, nor the number of workers can change them.
+`degrade` draws sigma, r, delta and q; the stages are functions in `stages.py`. Random numbers depend on a seed and on
+the image's index only, not on the order of images, on batches, or on the number of workers.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ from rethink_fr.types import DegradationRanges
 
 Task = Literal["blind", "x8", "x16", "vqfr"]
 
-SMALLEST_INPUT = 8  # pixels; below it there is no room for the blur's border
+SMALLEST_INPUT = 8  # pixels; smaller images have no room for the border of the blur
 _PARAMETER_STREAM, _NOISE_STREAM = 0, 1
 
 
 class Degradation(NamedTuple):
-    """The parameters of Eq. 13 for one image, each a scalar tensor."""
+    """The parameters of Eq. 13 for one image; each is a scalar tensor."""
 
     blur_sigma: tf.Tensor  # float32, pixels of a 512 x 512 image
     downscale: tf.Tensor  # float32, the factor r
@@ -52,19 +51,21 @@ def degrade(
     index: Index,
     ranges: DegradationRanges = DegradationRanges(),  # noqa: B008 (immutable)
 ) -> tf.Tensor:
-    """Degrade by Eq. 13: blur, downsample, add noise, compress as JPEG, upsample to the size it had.
+    """Degrade images by Eq. 13: blur, downsample, add noise, compress as JPEG, upsample to the size before.
+
+    Example:
+        >>> degraded = degrade(images, seed=0, index=tf.range(8))  # uint8 [8, 512, 512, 3], as images
 
     Args:
-        images_uint8: `[H, W, 3]` or `[B, H, W, 3]`, uint8 RGB, at least 8 pixels a side.
-        seed: integer scalar.
-        index: integer scalar, or `[B]` with a batch. A scalar with a batch gives image b the index `index + b`. The
-            pair (seed, index) alone determines what is drawn.
-        ranges: what the parameters are drawn from, uniformly; `blur_sigma` scales with min(H, W) / 512.
+        images_uint8: `[H, W, 3]` or `[B, H, W, 3]`, uint8 RGB, at least 8 pixels on each side.
+        seed: integer scalar. What is drawn for an image depends on the seed and its index only.
+        index: integer scalar, or `[B]` for a batch. With a scalar, image b of a batch has the index `index + b`.
+        ranges: the ranges of the parameters; `blur_sigma` scales with min(H, W) / 512.
 
     Returns: uint8, the shape of `images_uint8`.
 
     Raises:
-        ValueError: if the images are not uint8, or their shape is another.
+        ValueError: if the images have another type or shape.
     """
     return degrade_for_task(images_uint8, seed, index, ranges, "blind")
 
@@ -76,7 +77,10 @@ def degrade_for_task(
     ranges: DegradationRanges = DegradationRanges(),  # noqa: B008 (immutable)
     task: Task = "blind",
 ) -> tf.Tensor:
-    """`degrade` for the task `blind`; `degrade_vqfr` for `vqfr`; else `super_resolution_input`, which draws nothing."""
+    """Degrade for a task: `blind` by `degrade`, `vqfr` by `degrade_vqfr`, x8 and x16 by `super_resolution_input`.
+
+    Arguments, result and errors are those of `degrade`. Super-resolution draws nothing.
+    """
     if task not in ("blind", "x8", "x16", "vqfr"):
         raise ValueError(f"unknown task {task!r}: expected 'blind', 'x8', 'x16' or 'vqfr'")
     images = _checked(images_uint8)
@@ -85,7 +89,7 @@ def degrade_for_task(
         return super_resolution_input(images, int(task[1:]))
     seed = tf.cast(seed, tf.int64)
     index = tf.cast(index, tf.int64)
-    with tf.device("CPU:0"):  # JPEG exists there only, and so the same generator and rounding serve every machine
+    with tf.device("CPU:0"):  # JPEG exists there only; and so random numbers and rounding are the same everywhere
         if images.shape.rank == 3:
             return degrade_one(images, seed, index, ranges)
         if index.shape.rank == 0:
@@ -98,7 +102,7 @@ def degrade_for_task(
 
 
 def draw_degradation(seed: Index, index: Index, ranges: DegradationRanges) -> Degradation:
-    """The parameters that `degrade` uses for (seed, index): uniform, the JPEG quality on both its ends included."""
+    """Draw the parameters that `degrade` uses for (seed, index): uniformly, with both ends of the JPEG quality."""
     pair = image_seed(seed, index, _PARAMETER_STREAM)
     uniform = tf.unstack(tf.random.stateless_uniform([4], pair, alg=GENERATOR))
     lowest_quality, highest_quality = ranges.jpeg_quality
@@ -117,7 +121,7 @@ def _degrade_one(image_uint8: tf.Tensor, seed: tf.Tensor, index: tf.Tensor, rang
 
 
 def reduced(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: DegradationRanges) -> tf.Tensor:
-    """Eq. 13 before the image goes back to its size: uint8 `[H, W, 3]` to float32 `[h, w, 3]` of whole numbers."""
+    """Eq. 13 without the last step: uint8 `[H, W, 3]` to a smaller image, float32 `[h, w, 3]` of whole numbers."""
     drawn = draw_degradation(seed, index, ranges)
     rows, columns = sides(image_uint8)
     scale = min(rows, columns) / REFERENCE_RESOLUTION
@@ -129,16 +133,19 @@ def reduced(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: Degradati
 
 
 def super_resolution_input(images_uint8: tf.Tensor, factor: int) -> tf.Tensor:
-    """Input of the tasks x8 and x16 (section 5.1): reduced by `factor`, enlarged again, both bicubic.
+    """The input of the tasks x8 and x16 (section 5.1): images reduced by a factor and enlarged again, both bicubic.
 
-    Our reading: the reduction is antialiased, as in Pillow and MATLAB (Keys' cubic, a = -0.5), and the small image
-    is rounded to 8 bits, since it would be a file.
+    Our reading: the reduction is antialiased, as in Pillow and MATLAB (Keys' cubic, a = -0.5), and the small image is
+    rounded to 8 bits, as it would be in a file.
 
     Args:
         images_uint8: `[H, W, 3]` or `[B, H, W, 3]`, uint8 RGB.
-        factor: 2 or more.
+        factor: 8 or 16; any number of at least 1.
 
     Returns: uint8, the shape of `images_uint8`.
+
+    Raises:
+        ValueError: if the images have another type or shape, or the factor is smaller.
     """
     if factor < 1:
         raise ValueError(f"super_resolution_input: expected a factor of at least 1, got {factor}")

@@ -1,7 +1,7 @@
-"""How VQFR's training images are spoilt: the stages of Eq. 13 in the released code's own way.
+"""How VQFR's training images are degraded, following its released code.
 
-Beside Eq. 13 of the first paper, kernels may differ by direction, the factor r may be below 1 (which enlarges), sizes
-are rounded down, nothing is antialiased and JPEG qualities are cut to integers.
+The stages are those of Eq. 13 of the first paper, with these differences: blurs may differ by direction, the factor r
+may be below 1, which enlarges, sizes are rounded down, nothing is antialiased, and JPEG qualities are rounded down.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from rethink_fr.data.degradation.stages import (
 )
 from rethink_fr.types import DegradationRanges
 
-# What the two versions were trained with.
+# The ranges that the two versions were trained with.
 VQFR_RANGES = {
     1: DegradationRanges((0.1, 10.0), (0.8, 8.0), (0.0, 20.0), (60, 100), anisotropic=0.5),
     2: DegradationRanges((1.0, 15.0), (1.0, 30.0), (0.0, 20.0), (30, 90), anisotropic=0.5),
 }
-_RADIUS = 20  # of the kernel at the reference resolution: 41 taps
+_RADIUS = 20  # of the kernel at the reference resolution, in pixels: 41 taps
 _PARAMETER_STREAM, _NOISE_STREAM = 2, 3
 
 
 class VQFRDegradation(NamedTuple):
-    """The parameters for one image, each a scalar tensor."""
+    """The parameters for one image; each is a scalar tensor."""
 
     sigma_x: tf.Tensor  # float32, pixels of a 512 x 512 image
     sigma_y: tf.Tensor  # float32; the same as sigma_x for an isotropic kernel
@@ -48,7 +48,7 @@ class VQFRDegradation(NamedTuple):
 
 
 def draw_vqfr_degradation(seed: Index, index: Index, ranges: DegradationRanges) -> VQFRDegradation:
-    """The parameters that `degrade_vqfr` uses for (seed, index): uniform, the JPEG quality then cut to an integer."""
+    """Draw the parameters that `degrade_vqfr` uses for (seed, index): uniformly, the JPEG quality rounded down."""
     pair = image_seed(seed, index, _PARAMETER_STREAM)
     uniform = tf.unstack(tf.random.stateless_uniform([7], pair, alg=GENERATOR))
     sigma_x, sigma_y = between(ranges.blur_sigma, uniform[1]), between(ranges.blur_sigma, uniform[2])
@@ -63,10 +63,10 @@ def draw_vqfr_degradation(seed: Index, index: Index, ranges: DegradationRanges) 
 
 
 def degrade_vqfr(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: DegradationRanges) -> tf.Tensor:
-    """Blur, resize by 1 / r, add noise, compress as JPEG, resize back, round: uint8 `[H, W, 3]` to the same.
+    """Blur, resize by 1 / r, add noise, compress as JPEG, resize back and round: uint8 `[H, W, 3]` to the same shape.
 
-    The order and the rounding are the released code's: 8 bits only where JPEG needs them, and at the end. Kernel and
-    sigma scale with min(H, W) / 512. (seed, index) alone determine what is drawn.
+    Order and rounding are those of the released code: to 8 bits only where JPEG needs it, and at the end. The blur
+    scales with min(H, W) / 512. What is drawn depends on the seed and the image's index only.
     """
     drawn = draw_vqfr_degradation(seed, index, ranges)
     rows, columns = sides(image_uint8)
@@ -81,7 +81,7 @@ def degrade_vqfr(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: Degr
 
 
 def resize_down(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Float32 `[H, W, 3]` to `[floor(H / r), floor(W / r), 3]`, at least 4 pixels a side; bilinear, not antialiased."""
+    """Resize float32 `[H, W, 3]` to `[floor(H / r), floor(W / r), 3]`, at least 4 pixels on a side; not antialiased."""
     # In float64, as Python divides: 512 / 8.0 must not fall below 64.
     size = tf.floor(tf.constant(sides(image), tf.float64) / tf.cast(factor, tf.float64))
     size = tf.maximum(tf.cast(size, tf.int32), SMALLEST_SIDE)

@@ -1,1 +1,1 @@
-"""The networks of VQFR."""
+"""The networks of VQFR: generators, discriminators, and what they are made of."""

@@ -1,1 +1,1 @@
-"""Both training stages of VQFR."""
+"""How VQFR is trained, in two stages: the codebook, then the restoration."""
