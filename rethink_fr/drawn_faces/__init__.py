@@ -1,1 +1,1 @@
-"""The built-in faces: drawn people, for trying everything without pictures of anybody."""
+"""The built-in faces: pictures of people who do not exist, drawn by arithmetic, so that no download is needed."""

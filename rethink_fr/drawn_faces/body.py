@@ -1,4 +1,4 @@
-"""Ears, neck, torso and hanging hair of a drawn person: ellipsoids that rays meet, and what covers them."""
+"""The ears, neck, torso and hanging hair of a drawn person: ellipsoids, and the colours of their surfaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from rethink_fr.drawn_faces.light import Light, Points
 from rethink_fr.drawn_faces.noise import Noise, Vector, mix, norm, ramp
-from rethink_fr.drawn_faces.traits import Person, Shot
+from rethink_fr.drawn_faces.person import Person
+from rethink_fr.drawn_faces.shot import Shot
 
 # Where the neck meets the head, head frame.
 _NECK_JOINT = (0.0, 1.0, -0.50)
@@ -17,14 +18,14 @@ _NECK_JOINT = (0.0, 1.0, -0.50)
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """A body part: the points p with |frame @ (p - centre)| = 1, head frame."""
+    """A body part: all points p with |frame @ (p - centre)| = 1, in the head frame."""
 
     name: str
     centre: np.ndarray  # float64 [3]
     frame: np.ndarray  # float64 [3, 3]
 
     def meet(self, origin: np.ndarray, rays: np.ndarray) -> Tuple[np.ndarray, Vector]:
-        """Which of the rays [3, N] meet it, as indices, and the distances to its near side."""
+        """The indices of those rays [3, N] that meet the part, and the distances to its near side."""
         o, d = (self.frame @ (origin - self.centre)).astype(np.float32), self.frame.astype(np.float32) @ rays
         a, b = d[0] * d[0] + d[1] * d[1] + d[2] * d[2], o @ d
         inside = b * b - a * (o @ o - np.float32(1.0))
@@ -41,7 +42,7 @@ def _turn(angle: float) -> np.ndarray:
 
 
 def body_parts(person: Person, shot: Shot, rotation: np.ndarray) -> List[Ellipsoid]:
-    """The parts of one shot, head frame; `rotation` takes the head frame to the camera frame."""
+    """The body parts of one shot, in the head frame; `rotation` turns the head frame into the camera frame."""
     parts = []
     joint = rotation @ np.array(_NECK_JOINT)
     broad = 0.80 + 0.16 * person.masculinity + 0.04 * person.fullness
@@ -65,13 +66,13 @@ def body_parts(person: Person, shot: Shot, rotation: np.ndarray) -> List[Ellipso
 
 
 class BodyPainter:
-    """Colours of the body's parts in one shot.
+    """Computes the colours of the body parts of one shot.
 
     Args:
-        person, shot: whose body.
-        light: what falls on it.
-        rotation: float64 [3, 3], head frame to camera frame.
-        noise: the person's patterns.
+        person, shot: who and what is drawn.
+        light: the light on the body.
+        rotation: float64 [3, 3], turns the head frame into the camera frame.
+        noise: the patterns of the person's skin, hair and clothes.
     """
 
     def __init__(self, person: Person, shot: Shot, light: Light, rotation: np.ndarray, noise: Noise) -> None:
@@ -80,7 +81,7 @@ class BodyPainter:
         self.joint = self.rotation @ np.array(_NECK_JOINT, np.float32)
 
     def paint(self, part: Ellipsoid, position: np.ndarray, ray: np.ndarray) -> np.ndarray:
-        """float32 [3, N]: light from points [3, N] of a part, seen along unit rays."""
+        """The light from points [3, N] of a part, seen along unit rays; float32 [3, N]."""
         frame = part.frame.astype(np.float32)
         local = frame @ (position - part.centre.astype(np.float32)[:, None])
         normal = frame.T @ local
@@ -113,7 +114,7 @@ class BodyPainter:
         return self.light.reflect(points, albedo, gloss, np.clip((y - self.joint[1]) * 0.7 + 0.25, 0.35, 1.0))
 
     def _cloth(self, part: Ellipsoid, x: Vector, y: Vector, z: Vector) -> Vector:
-        """Cover of clothes on neck and torso, at camera frame positions from the neck's joint."""
+        """How much of neck and torso clothes cover, at positions in the camera frame from the joint of the neck."""
         style = self.shot.clothes_style
         if part.name == "neck":
             if style == "turtle":
@@ -127,7 +128,7 @@ class BodyPainter:
         return ramp(away - (0.95 if style in ("shirt", "turtle") else 1.15), 0.03)
 
     def _locks(self, position: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Colours and tangents of the hair that hangs behind the neck."""
+        """Colours and directions of the hair that hangs behind the neck."""
         noise, (x, y, _) = self.noise, position
         bend = 0.05 * noise(x, y, 2.0, 2.0)
         if self.person.hair_style == "wavy":

@@ -1,8 +1,8 @@
-"""The built-in data set: faces drawn by arithmetic, so that everything can be trained and tested without any download.
+"""The built-in data set: faces drawn by arithmetic, so that training and tests need no download.
 
-A face is a pure function of (identity, picture, size). The identity fixes the person, the picture fixes pose,
-expression, light and surroundings, the size only the sampling of the same scene. Faces are framed as in FFHQ (Karras et
-al. 2019, arXiv:1812.04948): eyes and mouth determine the crop, to which a small jitter is added.
+A face depends on three numbers only. The identity decides the person; the picture decides pose, expression, light and
+surroundings; the size decides how finely the same scene is sampled. Faces are framed as in FFHQ (Karras et al. 2019,
+arXiv:1812.04948): the positions of eyes and mouth decide the crop, plus a small random shift.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rethink_fr.drawn_faces.layout import lay_out
+from rethink_fr.drawn_faces.person import draw_person
 from rethink_fr.drawn_faces.renderer import FaceRenderer
 from rethink_fr.drawn_faces.scene import View, head_rotation, project
 from rethink_fr.drawn_faces.shape import LANDMARK_NAMES, HeadSurface, landmark_points
-from rethink_fr.drawn_faces.traits import Shot, draw_person, draw_shot
+from rethink_fr.drawn_faces.shot import Shot, draw_shot
 
 __all__ = ["LANDMARK_NAMES", "DrawnFace", "draw_face"]
 
@@ -26,11 +27,11 @@ MIN_SIZE, MAX_SIZE = 16, 2048
 class DrawnFace:
     """One drawn face.
 
-    Landmarks are (x, y) in pixels, x to the right, y down, from the picture's top left corner: the centre of the pixel
-    in column c and row r is (c + 0.5, r + 0.5). They scale with the size: exactly up to 128 pixels and exactly above,
-    from the one range to the other to a fraction of a pixel, because above the head's surface is sampled more finely.
-    They are projections of the points that the renderer draws, in the order of `LANDMARK_NAMES`; "left" and "right" are
-    as seen in the picture. Hair, glasses or the head itself may hide them.
+    Landmarks are (x, y) in pixels from the top left corner of the picture, x to the right, y down; the centre of the
+    pixel in column c and row r is (c + 0.5, r + 0.5). Their order is that of `LANDMARK_NAMES`; "left" and "right" are
+    as seen in the picture. They are projections of points that the renderer draws, which hair, glasses or the head
+    itself may hide. They scale exactly with the size within the sizes up to 128 pixels, and within those above. Between
+    these ranges they differ by a fraction of a pixel, because the head is sampled more finely above 128 pixels.
     """
 
     image: np.ndarray  # uint8 [size, size, 3], RGB
@@ -41,10 +42,15 @@ class DrawnFace:
 def draw_face(identity: int, picture: int, size: int) -> DrawnFace:
     """Draw one picture of one person.
 
+    Example:
+        >>> draw_face(identity=7, picture=0, size=256).image.shape
+        (256, 256, 3)
+
     Args:
-        identity: number of the person, >= 0; nearby numbers are unrelated people.
-        picture: number of this person's picture, >= 0.
-        size: side in pixels, 16..2048.
+        identity: number of the person, 0 or more. Numbers that follow each other are unrelated people.
+        picture: number of the picture of this person, 0 or more.
+        size: side of the picture in pixels, 16 to 2048.
+
     Raises:
         ValueError: if a number is out of range.
     """
@@ -67,7 +73,7 @@ def draw_face(identity: int, picture: int, size: int) -> DrawnFace:
 
 
 def _frame(plane: np.ndarray, rotation: np.ndarray, shot: Shot) -> View:
-    """The FFHQ crop around landmarks on the picture plane [2, L], jittered by the shot."""
+    """The crop of FFHQ for landmarks on the picture plane [2, L], shifted at random by the shot."""
     left_eye, right_eye, _, mouth_left, mouth_right = plane[:, :5].T
     eyes, mouth = 0.5 * (left_eye + right_eye), 0.5 * (mouth_left + mouth_right)
     eye_to_eye, eye_to_mouth = right_eye - left_eye, mouth - eyes

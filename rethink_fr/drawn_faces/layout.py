@@ -1,7 +1,8 @@
-"""Where the features of a drawn face lie: eyes, brows, nose, mouth and chin of one person under one expression.
+"""Where eyes, brows, nose, mouth and chin of a drawn face are, for one person with one expression.
 
-Positions are in the face chart `(s, t)`: s to the image's right, t down, 0 in the middle of the face between eyes and
-mouth, close to the frontal position in head units (`face_shape` says how the chart covers the head).
+Positions are in a chart of the face, `(s, t)`: s to the right of the image, t down, 0 in the middle of the face between
+eyes and mouth. They are close to the positions in head units seen from the front; `shape.py` says how the chart covers
+the head.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Tuple
 import numpy as np
 
 from rethink_fr.drawn_faces.noise import Vector
-from rethink_fr.drawn_faces.traits import Person, Shot
+from rethink_fr.drawn_faces.person import Person
+from rethink_fr.drawn_faces.shot import Shot
 
-# The middle of an open eye lies this far above the line of its corners.
+# How far the middle of an open eye is above the line between its corners.
 EYE_RISE = 0.035
 # The brows run from |s| = BROW_START to BROW_START + BROW_LENGTH.
 BROW_START = 0.24
@@ -23,7 +25,7 @@ BROW_LENGTH = 0.86
 
 @dataclass(frozen=True)
 class Layout:
-    """Chart positions of the features of one person in one picture; eyes and brows are listed image left first."""
+    """Positions of the features in the chart. Of eyes and brows, that on the left of the image comes first."""
 
     eye_s: Tuple[float, float]
     eye_t: Tuple[float, float]
@@ -50,7 +52,7 @@ class Layout:
     chin_t: float
 
     def lids(self, eye: int, outward: Vector) -> Tuple[Vector, Vector]:
-        """t of the upper and lower lid's edge at `outward`: -1 inner corner, 1 outer corner."""
+        """t of the edges of the upper and the lower lid at `outward`: -1 is the inner corner, 1 the outer one."""
         arc = np.maximum(1.0 - outward * outward, 0.0)
         base = self.eye_t[eye] - self.eye_cant * self.eye_half_width * outward
         return base - self.lid_up[eye] * arc * (1.06 - 0.16 * outward), base + self.lid_low[eye] * arc * (
@@ -58,13 +60,13 @@ class Layout:
         )
 
     def brow(self, eye: int, along: Vector) -> Vector:
-        """t of the brow's middle line at `along`: 0 inner end, 1 outer end."""
+        """t of the middle line of the brow at `along`: 0 is the inner end, 1 the outer one."""
         arch = 4.0 * along * (1.0 - along) + 0.5 * along * along * (1.0 - along)
         inner = self.brow_knit * np.maximum(1.0 - 2.0 * along, 0.0)
         return self.brow_t[eye] - self.brow_arch * arch - self.brow_slope * (along - 0.5) + 0.07 * along**3 + inner
 
     def mouth(self, across: Vector) -> Tuple[Vector, Vector, Vector, Vector]:
-        """t of: top of the upper lip, its lower edge, the lower lip's edge, its bottom; `across` is -1..1."""
+        """t of the upper and lower edge of the upper lip, then of the lower lip; `across` is -1 to 1."""
         square = np.minimum(across * across, 1.0)
         arc = 1.0 - square
         line = self.mouth_t - self.mouth_lift * square + self.mouth_tilt * across + 0.012 * np.cos(9.0 * across) * arc
@@ -79,7 +81,7 @@ class Layout:
 
 
 def lay_out(person: Person, shot: Shot) -> Layout:
-    """Positions of this person's features under this picture's expression."""
+    """Compute where the features of a person are in one picture."""
     smile, jaw = shot.smile, shot.jaw_open
     happy = max(smile, 0.0)
     half, opening = person.eye_size

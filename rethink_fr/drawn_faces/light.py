@@ -1,4 +1,4 @@
-"""Light on a drawn head: a key light with shadows, sky and ground, a rim light, skin's and hair's highlights.
+"""The light on a drawn head: a key light with shadows, sky and ground, a rim light, and highlights.
 
 Vectors are float32 `[3, N]` in the head frame, colours float32 `[3, N]` in linear light.
 """
@@ -10,20 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from rethink_fr.drawn_faces.noise import Vector, dot, norm
+from rethink_fr.drawn_faces.person import Colour
 from rethink_fr.drawn_faces.shape import HeadSurface
-from rethink_fr.drawn_faces.traits import Colour, Shot
+from rethink_fr.drawn_faces.shot import Shot
 
 _KEY_STRENGTH = 3.4
 
 
 @dataclass(frozen=True)
 class Points:
-    """Points that rays have met."""
+    """Points of a surface that rays have met."""
 
     position: np.ndarray  # [3, N]
     normal: np.ndarray  # [3, N], unit
     ray: np.ndarray  # [3, N], unit, away from the camera
-    lit: Vector  # [N], 0..1: how much of the key light arrives
+    lit: Vector  # [N], 0..1: the share of the key light that arrives
 
     def take(self, chosen: np.ndarray) -> Points:
         """The points with these indices."""
@@ -32,12 +33,12 @@ class Points:
 
 
 class Light:
-    """The lights of one shot around one head.
+    """The lights around one head in one shot.
 
     Args:
-        shot: gives the lights in the camera frame.
-        rotation: float64 [3, 3], head frame to camera frame.
-        surface: what casts the shadows.
+        shot: has the lights, in the camera frame.
+        rotation: float64 [3, 3], turns the head frame into the camera frame.
+        surface: the surface that casts shadows.
     """
 
     def __init__(self, shot: Shot, rotation: np.ndarray, surface: HeadSurface) -> None:
@@ -49,7 +50,7 @@ class Light:
         self.rim = (rotation.T @ (rim / np.linalg.norm(rim))).astype(np.float32)
 
     def meet(self, position: np.ndarray, normal: np.ndarray, ray: np.ndarray) -> Points:
-        """Points with their shadows: a short march towards the key light through the surface with hair."""
+        """Points with their shadows, found by a short march towards the key light over the surface with hair."""
         lit = np.ones(position.shape[1], np.float32)
         chosen = np.flatnonzero(self.direction @ normal > -0.25)
         if chosen.size:
@@ -75,13 +76,13 @@ class Light:
         open_sky: Vector | float = 1.0,
         soft: float = 1.0,
     ) -> np.ndarray:
-        """Light that the points send to the camera.
+        """The light that points send to the camera.
 
         Args:
-            albedo: diffuse reflectances [3, N].
-            gloss: strength of the highlight and of the sky's reflection.
-            open_sky: how much of sky and ground a point sees.
-            soft: 1 lets light bleed past the shadow's edge, reddish, as in skin; 0 is Lambert's law.
+            albedo: the diffuse reflectances, [3, N].
+            gloss: strength of the highlight and of the reflected sky.
+            open_sky: the share of sky and ground that a point sees.
+            soft: with 1, reddish light goes past the edge of a shadow, as in skin; 0 is Lambert's law.
         """
         shot, normal = self.shot, points.normal
         facing = self.direction @ normal
@@ -117,7 +118,7 @@ class Light:
     def reflect_hair(
         self, points: Points, albedo: np.ndarray, tangent: np.ndarray, open_sky: Vector | float
     ) -> np.ndarray:
-        """The same for strands along unit `tangent` [3, N]: bright where the half vector is across (Kajiya and Kay)."""
+        """As `reflect`, for strands of hair in the unit directions `tangent` [3, N] (Kajiya and Kay 1989)."""
         out = self.reflect(points, albedo, 0.05, open_sky, 0.6)
         half = self.direction[:, None] - points.ray
         half /= norm(half)

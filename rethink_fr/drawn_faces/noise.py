@@ -1,4 +1,4 @@
-"""Small tools of the painter: noise fixed to surfaces, soft steps, and blending of chosen points.
+"""Small tools for painting: noise that is fixed to a surface, soft steps, and blending.
 
 Points are float32 vectors of N, colours are `[3, N]`, linear-light reflectances.
 """
@@ -10,7 +10,7 @@ from typing import Tuple
 import numpy as np
 from scipy import ndimage
 
-from rethink_fr.drawn_faces.traits import generator
+from rethink_fr.drawn_faces.person import generator
 
 Vector = np.ndarray  # float32 [N]
 
@@ -18,7 +18,7 @@ _LATTICE = 256
 
 
 def _make_noise() -> np.ndarray:
-    """float32 [257 * 257]: a periodic lattice of smooth noise, its first row and column repeated at the end."""
+    """A periodic lattice of smooth noise, float32 [257 * 257]; the last row and column repeat the first ones."""
     white = ndimage.gaussian_filter(generator(7003).normal(size=(_LATTICE, _LATTICE)), 0.7, mode="wrap")
     return np.pad(np.clip(white / white.std(), -2.5, 2.5), (0, 1), mode="wrap").astype(np.float32).ravel()
 
@@ -27,11 +27,13 @@ _NOISE = _make_noise()
 
 
 class Noise:
-    """Smooth noise of unit deviation in surface coordinates: it stays where it is on the head at every resolution.
+    """Smooth noise with standard deviation 1 as a function of surface coordinates.
+
+    So it stays in its place on the head, at any resolution.
 
     Args:
-        pixel: size of an output pixel on the head, head units; finer patterns are faded out.
-        offset: where in the lattice this person's patterns lie, each 0..256.
+        pixel: size of a pixel of the picture on the head, in head units. Finer patterns are faded out.
+        offset: the place of this person's patterns in the lattice, two numbers of 0 to 256.
     """
 
     def __init__(self, pixel: float, offset: Tuple[float, float]) -> None:
@@ -39,11 +41,11 @@ class Noise:
         self.offset = offset
 
     def __call__(self, x: Vector, y: Vector, cells_x: float, cells_y: float) -> Vector:
-        """Noise with that many lattice cells per unit of x and of y; 0 if a cell is far below a pixel."""
+        """Noise with so many cells per unit of x and of y; 0 if a cell is much smaller than a pixel."""
         fade = float(np.clip(2.0 - max(cells_x, cells_y) * self.pixel, 0.0, 1.0))
         if fade == 0.0:
             return np.zeros_like(x)
-        # 4 lattices on, coordinates are positive, so that truncation is the floor.
+        # 4 lattices are added so that coordinates are positive and truncation is the floor.
         right = x * cells_x
         right += self.offset[0] + cells_x + 4 * _LATTICE
         below = y * cells_y
@@ -61,7 +63,7 @@ class Noise:
 
 
 def bilinear(flat: np.ndarray, width: int, index: np.ndarray, right: Vector, below: Vector) -> Vector:
-    """Interpolate a flattened table of rows of `width` at upper left samples `index` with weights `right`, `below`."""
+    """Interpolate in a flat table with rows of `width`; `index` is of the upper left samples."""
     top = flat.take(index)
     side = flat[1:].take(index)
     side -= top
@@ -79,13 +81,13 @@ def bilinear(flat: np.ndarray, width: int, index: np.ndarray, right: Vector, bel
 
 
 def ramp(value: Vector, width: float) -> Vector:
-    """0 below 0, 1 above `width`, smooth between."""
+    """A smooth step: 0 below 0, 1 above `width`."""
     step = np.clip(value * (1.0 / width), 0.0, 1.0)
     return step * step * (3.0 - 2.0 * step)
 
 
 def bell(value: Vector, width: float) -> Vector:
-    """A Gaussian bump: 1 at 0, 1 / e at `width`."""
+    """A Gaussian: 1 at 0, 1 / e at `width`."""
     scaled = value * (1.0 / width)
     return np.exp(-scaled * scaled)
 
@@ -98,7 +100,7 @@ def mix(colours: np.ndarray, target: np.ndarray | Tuple[float, float, float], we
 
 
 def put(colours: np.ndarray, chosen: np.ndarray, values: np.ndarray) -> None:
-    """`colours[:, chosen] = values`, row by row: several times faster than indexing both axes at once."""
+    """`colours[:, chosen] = values`, row by row, which is several times faster."""
     for channel in range(3):
         colours[channel][chosen] = values[channel]
 

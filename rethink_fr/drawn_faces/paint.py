@@ -1,7 +1,7 @@
-"""Colours of the skin of a drawn face with all that lies in it: lips, brows, lashes, beard, marks and wrinkles.
+"""The colours of a drawn face's skin, with lips, brows, lashes, beard, marks and wrinkles.
 
-Functions take float32 vectors of N chart positions and work on colours `[3, N]`, linear-light reflectances. Being
-painted in the chart of the surface, everything stays on the skin when the head turns.
+Functions take float32 vectors of N chart positions and work on colours `[3, N]`, linear-light reflectances. Everything
+is painted in the chart of the surface, so it stays in its place on the skin when the head turns.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 
 from rethink_fr.drawn_faces.layout import BROW_LENGTH, BROW_START, Layout
 from rethink_fr.drawn_faces.noise import Noise, Vector, bell, mix, put, ramp
-from rethink_fr.drawn_faces.traits import Person
+from rethink_fr.drawn_faces.person import Person
 
 
 def skin(person: Person, layout: Layout, s: Vector, t: Vector, noise: Noise) -> Tuple[np.ndarray, Vector]:
-    """Colours `[3, N]` and gloss `[N]` of the face's skin with lips, brows, lashes, beard, marks and wrinkles."""
+    """Colours `[3, N]` and gloss `[N]` of the skin at positions in the chart."""
     side = np.abs(s)
     tone = 1.0 + 0.045 * noise(s, t, 3.0, 3.0) + 0.035 * noise(s, t, 11.0, 11.0) + 0.045 * noise(s, t, 55.0, 55.0)
     colours = np.array(person.skin, np.float32)[:, None] * tone
@@ -49,7 +49,7 @@ def skin(person: Person, layout: Layout, s: Vector, t: Vector, noise: Noise) -> 
 
 
 def _wrinkles(person: Person, layout: Layout, s: Vector, t: Vector, noise: Noise) -> Vector:
-    """How much darker furrows make the skin: forehead, outside of the eyes, beside the mouth."""
+    """How much darker wrinkles make the skin: on the forehead, beside the eyes and beside the mouth."""
     side, age = np.abs(s), person.age
     waves = 0.025 * noise(s, t, 2.0, 0.5)
     rise = max(0.0, (layout.eye_t[0] - layout.brow_t[0]) - person.brow_shape[0]) * 4.0
@@ -134,7 +134,7 @@ def _lids(
     part *= 1.0 - fold * (0.15 + 0.35 * person.crease)
     span = ramp(1.10 - np.abs(outward), 0.12)
     feminine = 1.0 - person.masculinity
-    # The mean cover of the lashes remains where single lashes are finer than a pixel.
+    # Where single lashes are finer than a pixel, their mean cover remains.
     lashes = ramp(over, 0.01) * ramp(0.035 + 0.06 * (0.5 + 0.5 * outward) * (0.4 + feminine) - over, 0.05)
     lashes *= np.clip(0.35 + 0.25 * feminine + 0.5 * noise(outward + over * (1.5 + outward), over, 26.0, 2.0), 0.0, 1.0)
     dark = np.maximum(bell(over - 0.008, 0.022) * (0.78 + 0.2 * feminine), lashes) * span

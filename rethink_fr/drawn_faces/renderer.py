@@ -1,7 +1,7 @@
-"""Rays and film: turns a person, a shot and the head's surface into pixels.
+"""The renderer: turns a person, a shot and the surface of the head into pixels.
 
-Every ray takes the nearest of the head (found by marching), the body's ellipsoids and the background. Light is linear
-until the film curve at the very end. Points, normals and rays are float32 `[3, N]` in the head frame.
+Each ray ends at the nearest of the head (found by marching), the ellipsoids of the body, and the background. Light is
+linear; a film curve comes last. Points, normals and rays are float32 `[3, N]` in the head frame.
 """
 
 from __future__ import annotations
@@ -9,28 +9,30 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from rethink_fr.drawn_faces import details as face_details
+from rethink_fr.drawn_faces import eyes_mouth
 from rethink_fr.drawn_faces import paint as face_paint
 from rethink_fr.drawn_faces.body import BodyPainter, body_parts
+from rethink_fr.drawn_faces.hair import hair_colours
 from rethink_fr.drawn_faces.layout import Layout
 from rethink_fr.drawn_faces.light import Light, Points
 from rethink_fr.drawn_faces.noise import Noise, Vector, dot, norm, put, ramp
+from rethink_fr.drawn_faces.person import Person
 from rethink_fr.drawn_faces.scene import CAMERA_DISTANCE, Glasses, View, background, picture_rays
 from rethink_fr.drawn_faces.shape import CHART_SCALE, EYEBALL_RADIUS, HeadSurface, eyeball, gaze_direction
-from rethink_fr.drawn_faces.traits import Person, Shot
+from rethink_fr.drawn_faces.shot import Shot
 
-_COARSE = 36  # rays along a side of the first, coarse search for the head
-_BAND = 1 << 14  # rays worked on at a time: their vectors stay in the processor's cache
+_COARSE = 36  # rays on a side of the picture in the first, coarse search for the head
+_BAND = 1 << 14  # rays worked on at a time, so that their vectors stay in the processor's cache
 
 
 class FaceRenderer:
     """Renders one shot at one size.
 
     Args:
-        person, shot: what is seen.
-        layout, surface: the head that they make.
-        view: where the camera and the picture lie.
-        size: side of the picture in pixels.
+        person, shot: who and what is drawn.
+        layout, surface: the head that results from them.
+        view: where the camera and the picture are.
+        size: side of the picture, in pixels.
     """
 
     def __init__(self, person: Person, shot: Shot, layout: Layout, surface: HeadSurface, view: View, size: int) -> None:
@@ -44,7 +46,7 @@ class FaceRenderer:
         self.glasses = Glasses(person, shot, self.light.direction, rims_z, layout.eye_t[0] + 0.05)
 
     def render(self) -> np.ndarray:
-        """uint8 [size, size, 3]: four rays a pixel, averaged in linear light, then the film curve."""
+        """Render the picture, uint8 [size, size, 3]: the mean of four rays for each pixel, then the film curve."""
         size, side = self.size, 2 * self.size
         coarse = self._coarse_distances()
         band = max(2, _BAND // side // 2 * 2)
@@ -61,7 +63,7 @@ class FaceRenderer:
         return np.ascontiguousarray((film * 255.0 + 0.5).astype(np.uint8).transpose(1, 2, 0))
 
     def _coarse_distances(self) -> np.ndarray:
-        """float32 [_COARSE, _COARSE]: a distance safely before the head for a cell's rays, inf where all miss."""
+        """For each cell of a coarse grid a distance before the head, inf if all its rays miss: [_COARSE, _COARSE]."""
         origin, rays, _ = picture_rays(self.view, np.arange(_COARSE), _COARSE)
         start = np.full(rays.shape[1], CAMERA_DISTANCE - self.surface.reach, np.float32)
         distance, gap = self.surface.cast(origin, rays, start, steps=11, settle=False)
@@ -69,7 +71,7 @@ class FaceRenderer:
         return ndimage.minimum_filter(np.where(met, distance, np.inf).reshape(_COARSE, _COARSE), 3) - 0.15
 
     def _trace(self, rows: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-        """float32 [3, N]: light that arrives along every ray of these rows."""
+        """The light that arrives along the rays of these rows, float32 [3, N]."""
         side = 2 * self.size
         origin, rays, plane = picture_rays(self.view, rows, side)
         light = background(self.shot, plane)
@@ -106,10 +108,10 @@ class FaceRenderer:
         return light
 
     def _head(self, position: np.ndarray, ray: np.ndarray) -> np.ndarray:
-        """Light from points of the head: skin with all that is on it, and hair over that."""
+        """The light from points of the head: skin, and hair over it."""
         u, v, normal, cavity = self.surface.describe(position)
         points = self.light.meet(position, normal, ray)
-        cover, albedo, tangent = face_details.hair(self.person, position / norm(position), self.noise)
+        cover, albedo, tangent = hair_colours(self.person, position / norm(position), self.noise)
         out = np.empty_like(position)
         bare = np.flatnonzero(cover < 0.995)
         if bare.size:
@@ -129,13 +131,13 @@ class FaceRenderer:
         return out
 
     def _face(self, points: Points, s: Vector, t: Vector, cavity: Vector) -> np.ndarray:
-        """Light from skin, mouth and eyes at chart positions (s, t)."""
+        """The light from skin, mouth and eyes at positions (s, t) in the chart."""
         layout = self.layout
         albedo, gloss = face_paint.skin(self.person, layout, s, t, self.noise)
         open_sky = np.clip(1.0 - 2.2 * cavity, 0.25, 1.15)
         if layout.gap_low > 0.0:
             mouth = np.flatnonzero((np.abs(s) < layout.mouth_half_width) & (np.abs(t - layout.mouth_t - 0.1) < 0.4))
-            cover, inside = face_details.mouth_inside(layout, s.take(mouth), t.take(mouth))
+            cover, inside = eyes_mouth.mouth_inside(layout, s.take(mouth), t.take(mouth))
             lips = albedo.take(mouth, axis=1)
             put(albedo, mouth, lips + (inside - lips) * cover)
             gloss[mouth] *= 1.0 - 0.5 * cover
@@ -144,7 +146,7 @@ class FaceRenderer:
         for eye in (0, 1):
             near = (np.abs(s - layout.eye_s[eye]) < layout.eye_half_width) & (np.abs(t - layout.eye_t[eye]) < 0.28)
             chosen = np.flatnonzero(near)
-            cover, outward, depth = face_details.eye_cover(layout, eye, s.take(chosen), t.take(chosen))
+            cover, outward, depth = eyes_mouth.eye_cover(layout, eye, s.take(chosen), t.take(chosen))
             shown = np.flatnonzero(cover > 0.004)
             if shown.size:
                 chosen = chosen.take(shown)
@@ -156,9 +158,10 @@ class FaceRenderer:
         return out
 
     def _eyeball(self, eye: int, points: Points, outward: Vector, depth: Vector) -> np.ndarray:
-        """Light from the eyeball behind points of the eye's opening.
+        """The light from the eyeball behind points where an eye is open.
 
-        `outward` is the place between the eye's corners, -1 inner to 1 outer; `depth` the distance below the upper lid.
+        `outward` is the place between the corners of the eye, -1 inner to 1 outer; `depth` is the distance below the
+        upper lid.
         """
         ray = points.ray
         from_centre = points.position - eyeball(self.surface, self.layout, eye).astype(np.float32)[:, None]
@@ -167,16 +170,16 @@ class FaceRenderer:
         ball = from_centre - ray * (along + np.sqrt(np.maximum(inside, 0.0)))
         ball /= norm(ball)
         gaze = gaze_direction(self.shot)
-        albedo = face_details.eye_colours(self.person, gaze, ball, outward, depth, self.noise)
+        albedo = eyes_mouth.eye_colours(self.person, gaze, ball, outward, depth, self.noise)
         shading = ball + points.normal
         shading /= norm(shading)
         out = self.light.reflect(Points(points.position, shading, ray, points.lit), albedo, 0.3, 0.85, 0.8)
         gaze_column = gaze.astype(np.float32)[:, None]
-        # The cornea bulges over the iris, so it mirrors a wider field than the white of the eye.
+        # The cornea is more curved than the white of the eye, so it mirrors a wider field.
         cornea = ball + 0.45 * (ball - gaze_column) * (gaze_column[:, 0] @ ball > 0.86)
         cornea /= norm(cornea)
         mirrored = ray - 2.0 * cornea * dot(cornea, ray)
-        # Catch-lights: a square lamp near the key light's direction and a broad dim sky over it.
+        # Reflections in the eye: a square lamp near the direction of the key light, and a broad dim sky over it.
         lamp = np.array([0.55 * self.shot.light[0], 0.55 * self.shot.light[1] - 0.25, 0.9])
         lamp = (self.view.rotation.T @ (lamp / np.linalg.norm(lamp))).astype(np.float32)
         off = np.maximum(np.abs(mirrored[0] - lamp[0]), np.abs(mirrored[1] - lamp[1]))

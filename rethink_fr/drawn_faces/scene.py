@@ -1,7 +1,8 @@
-"""What stands around a drawn face: the camera, the background and the glasses.
+"""What is around a drawn face: the camera, the background and the glasses.
 
-Camera frame: x to the image's right, y down, z towards the camera, which stands `CAMERA_DISTANCE` head units before
-the head's origin. The picture plane goes through that origin. Colours are linear light, float32 `[3, N]`.
+In the camera frame x is to the right of the image, y down, and z towards the camera, which is `CAMERA_DISTANCE` head
+units in front of the origin of the head. The picture plane goes through this origin. Colours are linear light, float32
+`[3, N]`.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from typing import Tuple
 import numpy as np
 
 from rethink_fr.drawn_faces.noise import norm, put, ramp
-from rethink_fr.drawn_faces.traits import Person, Shot, generator
+from rethink_fr.drawn_faces.person import Person, generator
+from rethink_fr.drawn_faces.shot import Shot
 
 CAMERA_DISTANCE = 11.0
-# Half width, half height and exponent of the outline of a lens, head units.
+# Half width and half height (in head units) and exponent of the outline of a lens.
 _LENSES = {"round": (0.42, 0.42, 2.0), "square": (0.50, 0.36, 5.0), "oval": (0.49, 0.33, 2.5)}
 
 
 @dataclass(frozen=True)
 class View:
-    """Where the picture lies: `plane = corner + matrix @ (x, y)` with x, y in 0..1 over the picture."""
+    """Where the picture is on its plane: `corner + matrix @ (x, y)`, with x, y of 0 to 1 over the picture."""
 
     rotation: np.ndarray  # float64 [3, 3], head frame -> camera frame
     corner: np.ndarray  # float64 [2]
@@ -29,12 +31,12 @@ class View:
 
     @property
     def side(self) -> float:
-        """Length of the picture's side on the picture plane, head units."""
+        """Side of the picture on its plane, in head units."""
         return float(np.hypot(*self.matrix[:, 0]))
 
 
 def head_rotation(shot: Shot) -> np.ndarray:
-    """float64 [3, 3]: head frame to camera frame, pitch first, then yaw."""
+    """The rotation from the head frame to the camera frame, float64 [3, 3]: pitch first, then yaw."""
     cos_yaw, sin_yaw = np.cos(shot.yaw), np.sin(shot.yaw)
     cos_pitch, sin_pitch = np.cos(shot.pitch), np.sin(shot.pitch)
     yaw = np.array([[cos_yaw, 0.0, sin_yaw], [0.0, 1.0, 0.0], [-sin_yaw, 0.0, cos_yaw]])
@@ -43,13 +45,13 @@ def head_rotation(shot: Shot) -> np.ndarray:
 
 
 def project(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """float64 [2, N]: picture plane positions of head frame points [3, N]."""
+    """The positions on the picture plane, float64 [2, N], of points [3, N] in the head frame."""
     seen = rotation @ points
     return seen[:2] * (CAMERA_DISTANCE / (CAMERA_DISTANCE - seen[2]))
 
 
 def picture_rays(view: View, rows: np.ndarray, side: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Camera position, unit rays [3, N] in the head frame, and picture plane positions [2, N] of whole pixel rows."""
+    """For whole rows of pixels: camera and unit rays [3, N] in the head frame, and picture plane positions [2, N]."""
     x = ((np.arange(side) + 0.5) / side).astype(np.float32)
     y = ((rows + 0.5) / side).astype(np.float32)
     m, corner = view.matrix.astype(np.float32), view.corner.astype(np.float32)
@@ -64,7 +66,7 @@ def picture_rays(view: View, rows: np.ndarray, side: int) -> Tuple[np.ndarray, n
 
 
 def background(shot: Shot, plane: np.ndarray) -> np.ndarray:
-    """float32 [3, N]: what lies behind, out of focus, at picture plane positions [2, N]."""
+    """The background, out of focus, at positions [2, N] on the picture plane; float32 [3, N]."""
     rng = generator(7004, shot.background_seed)
     first, second, third = (np.array(colour, np.float32)[:, None] for colour in shot.background_colours)
     x, y = plane[0] * 0.4, plane[1] * 0.4
@@ -96,12 +98,13 @@ def background(shot: Shot, plane: np.ndarray) -> np.ndarray:
 
 
 class Glasses:
-    """Rims and bridge in an upright plane before the eyes, side pieces in two more; head frame.
+    """Glasses: rims and bridge in an upright plane in front of the eyes, side pieces in two others.
 
     Args:
-        person, shot: whose glasses, in which light.
-        light: unit vector towards the key light, float32 [3].
-        plane_z, centre_y: where the rims' plane and the lenses' middles lie, head units.
+        person, shot: who and what is drawn.
+        light: unit vector towards the key light in the head frame, float32 [3].
+        plane_z: z of the plane of the rims, in head units.
+        centre_y: y of the middle of the lenses, in head units.
     """
 
     def __init__(self, person: Person, shot: Shot, light: np.ndarray, plane_z: float, centre_y: float) -> None:
@@ -109,7 +112,7 @@ class Glasses:
         self.plane_z, self.centre_y = plane_z, centre_y
 
     def _frame_cover(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """float32 [N]: cover of the glasses' rims and bridge at positions on their plane."""
+        """How much rims and bridge cover at positions on their plane, float32 [N]."""
         size, thick = self.person.glasses_size
         style = self.person.glasses_style
         spread = 0.62 * self.person.eye_spacing
@@ -125,13 +128,13 @@ class Glasses:
         return np.maximum(rim, bridge)
 
     def _towards_light_at_glasses(self, point: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """x and y where the way from points to the key light crosses the glasses' plane (far away if it does not)."""
+        """x and y where the way from points to the key light crosses the plane of the rims; far away if nowhere."""
         step = (self.plane_z - point[2]) / max(float(self.light[2]), 0.05)
         far = np.where(step > 0.0, 0.0, 50.0)
         return point[0] + self.light[0] * step + far, point[1] + self.light[1] * step
 
     def draw(self, origin: np.ndarray, rays: np.ndarray, nearest: np.ndarray, colours: np.ndarray) -> None:
-        """Lay rims and side pieces over `colours`, hidden where `nearest` is nearer."""
+        """Draw rims and side pieces over `colours`, except where `nearest` is nearer."""
         distance = (self.plane_z - origin[2]) / np.minimum(rays[2], -1e-3)
         x, y = origin[0] + rays[0] * distance, origin[1] + rays[1] * distance
         chosen = np.flatnonzero((np.abs(x) < 1.35) & (np.abs(y - self.centre_y) < 0.6) & (distance < nearest))
@@ -147,7 +150,7 @@ class Glasses:
     def _side_pieces(
         self, origin: np.ndarray, rays: np.ndarray, nearest: np.ndarray, colours: np.ndarray, tint: np.ndarray
     ) -> None:
-        """Lay the bars from the rims to the ears: strips in two upright planes that widen towards the ears."""
+        """Draw the bars from the rims to the ears: strips in two upright planes that widen towards the ears."""
         person = self.person
         edge = 0.62 * person.eye_spacing + _LENSES[person.glasses_style][0] * person.glasses_size[0]
         widening = (1.40 * person.head_width - edge) / self.plane_z
@@ -161,5 +164,5 @@ class Glasses:
             colours[:, shown] = 0.8 * tint
 
     def shade(self, point: np.ndarray) -> np.ndarray:
-        """float32 [N]: 0..1, how much the rims hide the key light from points [3, N]."""
+        """The share of the key light that the rims hide from points [3, N], 0 to 1, float32 [N]."""
         return self._frame_cover(*self._towards_light_at_glasses(point))

@@ -1,9 +1,10 @@
-"""The shape of a drawn head: where its features lie, the surface they make, and how a ray meets it.
+"""The shape of a drawn head: its surface, and where rays meet it.
 
-Head frame: origin in the middle of the head at the height between eyes and mouth; x to the image's right, y down, z out
-of the face; the eyes are about 1.22 units apart. The surface is star-shaped, `radius(direction)`, and directions are
-charted stereographically about +z: `u = x / (|p| + z)`, `v = y / (|p| + z)`. Features are laid out in `(s, t) =
-3 (u, v)`, which is close to the frontal `(x, y)`; being a chart of the surface, it moves the paint with the pose.
+The head frame has its origin in the middle of the head, between the heights of eyes and mouth; x is to the right of the
+image, y down, and z out of the face. The eyes are about 1.22 units apart. The surface is a function of the direction
+from the origin, `radius(direction)`. Directions have the stereographic coordinates `u = x / (|p| + z)` and
+`v = y / (|p| + z)`. Features have positions `(s, t) = 3 (u, v)`, close to `(x, y)` seen from the front. Because this is
+a chart of the surface, what is painted in it moves with the head.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import List, Tuple
 import numpy as np
 from scipy import ndimage
 
+from rethink_fr.drawn_faces.hair import hair_reach, hair_thickness
 from rethink_fr.drawn_faces.layout import BROW_LENGTH, BROW_START, EYE_RISE, Layout
 from rethink_fr.drawn_faces.noise import Vector, bilinear, norm
-from rethink_fr.drawn_faces.traits import Person, Shot
+from rethink_fr.drawn_faces.person import Person
+from rethink_fr.drawn_faces.shot import Shot
 
 CHART_SCALE = 3.0
 EYEBALL_RADIUS = 0.255
@@ -36,7 +39,7 @@ LANDMARK_NAMES: Tuple[str, ...] = (
 
 
 def _bumps(person: Person, shot: Shot, layout: Layout) -> np.ndarray:
-    """float32 [K, 5]: s, t, sigma s, sigma t, height of every Gaussian that makes the relief of the face."""
+    """The Gaussians that make the relief of the face, float32 [K, 5]: s, t, sigma s, sigma t, height."""
     happy, nose_t, nose_w = max(shot.smile, 0.0), layout.nose_tip_t, layout.nose_half_width
     tall, mouth_t, corner = person.nose_height, layout.mouth_t, layout.mouth_half_width
     age, full = person.age, person.fullness
@@ -84,36 +87,13 @@ def _bumps(person: Person, shot: Shot, layout: Layout) -> np.ndarray:
     return np.array(middle + both, np.float32)
 
 
-def hair_reach(person: Person, nx: Vector, ny: Vector, nz: Vector) -> Vector:
-    """How far inside the hair a direction lies: positive in the hair, 0 at its edge, about 1 at the crown."""
-    side = np.abs(nx)
-    reach = 1.086 * -ny - nz + 0.476 * nx * nx - 0.46 - person.hair_line
-    style = person.hair_style
-    if style == "receding":
-        reach = np.minimum(reach, 0.75 + ny + 0.35 * np.maximum(-nz, 0.0))
-    elif person.masculinity > 0.5:
-        reach = reach - 0.16 * np.exp(-(((side - 0.42) / 0.16) ** 2)) * (ny < 0)
-    if style in ("bob", "long", "wavy", "fringe"):
-        reach = np.maximum(reach, (side - 0.80) * 2.6 - 0.6 * np.maximum(nz - 0.3, 0.0))
-    if style == "fringe":
-        reach = np.maximum(reach, np.minimum((-ny - 0.56) * 2.0, (1.02 - side) * 2.0))
-    if style in ("parted", "bob") and abs(person.hair_part) > 0.35:
-        sweep = np.sign(person.hair_part) * nx
-        reach = reach + 0.30 * np.exp(-(((sweep - 0.32) / 0.25) ** 2)) * np.clip(-ny * 2.0 - 0.9, 0.0, 1.0)
-    return reach
-
-
-def hair_thickness(person: Person) -> float:
-    """Height of the hair over the skull far from its edge, head units."""
-    base = {"bald": 0.0, "buzz": 0.03, "receding": 0.10, "short": 0.27, "parted": 0.34, "curly": 0.50, "wavy": 0.42}
-    return base.get(person.hair_style, 0.32) * (0.5 + 0.5 * person.hair_volume)
-
-
 class HeadSurface:
-    """Table of `radius(direction)` of skin and of skin + hair, with slopes, for one person in one picture.
+    """Tables of `radius(direction)` and its slopes, of the skin and of the skin with hair, for one picture.
 
     Args:
-        resolution: samples along a side of the table.
+        person, shot: who and what is drawn.
+        layout: where the features are.
+        resolution: number of samples on a side of the tables.
     """
 
     def __init__(self, person: Person, shot: Shot, layout: Layout, resolution: int) -> None:
@@ -163,7 +143,7 @@ class HeadSurface:
         return (flat ** (outer / power) + np.abs(nz / half_depth) ** outer) ** (-1.0 / outer)
 
     def _corners(self, u: Vector, v: Vector) -> Tuple[np.ndarray, Vector, Vector]:
-        """Index of the upper left of the four samples around chart positions, and the weights of right and lower."""
+        """The index of the upper left of the four samples around, and the weights of the right and lower ones."""
         half, last = 0.5 * (self.resolution - 1), self.resolution - 1.001
         column = np.abs(u)
         column += 1.0
@@ -187,7 +167,7 @@ class HeadSurface:
         return bilinear(flat, self.resolution, *corners)
 
     def clearance(self, x: Vector, y: Vector, z: Vector) -> Vector:
-        """Radial distance of points to the surface with hair, negative inside."""
+        """The radial distance of points from the surface with hair; negative inside."""
         length = np.sqrt(x * x + y * y + z * z)
         over = 1.0 / np.maximum(length + z, 1e-3)
         return length - self._bilinear(self._flat_total, self._corners(x * over, y * over))
@@ -195,9 +175,12 @@ class HeadSurface:
     def cast(
         self, origin: np.ndarray, rays: np.ndarray, start: Vector, steps: int, settle: bool
     ) -> Tuple[Vector, Vector]:
-        """March from `origin + start * ray` to the surface; returns distances and the clearance left there.
+        """March along rays from `origin + start * ray` to the surface.
 
-        `settle` goes on with the rays that have not arrived after `steps`: those that graze something on their way.
+        Rays that pass close by something may not have arrived after `steps`; `settle` more steps are for these.
+
+        Returns:
+            The distances, and the clearance that is left there.
         """
         distance = start.copy()
         dx, dy, dz = rays
@@ -215,7 +198,7 @@ class HeadSurface:
         return distance, gap
 
     def describe(self, position: np.ndarray) -> Tuple[Vector, Vector, np.ndarray, Vector]:
-        """Of surface points [3, N]: chart u and v, unit normals [3, N], how far they lie in a cavity (head units)."""
+        """For points [3, N] of the surface: u, v, unit normals [3, N], and how deep in a cavity they are."""
         x, y, z = position
         length = np.sqrt(x * x + y * y + z * z)
         over = 1.0 / np.maximum(length + z, 1e-3)
@@ -235,7 +218,7 @@ class HeadSurface:
         return u, v, normal, cavity
 
     def point(self, s: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """float64 [3, N]: the skin's points at chart positions, bilinear in the table as the rays see it."""
+        """The points of the skin at chart positions, float64 [3, N], interpolated as for rays."""
         u, v = np.asarray(s, np.float64) / CHART_SCALE, np.asarray(t, np.float64) / CHART_SCALE
         radius = self._bilinear(self._flat_skin, self._corners(u, v))
         square = u * u + v * v
@@ -243,20 +226,20 @@ class HeadSurface:
 
 
 def eyeball(surface: HeadSurface, layout: Layout, eye: int) -> np.ndarray:
-    """float64 [3]: centre of an eyeball whose front lies just behind the lids."""
+    """The centre of an eyeball, float64 [3]; its front is just behind the lids."""
     front = surface.point(np.array([layout.eye_s[eye]]), np.array([layout.eye_t[eye] - EYE_RISE]))[:, 0]
     inward = 0.03 * (1.0 if eye == 0 else -1.0)
     return front + np.array([inward, 0.0, 0.0]) - np.array([0.0, 0.0, EYEBALL_RADIUS - 0.02])
 
 
 def gaze_direction(shot: Shot) -> np.ndarray:
-    """float64 [3], unit: where both eyes look, head frame."""
+    """The direction in which both eyes look, a unit vector in the head frame, float64 [3]."""
     direction = np.array([shot.gaze[0], shot.gaze[1] + 0.02, 1.0])
     return direction / np.linalg.norm(direction)
 
 
 def landmark_points(surface: HeadSurface, layout: Layout, shot: Shot) -> np.ndarray:
-    """float64 [3, L]: the points named in `LANDMARK_NAMES`, head frame."""
+    """The points named in `LANDMARK_NAMES`, in the head frame, float64 [3, L]."""
     one = np.ones(1)
     chart: List[Tuple[float, float]] = []
 

@@ -5,9 +5,9 @@ loaded from.
 
 The checkpoint of step N is the files `step-N.index` and `step-N.data-*`, which TensorFlow reads, and a record of
 their sizes and SHA-256, `step-N.json`. TensorFlow writes into the folder `writing`. What it wrote is synced to the
-disk, moved to its place and recorded. From then on the checkpoint counts, and only then older ones are deleted. Nothing else is ever
-deleted: damaged checkpoints are moved to the folder `damaged`, and those after the step that a run was told to continue
-from to the folder `aside`. The file `checkpoint` is for TensorFlow's own tools and is not read here.
+disk, moved to its place and recorded. From then on the checkpoint counts, and only then older ones are deleted. Nothing
+else is ever deleted: damaged checkpoints are moved to the folder `damaged`, and those after the step that a run was
+told to continue from to the folder `aside`. The file `checkpoint` is for TensorFlow's own tools and is not read here.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rethink_fr.drawn_faces.face import LANDMARK_NAMES, DrawnFace, draw_face
-from rethink_fr.drawn_faces.traits import draw_person, draw_shot
+from rethink_fr.drawn_faces.person import draw_person
+from rethink_fr.drawn_faces.shot import draw_shot
 
 # FFHQ-aligned faces at 512 pixels: eyes, nose tip, mouth corners.
 TEMPLATE = np.array([[193, 240], [319, 240], [257, 314], [201, 371], [313, 371]], np.float32)

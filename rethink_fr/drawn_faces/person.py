@@ -1,8 +1,8 @@
-"""What a drawn person is, and what one picture of that person changes: two frozen dataclasses and how they are drawn.
+"""The drawn people: what they look like, and how this is drawn at random.
 
-`Person` depends on the identity alone; `Shot` on identity and picture. Both are drawn by a PCG64 generator seeded
-from these integers, so the values are the same in every process. Colours are linear-light RGB reflectances in 0..1;
-lengths are in head units, where an eye is about 0.63 units from the middle of the face.
+A person depends on the identity alone. The PCG64 generator is seeded by this integer, so that the values are the same
+in every process. Colours are linear-light RGB reflectances in 0..1. Lengths are in head units: an eye is about 0.63
+units from the middle of the face.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ Colour = Tuple[float, float, float]
 HAIR_STYLES = ("bald", "buzz", "short", "parted", "curly", "fringe", "bob", "long", "wavy", "swept", "receding")
 BEARD_STYLES = ("none", "stubble", "moustache", "goatee", "full")
 GLASSES_STYLES = ("none", "round", "square", "oval")
-CLOTHES_STYLES = ("crew", "v_neck", "turtle", "shirt")
-BACKGROUNDS = ("studio", "bokeh", "outdoor", "shelves", "wall")
 
 _SKIN = ((0.72, 0.49, 0.39), (0.58, 0.37, 0.26), (0.40, 0.23, 0.14), (0.22, 0.115, 0.068), (0.085, 0.044, 0.028))
 _NATURAL_HAIR = (
@@ -43,7 +41,7 @@ _IRIS = (
 
 @dataclass(frozen=True)
 class Person:
-    """Everything that stays the same in all pictures of one identity. Factors are relative to the mean head."""
+    """What is the same in all pictures of one identity. Factors are relative to the mean head."""
 
     masculinity: float  # 0..1
     age: float  # 0 = about 18 years, 1 = about 80
@@ -97,62 +95,9 @@ class Person:
     texture_offset: Tuple[float, float]  # which part of the fixed noise this person's skin and hair use
 
 
-@dataclass(frozen=True)
-class Shot:
-    """Everything that one picture adds to a person. Angles in radians."""
-
-    yaw: float  # positive = the face turns to the image's right
-    pitch: float  # positive = the face looks down
-    smile: float  # -0.5 frown .. 1
-    jaw_open: float  # 0..1
-    pucker: float  # 0..1
-    eye_open: Tuple[float, float]  # image left, image right; 0 closed, 1 normal
-    brow_raise: float
-    brow_knit: float
-    gaze: Tuple[float, float]  # x right, y down
-    light: Tuple[float, float, float]  # unit vector towards the key light: x right, y down, z to the camera
-    light_colour: Colour
-    rim: float  # strength of a light from behind
-    rim_side: float
-    sky: Colour
-    ground: Colour
-    exposure: float
-    background: str
-    background_colours: Tuple[Colour, Colour, Colour]
-    background_seed: int
-    clothes_style: str
-    clothes_colours: Tuple[Colour, Colour]
-    clothes_pattern: float  # frequency of stripes; 0 = plain
-    body_yaw: float
-    wears_glasses: bool
-    framing: Tuple[float, float, float, float]  # log scale, angle, shift x, shift y (fractions of the side)
-
-
-def _blend(stops: Sequence[Colour], position: float) -> np.ndarray:
-    """The colour at `position` in 0..1 along `stops`, interpolated linearly."""
-    grid = np.linspace(0.0, 1.0, len(stops))
-    return np.array([np.interp(position, grid, [stop[channel] for stop in stops]) for channel in range(3)])
-
-
-def _colour(values: np.ndarray) -> Colour:
-    red, green, blue = (float(value) for value in np.clip(values, 0.004, 1.0))
-    return red, green, blue
-
-
-def _hue_colour(rng: np.random.Generator, saturation: float, level: float) -> np.ndarray:
-    """A random hue at a saturation in 0..1 and a mean level."""
-    phase = rng.uniform(0.0, 2.0 * np.pi) + np.array([0.0, 2.1, 4.2])
-    return level * (1.0 + saturation * np.cos(phase))
-
-
-def generator(*seeds: int) -> np.random.Generator:
-    """A PCG64 generator that depends on the given non-negative integers only."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seeds)))
-
-
 @functools.lru_cache(maxsize=4096)
 def draw_person(identity: int) -> Person:
-    """The person with this number, `identity` >= 0."""
+    """Draw the person with the number `identity`, 0 or more."""
     rng = generator(7001, identity)
 
     def vary(mean: float, spread: float) -> float:
@@ -170,7 +115,7 @@ def draw_person(identity: int) -> Person:
     brow = hair * (0.42 if hair.sum() > 0.1 else 0.8) * (1.0 - 0.5 * grey) + 0.09 * grey
     hair = hair * (1.0 - grey) + np.array([0.50, 0.48, 0.46]) * rng.uniform(0.5, 1.15) * grey
     if rng.random() < 0.04:
-        hair = _hue_colour(rng, 0.8, 0.25)
+        hair = hue_colour(rng, 0.8, 0.25)
     iris = np.array(_IRIS[int(rng.integers(0, 2) if dark > 0.45 else rng.integers(0, 6))])
     if male:
         style = rng.choice(HAIR_STYLES, p=[0.10, 0.14, 0.24, 0.17, 0.12, 0.04, 0.0, 0.04, 0.03, 0.06, 0.06])
@@ -191,11 +136,11 @@ def draw_person(identity: int) -> Person:
         masculinity=masculinity,
         age=age,
         melanin=melanin,
-        skin=_colour(skin),
-        lip=_colour(lip),
-        hair=_colour(hair),
-        brow=_colour(brow),
-        iris=_colour(iris * np.exp(rng.normal(0.0, 0.2) + rng.normal(0.0, 0.06, 3))),
+        skin=colour(skin),
+        lip=colour(lip),
+        hair=colour(hair),
+        brow=colour(brow),
+        iris=colour(iris * np.exp(rng.normal(0.0, 0.2) + rng.normal(0.0, 0.06, 3))),
         gloss=float(rng.uniform(0.35, 1.0)),
         redness=float(rng.uniform(0.2, 1.0)),
         head_width=vary(1.0 + 0.02 * masculinity, 0.045),
@@ -243,78 +188,32 @@ def draw_person(identity: int) -> Person:
         freckles=freckles,
         moles=moles,
         glasses_style=str(rng.choice(GLASSES_STYLES, p=[0.72, 0.09, 0.11, 0.08])),
-        glasses_colour=_colour(
-            np.array([0.015, 0.014, 0.014]) if rng.random() < 0.6 else _hue_colour(rng, 0.6, rng.uniform(0.05, 0.4))
+        glasses_colour=colour(
+            np.array([0.015, 0.014, 0.014]) if rng.random() < 0.6 else hue_colour(rng, 0.6, rng.uniform(0.05, 0.4))
         ),
         glasses_size=(float(rng.uniform(0.88, 1.12)), float(rng.uniform(0.022, 0.06))),
         texture_offset=(float(rng.uniform(0.0, 200.0)), float(rng.uniform(0.0, 200.0))),
     )
 
 
-def draw_shot(identity: int, picture: int, person: Person) -> Shot:
-    """How picture number `picture` >= 0 shows `person`, who must be `draw_person(identity)`."""
-    rng = generator(7002, identity, picture)
-    yaw = float(np.clip(rng.normal(0.0, 0.24), -0.62, 0.62))
-    happy = rng.random()
-    smile = float(rng.uniform(0.45, 1.0) if happy < 0.5 else rng.uniform(-0.3, 0.35))
-    jaw_open = 0.0
-    if rng.random() < 0.45:
-        jaw_open = float(rng.beta(1.4, 2.6)) if smile < 0.4 else float(rng.uniform(0.15, 0.55))
-    eyes = rng.uniform(0.82, 1.12) - 0.22 * max(smile, 0.0) * rng.random()
-    closing = rng.random()
-    if closing < 0.06:
-        eyes = 0.0
-    elif closing < 0.14:
-        eyes *= rng.uniform(0.3, 0.7)
-    right_eye = 0.0 if 0.14 <= closing < 0.16 else eyes * rng.uniform(0.96, 1.04)
-    side = rng.normal(0.0, 0.55) if rng.random() < 0.7 else rng.choice([-1.0, 1.0]) * rng.uniform(0.9, 1.45)
-    height = rng.uniform(0.0, 0.95)
-    light = np.array([np.sin(side) * np.cos(height), -np.sin(height), np.cos(side) * np.cos(height)])
-    warmth = rng.normal(0.0, 0.16)
-    strength = rng.uniform(1.1, 2.3)
-    ambient = rng.uniform(0.12, 0.55)
-    sky = ambient * (1.0 + rng.normal(0.0, 0.10, 3))
-    ground = ambient * rng.uniform(0.35, 0.85) * (1.0 + rng.normal(0.0, 0.10, 3))
-    backgrounds = [
-        _colour(_hue_colour(rng, rng.uniform(0.05, 0.7), np.exp(rng.uniform(np.log(0.03), np.log(0.75)))))
-        for _ in range(3)
-    ]
-    clothes = [
-        _colour(_hue_colour(rng, rng.uniform(0.0, 0.8), np.exp(rng.uniform(np.log(0.02), np.log(0.7)))))
-        for _ in range(2)
-    ]
-    # The photographer meters for the light, and partly for the skin.
-    brightness = float(np.dot(person.skin, [0.25, 0.6, 0.15]))
-    metered = 1.3 * strength * (0.35 + 0.65 * max(float(light[2]), 0.0)) + 0.8 * ambient
-    return Shot(
-        yaw=yaw,
-        pitch=float(np.clip(rng.normal(0.02, 0.11), -0.28, 0.28)),
-        smile=smile,
-        jaw_open=jaw_open,
-        pucker=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.07 and smile < 0.3 else 0.0,
-        eye_open=(float(eyes), float(right_eye)),
-        brow_raise=float(np.clip(rng.normal(0.05, 0.35), -0.5, 1.0)),
-        brow_knit=float(max(0.0, rng.normal(-0.3, 0.5))),
-        gaze=(float(np.clip(-0.5 * yaw + rng.normal(0.0, 0.16), -0.45, 0.45)), float(rng.normal(0.0, 0.07))),
-        light=(float(light[0]), float(light[1]), float(light[2])),
-        light_colour=_colour(0.62 * strength * np.array([1.0 + warmth, 1.0, 1.0 - warmth]) / 1.6),
-        rim=float(rng.uniform(0.2, 1.0)) if rng.random() < 0.35 else 0.0,
-        rim_side=float(rng.choice([-1.0, 1.0])),
-        sky=_colour(sky),
-        ground=_colour(ground),
-        exposure=float((0.28 / brightness) ** 0.5 * (2.2 / metered) ** 0.7 * np.exp(rng.normal(0.0, 0.14))),
-        background=str(rng.choice(BACKGROUNDS)),
-        background_colours=(backgrounds[0], backgrounds[1], backgrounds[2]),
-        background_seed=int(rng.integers(0, 2**31)),
-        clothes_style=str(rng.choice(CLOTHES_STYLES)),
-        clothes_colours=(clothes[0], clothes[1]),
-        clothes_pattern=float(rng.uniform(2.0, 9.0)) if rng.random() < 0.4 else 0.0,
-        body_yaw=float(0.5 * yaw + rng.normal(0.0, 0.12)),
-        wears_glasses=bool(person.glasses_style != "none" and rng.random() < 0.9),
-        framing=(
-            float(np.clip(rng.normal(0.0, 0.022), -0.05, 0.05)),
-            float(np.clip(rng.normal(0.0, 0.03), -0.08, 0.08)),
-            float(np.clip(rng.normal(0.0, 0.008), -0.02, 0.02)),
-            float(np.clip(rng.normal(0.0, 0.008), -0.02, 0.02)),
-        ),
-    )
+def _blend(stops: Sequence[Colour], position: float) -> np.ndarray:
+    """The colour at `position`, 0 to 1, along a row of colours, interpolated linearly."""
+    grid = np.linspace(0.0, 1.0, len(stops))
+    return np.array([np.interp(position, grid, [stop[channel] for stop in stops]) for channel in range(3)])
+
+
+def colour(values: np.ndarray) -> Colour:
+    """Three numbers as a colour, kept within what surfaces reflect."""
+    red, green, blue = (float(value) for value in np.clip(values, 0.004, 1.0))
+    return red, green, blue
+
+
+def hue_colour(rng: np.random.Generator, saturation: float, level: float) -> np.ndarray:
+    """A random hue of a given saturation, 0 to 1, and mean level."""
+    phase = rng.uniform(0.0, 2.0 * np.pi) + np.array([0.0, 2.1, 4.2])
+    return level * (1.0 + saturation * np.cos(phase))
+
+
+def generator(*seeds: int) -> np.random.Generator:
+    """A random number generator (PCG64) that depends only on these integers, which must not be negative."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seeds)))
