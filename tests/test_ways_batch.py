@@ -1,4 +1,4 @@
-"""One training batch, from the command line to the log line, visits the files that the README says, and never returns."""
+"""One training batch, from the command line to the log line, visits the files of the README and never returns."""
 
 import json
 

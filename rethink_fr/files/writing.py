@@ -181,6 +181,7 @@ def check_writable(path: Union[str, Path], option: str = "--output") -> None:
         folder = path.parent
         while not os.path.lexists(folder):
             folder = folder.parent
+        clear_temporary(folder)  # of a process that was killed between the next two lines
         temporary = temporary_path(folder)
         with open(temporary, "xb"):
             temporary.unlink()
