@@ -43,7 +43,7 @@ ALLOWED = {
     "vqfr": {"config", "layers", "losses", "system", "weights"},
     "models": {"restorer"},
     "systems": {"restorer", "system", "vqfr"},
-    "runs": {"config", "files", "system", "systems", "weights"},
+    "runs": {"config", "errors", "files", "system", "systems", "weights"},
     "inference": {"files", "images", "ops", "pictures", "runs", "system", "systems"},
     "training": {
         "config",

@@ -119,9 +119,7 @@ class _ShardWriter:
         return Shard(self._name, self._bytes, self._digest.hexdigest(), tuple(self.offsets))
 
 
-def _write_shards(
-    files: PictureFiles, folder: Path, size: int, shard_size: int, progress: bool
-) -> Manifest:
+def _write_shards(files: PictureFiles, folder: Path, size: int, shard_size: int, progress: bool) -> Manifest:
     shards: List[Shard] = []
     unreadable: List[Tuple[str, str]] = []
     digests: List[Tuple[str, str]] = []

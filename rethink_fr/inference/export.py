@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import check_folder
+from rethink_fr.files.reading import file_size
 from rethink_fr.inference.saved_model import SAVED_MODEL_PARTS, export_saved_model
 from rethink_fr.runs.loading import load_run
+from rethink_fr.runs.mirror import local_model
 
 
 class ExportReport(NamedTuple):
@@ -30,8 +32,9 @@ def export(run: Path, output: Path, overwrite: bool = False) -> ExportReport:
     Raises:
         ValueError: if there is no run, `output` holds something, or the exported model is not the same.
     """
-    if not (run / "config.yaml").is_file():
+    if file_size(run / "config.yaml") is None:
         raise ValueError(f"{printable(run)}: no run here; expected a directory made by `rethink-fr train`")
     check_folder(output, [run], overwrite, SAVED_MODEL_PARTS)
-    loaded = load_run(run)
+    with local_model(run) as folder:
+        loaded = load_run(folder)
     return ExportReport(output, loaded.step, export_saved_model(loaded.inference, output, overwrite))

@@ -7,8 +7,10 @@ from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 import tensorflow as tf
 
+from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.names import printable
 from rethink_fr.runs.loading import load_run
+from rethink_fr.runs.mirror import local_model
 from rethink_fr.system import Inference, Precision
 
 _FIDELITY = 1.0  # the value VQFR is trained with
@@ -132,31 +134,39 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
     """The restorer of a run directory (its averaged weights) or of an exported SavedModel.
 
     Args:
-        path_or_name: a directory, or the name of one in `runs/`, where `rethink-fr train` leaves them.
+        path_or_name: a directory, an address on an object store, or the name of a directory in `runs/`, where
+            `rethink-fr train` leaves them.
         precision: of products; "bfloat16" is for VQFR's run directories.
 
     Raises:
         ValueError: if there is none, it cannot be read, or it does not compute in that precision.
     """
     path = Path(path_or_name)
+    if is_remote(path):
+        with local_model(path) as folder:
+            return _load_folder(folder, path, precision)
     if not path.exists() and (Path("runs") / path).is_dir():
         path = Path("runs") / path
+    return _load_folder(path, path, precision)
+
+
+def _load_folder(path: Path, given: Path, precision: Precision) -> LoadedRestorer:
     if (path / "saved_model.pb").is_file():
         if precision != "float32":
             raise ValueError(
-                f"{printable(path)}: a SavedModel computes in the precision it was exported in; leave --precision out"
+                f"{printable(given)}: a SavedModel computes in the precision it was exported in; leave --precision out"
             )
-        return _from_saved_model(path)
+        return _from_saved_model(path, given)
     if (path / "config.yaml").is_file():
         inference = load_run(path, precision).inference
         return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
     raise ValueError(
-        f"{printable(path)}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made "
+        f"{printable(given)}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made "
         "by `rethink-fr export`"
     )
 
 
-def _from_saved_model(path: Path) -> LoadedRestorer:
+def _from_saved_model(path: Path, given: Path) -> LoadedRestorer:
     try:
         loaded: Any = tf.saved_model.load(str(path))
         function = loaded.restore
@@ -165,7 +175,7 @@ def _from_saved_model(path: Path) -> LoadedRestorer:
         control = controls[0].name if controls else None
     except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        raise ValueError(f"{printable(path)}: not a SavedModel of `rethink-fr export` ({reason})") from None
+        raise ValueError(f"{printable(given)}: not a SavedModel of `rethink-fr export` ({reason})") from None
     shape: Tuple[Optional[int], ...] = tuple(controls[0].shape) if controls else ()
     has_texture = isinstance(outputs, dict) and "texture" in outputs
     return LoadedRestorer(Inference(loaded, _by_name(function), images.shape[1], None, control, shape, has_texture))

@@ -15,7 +15,8 @@ from rethink_fr.files.outputs import check_folder
 from rethink_fr.files.writing import new_folder
 from rethink_fr.system import Inference
 
-SAVED_MODEL_PARTS = ("assets", "fingerprint.pb", "keras_metadata.pb", "saved_model.pb", "variables")
+_ENTRY = "saved_model.pb"  # without it a folder is no SavedModel
+SAVED_MODEL_PARTS = ("assets", "fingerprint.pb", "keras_metadata.pb", _ENTRY, "variables")
 _CHECKED_IMAGES = 2
 
 
@@ -76,7 +77,7 @@ def export_saved_model(inference: Inference, output: Path, overwrite: bool = Fal
     output = Path(output)
     check_folder(output, (), overwrite, SAVED_MODEL_PARTS)
     try:
-        with new_folder(output, replace=overwrite) as folder:
+        with new_folder(output, replace=overwrite, last=_ENTRY) as folder:
             _use_reference_operations(inference.network)
             served = _Served(inference)
             tf.saved_model.save(served, str(folder), signatures={"serving_default": served.serve})

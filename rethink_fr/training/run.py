@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional
+from typing import Callable, Dict, NamedTuple, Optional
 
 import tensorflow as tf
 from tensorflow import keras
@@ -54,7 +54,13 @@ class TrainingReport(NamedTuple):
     unreadable: int  # training files that were skipped; listed in unreadable.txt
 
 
-def train(config: Experiment, strategy_name: str, output: Path, resume_from: Optional[int] = None) -> TrainingReport:
+def train(
+    config: Experiment,
+    strategy_name: str,
+    output: Path,
+    resume_from: Optional[int] = None,
+    saved: Callable[[], None] = lambda: None,
+) -> TrainingReport:
     """Train, or continue the run in `output`, until `training.steps`.
 
     A new run starts from the weights of the run `training.init` if it names one.
@@ -63,6 +69,7 @@ def train(config: Experiment, strategy_name: str, output: Path, resume_from: Opt
         strategy_name: "one", "mirrored" or "multiworker" (the last reads TF_CONFIG).
         output: the run's directory: `config.yaml`, `checkpoints/`, `logs/`, `metrics.jsonl`, `samples/`.
         resume_from: step of the checkpoint to continue from; later ones are put aside. None for the newest.
+        saved: called whenever a checkpoint was written, on the chief.
 
     Raises:
         ConfigError: if the configuration does not fit the run in `output`, the data or the devices.
@@ -74,14 +81,19 @@ def train(config: Experiment, strategy_name: str, output: Path, resume_from: Opt
     chief = is_chief(strategy_name)
     with run_lock(output) if chief else contextlib.nullcontext():
         try:
-            return _train(config, strategy_name, output, resume_from, chief)
+            return _train(config, strategy_name, output, resume_from, chief, saved if chief else lambda: None)
         except (OSError, WriteError) as error:
             raise RunFailure(f"{error}; what was saved is whole: run the same command again to continue") from error
 
 
 @told_plainly
 def _train(
-    config: Experiment, strategy_name: str, output: Path, resume_from: Optional[int], chief: bool
+    config: Experiment,
+    strategy_name: str,
+    output: Path,
+    resume_from: Optional[int],
+    chief: bool,
+    saved: Callable[[], None],
 ) -> TrainingReport:
     strategy = make_strategy(strategy_name, config.training.logical_cpus)
     replicas = strategy.num_replicas_in_sync
@@ -125,7 +137,7 @@ def _train(
             ),
         ]
     callbacks.append(RestartMeans(config.training.log_every))
-    callbacks.append(SaveCheckpoints(checkpoints, config.training.checkpoint_every))
+    callbacks.append(SaveCheckpoints(checkpoints, config.training.checkpoint_every, saved))
     if strategy_name != "multiworker":  # workers stopped at different steps would wait for each other for ever
         callbacks.append(stop)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import AbstractSet, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import AbstractSet, Dict, List, NamedTuple, Optional, Union
 
 import numpy as np
 from tqdm import tqdm
