@@ -22,10 +22,16 @@ from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Union
 from rethink_fr.files.addresses import address
 
 _BLOCK = 8 << 20  # bytes asked for at a time where a whole object is read
+_PROBE = ".rfr-probe-"
 _NOT_THERE = "nothing is there, or its store cannot be reached: check the address, the credentials and the endpoint"
-# Read by the AWS library once. Its own default waits a minute for a server that refuses; ranges of 50 MB in 26 buffers
-# are for objects that are read as a whole, which is not how records are read.
-_DEFAULTS = {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "4", "S3_DISABLE_MULTI_PART_DOWNLOAD": "1"}
+# Read by the AWS library once. By its own default it waits a minute for a server that refuses, and sets 1.3 GB of
+# addresses aside for parts of 50 MB. (S3_DISABLE_MULTI_PART_DOWNLOAD=1 would do without the parts, but tensorflow-io
+# 0.36 then ends the process by a segmentation fault where a read begins at an object's end.)
+_DEFAULTS = {
+    "AWS_RETRY_MODE": "standard",
+    "AWS_MAX_ATTEMPTS": "4",
+    "S3_MULTI_PART_DOWNLOAD_CHUNK_SIZE": str(_BLOCK),
+}
 
 
 @functools.lru_cache(maxsize=1)
@@ -192,13 +198,13 @@ def listing_before_writing(path: Path) -> List[str]:
     Raises:
         OSError: if the store cannot be reached or written.
     """
-    probe = f".rfr-{secrets.token_hex(4)}.tmp"
+    probe = f"{_PROBE}{secrets.token_hex(4)}"
     write_object(path / probe, b"?")
     names = list(names_below(path))
     remove(path / probe)
     if probe not in names:
         raise OSError(errno.EIO, "the store does not list what was just written to it; try again", address(path))
-    return [name for name in names if name != probe]
+    return [name for name in names if not name.startswith(_PROBE)]
 
 
 def fetch(path: Path, names: List[str], folder: Path) -> None:

@@ -39,6 +39,8 @@ _MAX_CLAIM = 1 << 16
 _LOCAL = re.compile(r"run\.lock|(.*/)?\.rfr-[^/]*|checkpoints/writing(/.*)?")
 # The parts of a run that nobody needs who restores or exports with it, or starts from it.
 _HISTORY = re.compile(r"(logs|samples|checkpoints/damaged|checkpoints/aside)/.*")
+# Names that no folder of a run or of a SavedModel has: the store need not be asked what they are.
+_FILE = re.compile(r"step[-_]\d+\..*|.*\.(yaml|json|jsonl|png|txt|pb|index)|.*tfevents.*|checkpoint|variables\.data-.*")
 _ORDER = (re.compile(r"config\.yaml|pictures\.json"), re.compile(r".*\.data-[^/]*"), re.compile(r".*\.index"))
 
 
@@ -78,7 +80,7 @@ class _Mirrored(RunFolder):
             local: Optional[bytes] = read_bytes(self.path / _CLAIM, _MAX_CLAIM)
         except UnreadableFile:
             local = None
-        names = list(stores.names_below(self._output))
+        names = _names_on(self._output)
         if not names:
             names = stores.listing_before_writing(self._output)
         if names and self._found is not None and self._found == local:
@@ -164,7 +166,7 @@ def open_run_folder(output: Path, chief: bool) -> Iterator[RunFolder]:
         yield RunFolder(output)
     elif not chief:
         with tempfile.TemporaryDirectory(prefix="rethink-fr-worker-") as folder:
-            _fetch(output, list(stores.names_below(output)), Path(folder))
+            _fetch(output, _names_on(output), Path(folder))
             yield RunFolder(Path(folder))
     else:
         path = staging_folder(output)
@@ -202,7 +204,7 @@ def local_model(path: Path) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="rethink-fr-model-") as folder:
-        _fetch(path, [name for name in stores.names_below(path) if not _HISTORY.fullmatch(name)], Path(folder))
+        _fetch(path, [name for name in _names_on(path) if not _HISTORY.fullmatch(name)], Path(folder))
         yield Path(folder)
 
 
@@ -210,6 +212,10 @@ def _fetch(output: Path, names: List[str], folder: Path) -> None:
     bar = tqdm(names, desc=f"fetching {printable(output.name)}", unit="file", delay=2)
     for name in bar:
         stores.fetch(output, [name], folder)
+
+
+def _names_on(output: Path) -> List[str]:
+    return list(stores.names_below(output, lambda name: _FILE.fullmatch(name) is not None))
 
 
 def _names(folder: Path) -> Iterator[str]:
