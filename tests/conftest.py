@@ -14,6 +14,8 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from tests.object_store import Bucket, Server, serving
+
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
@@ -38,6 +40,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder {folder.name}/ with reference values beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[Server]:
+    """An S3-compatible server on this machine."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(store_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A new bucket, and a cache of the user's that is empty."""
+    monkeypatch.setenv("RETHINK_FR_CACHE", str(tmp_path / "cache"))
+    return store_server.bucket()
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ ALLOWED = {
     "vqfr": {"config", "layers", "losses", "system", "weights"},
     "models": {"restorer"},
     "systems": {"restorer", "system", "vqfr"},
-    "runs": {"config", "data", "files", "system", "systems", "weights"},
+    "runs": {"config", "data", "errors", "files", "system", "systems", "weights"},
     "inference": {"files", "images", "pictures", "runs", "system"},
     "training": {
         "config",

@@ -1,4 +1,4 @@
-"""The README's commands work as they are written, one after the other in one folder, but for those that take hours."""
+"""The commands of README and guides work as written, one after the other, but for those that take hours."""
 
 import glob
 import json
@@ -26,13 +26,14 @@ from tests.command_line import ROOT
 from tests.evaluation.networks.test_onnx_network import made
 from tests.training.helpers import small_config
 
+PAGES = ("docs/vqfr.md", "README.md", "docs/evaluation.md")
 QUICK = ("degrade", "restore", "evaluate", "study")
 COUNT, SIDE = 6, 96  # pictures, and their pixels: neither system's resolution
 
 
 def commands(*verbs: str) -> list[str]:
-    """The README's calls of these commands, in its order, each as one line."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    """The calls of these commands in all pages, in their order, each as one line."""
+    text = "".join((ROOT / name).read_text(encoding="utf-8") for name in PAGES)
     blocks = "".join(re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)).replace("\\\n", " ")
     lines = [line.split("  #")[0].strip() for line in blocks.splitlines()]
     return [line for line in lines if line.split()[:1] == ["rethink-fr"] and line.split()[1] in verbs]

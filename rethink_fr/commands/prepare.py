@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.errors import report_failures
+from rethink_fr.files.names import printable
 
 NAME = "prepare"
 SUMMARY = "turn a folder of images into validated TFRecord files for training"
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         verified = verify_prepared(arguments.input)
         whole = "" if verified.wrong else ", all of them whole"
-        print(f"{verified.records} images in {verified.shards} shards{whole}: {arguments.input}")
+        print(f"{verified.records} images in {verified.shards} shards{whole}: {printable(arguments.input)}")
         return report_failures(verified.wrong)
     if arguments.output is None:
         raise ConfigError("prepare: --output DIR is missing; it is needed unless --verify is given")
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rethink_fr.data.prepare import prepare
 
     report = prepare(arguments.input, arguments.output, arguments.size)
-    print(f"{report.written} images in {report.shards} shards: {report.output}")
+    print(f"{report.written} images in {report.shards} shards: {printable(report.output)}")
     if report.enlarged:
         print(f"{report.enlarged} of them were smaller than {arguments.size} px and had to be enlarged")
     return report_failures(report.unreadable)

@@ -15,6 +15,7 @@ from pathlib import Path
 from rethink_fr.commands.arguments import add_overwrite
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.errors import report_failures
+from rethink_fr.files.addresses import address
 from rethink_fr.files.names import printable
 
 NAME = "restore"
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     report = restore(
         load_restorer(arguments.model, arguments.precision),
-        str(arguments.model),
+        address(arguments.model),
         plan,
         arguments.noise_scale,
         arguments.seed,

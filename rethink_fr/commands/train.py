@@ -17,6 +17,7 @@ from typing import Mapping
 from rethink_fr.commands.arguments import add_settings
 from rethink_fr.config.sections import Experiment
 from rethink_fr.errors import FAILED, OK
+from rethink_fr.files.names import printable
 
 NAME = "train"
 SUMMARY = "train a restorer, or continue a run"
@@ -48,30 +49,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train until the last step, and print how well the run restores faces that it was not trained on."""
     from rethink_fr.runs.folder import is_chief, run_lock
+    from rethink_fr.runs.mirror import open_run_folder
     from rethink_fr.runs.resolve import resolve_config
 
     output = arguments.output or Path("runs") / Path(arguments.config or "quickstart").stem
+    chief = is_chief(arguments.strategy)
+    with open_run_folder(output, chief) as folder:
 
-    def resolve() -> Experiment:
-        return resolve_config(arguments.config, arguments.set, output, arguments.init, arguments.resume_from)
+        def resolve() -> Experiment:
+            return resolve_config(arguments.config, arguments.set, folder.path, arguments.init, arguments.resume_from)
 
-    resolve()  # mistakes are told before anything is made
-    with run_lock(output) if is_chief(arguments.strategy) else contextlib.nullcontext():
-        config = resolve()  # another process may have trained here meanwhile
+        resolve()  # mistakes are told before anything is made
+        with run_lock(folder.path) if chief else contextlib.nullcontext():
+            config = resolve()  # another process may have trained here meanwhile
+            folder.claim()
 
-        from rethink_fr.training.run import train
+            from rethink_fr.training.run import train
 
-        report = train(config, arguments.strategy, output, arguments.resume_from)
+            report = train(config, arguments.strategy, folder.path, arguments.resume_from, folder.save)
     if report.unreadable:
-        print(f"{report.unreadable} unreadable files were skipped; they are listed in {output}/unreadable.txt")
+        print(
+            f"{report.unreadable} unreadable files were skipped; they are listed in {printable(output)}/unreadable.txt"
+        )
     if not report.finished:
         again = "run the same command again" + (", without --resume-from," if arguments.resume_from is not None else "")
         print(f"stopped at step {report.step}; {again} to continue", file=sys.stderr)
         return FAILED
     if report.figures:
         print(f"step {report.step}, faces it was not trained on: {_compared(report.figures)}")
-        print(f"before/after sheet: {report.sheet}")
-        print(f"watch the run: tensorboard --logdir {output / 'logs'}")
+        print(f"before/after sheet: {printable(output / report.sheet.relative_to(folder.path))}")
+        print(f"watch the run: tensorboard --logdir {printable(output / 'logs')}")
     return OK
 
 

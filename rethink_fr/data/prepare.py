@@ -9,18 +9,19 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import IO, Collection, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from tqdm import tqdm
 
-from rethink_fr.data.sources.folder import read_picture
 from rethink_fr.data.sources.manifest import MANIFEST_NAME, DamagedRecordsError, Manifest, Shard, read_manifest
+from rethink_fr.data.sources.picture_files import PictureFiles, open_picture_files, require_pictures
 from rethink_fr.data.sources.record_files import IMAGE_KEY, NAME_KEY, file_sha256s, frame_record
 from rethink_fr.data.sources.records import check_size
+from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.names import printable
+from rethink_fr.files.stores import listing_before_writing
 from rethink_fr.files.writing import new_folder, write_error, write_json
 from rethink_fr.pictures.files import UnreadableImage, decode_image, encode_png, square_resize
-from rethink_fr.pictures.listing import list_images
 
 _FILES_AT_A_TIME = 64  # decoded ahead of writing; limits the memory
 _NOTHING = hashlib.sha256(b"").hexdigest()  # for a file that cannot be read
@@ -72,21 +73,18 @@ def prepare(
     """
     if size < 8 or shard_size < 1:
         raise ValueError(f"prepare: expected a size of at least 8 and a shard of at least 1, got {size}, {shard_size}")
-    input_dir, output_dir = Path(input_dir), Path(output_dir)
-    files = list_images(input_dir)
-    if not files:
-        raise ValueError(
-            f"{printable(input_dir)}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
-        )
-    target = Path(os.path.realpath(output_dir))  # a link is followed, not replaced
+    output_dir = Path(output_dir)
+    files = require_pictures(open_picture_files(Path(input_dir)))
+    # A link is followed, not replaced.
+    target = output_dir if is_remote(output_dir) else Path(os.path.realpath(output_dir))
     try:
         earlier = _earlier_manifest(target)
         if earlier is not None:
-            _refuse_other_content(earlier, output_dir, _source_sha256(files, input_dir, size, shard_size, progress))
+            _refuse_other_content(earlier, output_dir, _source_sha256(files, size, shard_size, progress))
             if _is_intact(earlier, target, progress):
                 return _report(output_dir, earlier, unchanged=True)
-        with new_folder(target, replace=earlier is not None) as partial:
-            manifest = _write_shards(files, input_dir, partial, size, shard_size, progress)
+        with new_folder(target, replace=earlier is not None, last=MANIFEST_NAME) as partial:
+            manifest = _write_shards(files, partial, size, shard_size, progress)
             write_json(partial / MANIFEST_NAME, manifest.content())
             if earlier is not None:
                 _earlier_manifest(target)  # raises if something else was put there meanwhile, which would be removed
@@ -121,15 +119,13 @@ class _ShardWriter:
         return Shard(self._name, self._bytes, self._digest.hexdigest(), tuple(self.offsets))
 
 
-def _write_shards(
-    files: Sequence[Path], input_dir: Path, folder: Path, size: int, shard_size: int, progress: bool
-) -> Manifest:
+def _write_shards(files: PictureFiles, folder: Path, size: int, shard_size: int, progress: bool) -> Manifest:
     shards: List[Shard] = []
     unreadable: List[Tuple[str, str]] = []
     digests: List[Tuple[str, str]] = []
     writer: Optional[_ShardWriter] = None
     enlarged = 0
-    for item in _prepared(files, input_dir, size, progress):
+    for item in _prepared(files, size, progress):
         digests.append((item.name, item.digest))
         if item.record is None:
             unreadable.append((item.name, item.reason))
@@ -145,29 +141,27 @@ def _write_shards(
     if not shards:
         name, reason = unreadable[0]
         raise ValueError(
-            f"{printable(input_dir)}: none of its {len(files)} image files can be read; the first is "
+            f"{printable(files.folder)}: none of its {len(files.names)} image files can be read; the first is "
             f"{printable(name)} ({reason})"
         )
     return Manifest(size, _fingerprint(digests, size, shard_size), enlarged, tuple(shards), tuple(unreadable))
 
 
-def _prepared(files: Sequence[Path], input_dir: Path, size: int, progress: bool) -> Iterator[_Prepared]:
+def _prepared(files: PictureFiles, size: int, progress: bool) -> Iterator[_Prepared]:
     """Prepare the files, several at a time; yields them in their order."""
-    bar = tqdm(total=len(files), desc="preparing", unit="image", delay=2, disable=not progress)
+    bar = tqdm(total=len(files.names), desc="preparing", unit="image", delay=2, disable=not progress)
     with bar, ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
-        for first in range(0, len(files), _FILES_AT_A_TIME):
-            for item in pool.map(
-                lambda path: _prepare_one(path, input_dir, size), files[first : first + _FILES_AT_A_TIME]
-            ):
+        for first in range(0, len(files.names), _FILES_AT_A_TIME):
+            batch = files.names[first : first + _FILES_AT_A_TIME]
+            for item in pool.map(lambda name: _prepare_one(files, name, size), batch):
                 bar.update()
                 yield item
 
 
-def _prepare_one(path: Path, input_dir: Path, size: int) -> _Prepared:
-    name = path.relative_to(input_dir).as_posix()
+def _prepare_one(files: PictureFiles, name: str, size: int) -> _Prepared:
     digest = _NOTHING
     try:
-        data, digest = read_picture(path)
+        data, digest = files.read(name)
         image = decode_image(data, name)
     except UnreadableImage as error:
         return _Prepared(name, digest, None, False, error.reason)
@@ -193,14 +187,14 @@ def _fingerprint(digests: Sequence[Tuple[str, str]], size: int, shard_size: int)
     return digest.hexdigest()
 
 
-def _source_sha256(files: Sequence[Path], input_dir: Path, size: int, shard_size: int, progress: bool) -> str:
+def _source_sha256(files: PictureFiles, size: int, shard_size: int, progress: bool) -> str:
     digests = []
-    for path in tqdm(files, desc="comparing", unit="image", delay=2, disable=not progress):
+    for name in tqdm(files.names, desc="comparing", unit="image", delay=2, disable=not progress):
         try:
-            _, digest = read_picture(path)
+            _, digest = files.read(name)
         except UnreadableImage:
             digest = _NOTHING
-        digests.append((path.relative_to(input_dir).as_posix(), digest))
+        digests.append((name, digest))
     return _fingerprint(digests, size, shard_size)
 
 
@@ -210,26 +204,45 @@ def _earlier_manifest(output_dir: Path) -> Optional[Manifest]:
     Raises:
         ValueError: if there is something in it that `prepare` has not made.
     """
+    if is_remote(output_dir):
+        return _earlier_on_store(output_dir)
     if not os.path.lexists(output_dir):
         return None
     shown = printable(output_dir)
     if not output_dir.is_dir():
         raise ValueError(f"{shown}: is a file; expected a folder to write to: choose another --output")
     manifest = read_manifest(output_dir)
+    special = {
+        entry.name for entry in os.scandir(output_dir) if not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
+    }
+    _refuse_foreign(output_dir, manifest, os.listdir(output_dir), special)
+    return manifest
+
+
+def _earlier_on_store(output: Path) -> Optional[Manifest]:
+    """As `_earlier_manifest`, for an address. Shards without a manifest are what an interrupted call has left."""
+    names = listing_before_writing(output)
+    manifest = read_manifest(output) if MANIFEST_NAME in names else None
+    unfinished = [name for name in names if manifest is None and _OUR_SHARD.fullmatch(name)]
+    _refuse_foreign(output, manifest, set(names) - set(unfinished))
+    return manifest
+
+
+def _refuse_foreign(
+    folder: Path, manifest: Optional[Manifest], names: Collection[str], special: Collection[str] = ()
+) -> None:
+    """Refuse a folder with names that are not those of the manifest, or `special` ones, which are no plain files."""
     ours = {MANIFEST_NAME, *(shard.name for shard in manifest.shards)} if manifest else set()
     foreign = sorted(
-        entry.name
-        for entry in os.scandir(output_dir)
-        if entry.name not in ours
-        or not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
-        or not (entry.name == MANIFEST_NAME or _OUR_SHARD.fullmatch(entry.name))
+        name
+        for name in names
+        if name not in ours or name in special or not (name == MANIFEST_NAME or _OUR_SHARD.fullmatch(name))
     )
     if foreign:
         raise ValueError(
-            f"{shown}: holds other files ({printable(foreign[0])}{', ...' if len(foreign) > 1 else ''}); "
+            f"{printable(folder)}: holds other files ({printable(foreign[0])}{', ...' if len(foreign) > 1 else ''}); "
             "expected a new or empty folder: choose another --output"
         )
-    return manifest
 
 
 def _refuse_other_content(earlier: Manifest, output_dir: Path, source_sha256: str) -> None:

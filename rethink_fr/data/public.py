@@ -1,6 +1,6 @@
 """The public names of `rethink_fr.data`. They stand in a module of their own because importing it loads TensorFlow."""
 
-# ruff: noqa: F401 (they are listed in `__init__.py`, which loads this module when one of them is asked for)
+# ruff: noqa: F401 (`__all__` of the package names them)
 
 from rethink_fr.data.augmentation import augment
 from rethink_fr.data.degradation.tasks import degrade, degrade_for_task, super_resolution_input

@@ -20,6 +20,7 @@ from rethink_fr.data.sources.record_files import (
 )
 from rethink_fr.data.sources.records import check_size
 from rethink_fr.files.names import printable
+from rethink_fr.files.reading import file_size, is_folder
 from rethink_fr.pictures.files import UnreadableImage, decode_image
 
 _AT_A_TIME = 1024  # records
@@ -52,7 +53,7 @@ def verify_prepared(folder: Union[str, Path], progress: bool = True) -> VerifyRe
         ValueError: if there is no such folder, there are no records in it, or its manifest cannot be read.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ValueError(f"{printable(folder)}: no such folder; expected one made by `rethink-fr prepare`")
     manifest, files = read_manifest(folder), list_shards(folder)
     if manifest is None and not files:
@@ -75,7 +76,7 @@ def verify_prepared(folder: Union[str, Path], progress: bool = True) -> VerifyRe
             check_size(folder, shard)
         except DamagedRecordsError as error:
             wrong.append(_named(path, error))
-            if not path.is_file():
+            if file_size(path) is None:
                 continue
         else:
             if sha256 != shard.sha256:

@@ -6,9 +6,10 @@ these are written as the escapes `\\udc80` to `\\udcff`, from which every JSON r
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Sequence, Union
+
+from rethink_fr.files.addresses import address
 
 
 def printable(name: Union[str, Path]) -> str:
@@ -18,8 +19,7 @@ def printable(name: Union[str, Path]) -> str:
         >>> printable("caf\\udce9\\n.png")
         'caf\\\\udce9\\\\n.png'
     """
-    text = os.fspath(name)
-    shown = "".join(character if character.isprintable() else _escaped(character) for character in text)
+    shown = "".join(character if character.isprintable() else _escaped(character) for character in address(name))
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -16,7 +16,8 @@ import stat
 from pathlib import Path
 from typing import Any, Collection, Dict, Iterable, Optional, Sequence, Set, Tuple, Union
 
-from rethink_fr.files import writing
+from rethink_fr.files import stores, writing
+from rethink_fr.files.addresses import address, is_remote
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import LongNameError
 
@@ -73,6 +74,11 @@ class Outputs:
             LongNameError: if the name is too long for any file.
         """
         path = Path(path)
+        if is_remote(path):
+            raise OutputError(
+                path,
+                f"this command writes to folders of this machine, not to object stores; choose another {option}",
+            )
         length = len(os.fsencode(path.name))
         if length > _LONGEST_NAME:
             raise LongNameError(
@@ -198,6 +204,9 @@ def check_folder(
         OutputError: naming `path`, the reason and what to do.
     """
     path = Path(path)
+    if is_remote(path):
+        _check_address(path, inputs, overwrite, parts)
+        return
     if path.is_symlink():
         raise OutputError(path, "is a link, expected a new folder; choose another --output")
     if not path.exists():
@@ -215,6 +224,21 @@ def check_folder(
     for given in inputs:
         if real in (os.path.realpath(given), *_above(os.path.realpath(given))):
             raise OutputError(path, f"holds the input {printable(given)}; choose another --output")
+    _refuse_foreign(path, held, parts)
+
+
+def _check_address(path: Path, inputs: Iterable[Union[str, Path]], overwrite: bool, parts: Collection[str]) -> None:
+    """As `check_folder`, for an address: writing there is tried, since a store that is away looks empty."""
+    held = sorted({name.split("/")[0] for name in stores.listing_before_writing(path)})
+    if held and not overwrite:
+        raise OutputError(path, "is not empty; choose another --output, or add --overwrite to replace it")
+    for given in inputs:
+        if f"{address(given)}/".startswith(f"{address(path)}/"):
+            raise OutputError(path, f"holds the input {printable(given)}; choose another --output")
+    _refuse_foreign(path, held, parts)
+
+
+def _refuse_foreign(path: Path, held: Sequence[str], parts: Collection[str]) -> None:
     foreign = [name for name in held if name not in parts]
     if foreign:
         raise OutputError(

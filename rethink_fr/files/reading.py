@@ -7,8 +7,10 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import IO, Any, Iterator, List, Union
+from typing import IO, Any, Iterator, List, Optional, Union
 
+from rethink_fr.files import stores
+from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.names import printable
 
 MAX_JSON_BYTES = 256 << 20  # a report of a million pictures has about half of this
@@ -36,6 +38,8 @@ class UnreadableFile(ValueError):  # noqa: N818 (reads as what happened)
 def open_regular(path: Union[str, Path], limit: int) -> IO[bytes]:
     """Open a regular file for reading; a named pipe or device is refused instead of waited for.
 
+    Of an object on a store, what is wrong shows when it is read, by an `OSError`.
+
     Args:
         path: of the file; symbolic links are followed.
         limit: the largest size that is accepted, in bytes.
@@ -43,6 +47,8 @@ def open_regular(path: Union[str, Path], limit: int) -> IO[bytes]:
     Raises:
         UnreadableFile: if it is not there, not a regular file, larger than `limit`, or may not be read.
     """
+    if is_remote(path):
+        return stores.open_object(path)
     try:
         # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -58,6 +64,27 @@ def open_regular(path: Union[str, Path], limit: int) -> IO[bytes]:
         os.close(descriptor)
         raise UnreadableFile(path, f"has {status.st_size:,} bytes, expected at most {limit:,}")
     return os.fdopen(descriptor, "rb")
+
+
+def is_folder(path: Union[str, Path]) -> bool:
+    """Whether there is a folder at `path`, on this machine or on an object store."""
+    return stores.is_folder(path) if is_remote(path) else os.path.isdir(path)
+
+
+def file_size(path: Union[str, Path]) -> Optional[int]:
+    """Bytes of the file at `path`, on this machine or on an object store; None if there is no regular file."""
+    if is_remote(path):
+        return stores.size(path)
+    return os.stat(path).st_size if os.path.isfile(path) else None
+
+
+def folder_names(path: Union[str, Path]) -> List[str]:
+    """Names of what is directly in a folder, on this machine or on an object store, sorted.
+
+    Raises:
+        OSError: if it cannot be listed.
+    """
+    return stores.folder_names(path) if is_remote(path) else sorted(os.listdir(path))
 
 
 def read_bytes(path: Union[str, Path], limit: int) -> bytes:

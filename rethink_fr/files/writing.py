@@ -13,9 +13,12 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import IO, Any, Iterator, Union
 
+from rethink_fr.files import stores
+from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.names import printable
 
 _PREFIX = ".rfr-"
@@ -89,15 +92,26 @@ def write_json(path: Union[str, Path], value: Any, replace: bool = True) -> None
 
 
 @contextlib.contextmanager
-def new_folder(path: Union[str, Path], replace: bool = False) -> Iterator[Path]:
+def new_folder(path: Union[str, Path], replace: bool = False, last: str = "") -> Iterator[Path]:
     """Make a hidden folder beside `path`, to be filled. It becomes `path` when the block ends without an exception.
 
     Everything in it is synced to the disk first. If `replace` is set and `path` is there, the two change places in one
     step, and then the old one is removed; otherwise `path` must not exist, or must be an empty folder.
 
+    An address on an object store cannot be filled in one step: its objects are written one after the other from a
+    local folder, the one called `last`, without which the others are of no use to readers, at the end.
+
     Raises:
         WriteError: naming `path` and the system's reason.
     """
+    if is_remote(path):
+        with tempfile.TemporaryDirectory(prefix="rethink-fr-") as folder:
+            yield Path(folder)
+            try:
+                stores.put_folder(Path(folder), Path(path), last)
+            except OSError as error:
+                raise write_error(path, error) from error
+        return
     path = Path(path).absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,6 +195,7 @@ def check_writable(path: Union[str, Path], option: str = "--output") -> None:
         folder = path.parent
         while not os.path.lexists(folder):
             folder = folder.parent
+        clear_temporary(folder)  # of a process that was killed between the next two lines
         temporary = temporary_path(folder)
         with open(temporary, "xb"):
             temporary.unlink()

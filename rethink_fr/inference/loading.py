@@ -10,9 +10,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from rethink_fr import images as ranges
+from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.names import printable
 from rethink_fr.inference.saved_model import read_saved_model
 from rethink_fr.runs.loading import load_run
+from rethink_fr.runs.mirror import local_model
 from rethink_fr.system import Inference, Precision
 
 _FIDELITY = 1.0  # the value VQFR is trained with
@@ -154,26 +156,34 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
     """Load the restorer of a run directory (its averaged weights) or of an exported SavedModel.
 
     Args:
-        path_or_name: a directory, or the name of one in `runs/`, where `rethink-fr train` puts them.
+        path_or_name: a directory, an address on an object store, or the name of a directory in `runs/`, where
+            `rethink-fr train` puts them.
         precision: in which convolutions multiply; "bfloat16" works for VQFR's run directories only.
 
     Raises:
         ValueError: if there is no restorer, it cannot be read, or it does not compute in that precision.
     """
     path = Path(path_or_name)
+    if is_remote(path):
+        with local_model(path) as folder:
+            return _load_folder(folder, path, precision)
     if not path.exists() and (Path("runs") / path).is_dir():
         path = Path("runs") / path
+    return _load_folder(path, path, precision)
+
+
+def _load_folder(path: Path, given: Path, precision: Precision) -> LoadedRestorer:
     if (path / "saved_model.pb").is_file():
         if precision != "float32":
             raise ValueError(
-                f"{printable(path)}: a SavedModel computes in the precision it was exported in; leave --precision out"
+                f"{printable(given)}: a SavedModel computes in the precision it was exported in; leave --precision out"
             )
-        return LoadedRestorer(read_saved_model(path))
+        return LoadedRestorer(read_saved_model(path, given))
     if (path / "config.yaml").is_file():
         inference = load_run(path, precision).inference
         return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
     raise ValueError(
-        f"{printable(path)}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made "
+        f"{printable(given)}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made "
         "by `rethink-fr export`"
     )
 

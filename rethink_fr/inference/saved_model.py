@@ -15,11 +15,14 @@ from tensorflow import keras
 from rethink_fr import images
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import check_folder
+from rethink_fr.files.reading import file_size
 from rethink_fr.files.writing import new_folder
 from rethink_fr.runs.loading import load_run
+from rethink_fr.runs.mirror import local_model
 from rethink_fr.system import Inference
 
-SAVED_MODEL_PARTS = ("assets", "fingerprint.pb", "keras_metadata.pb", "saved_model.pb", "variables")
+_ENTRY = "saved_model.pb"  # without it a folder is no SavedModel
+SAVED_MODEL_PARTS = ("assets", "fingerprint.pb", "keras_metadata.pb", _ENTRY, "variables")
 _CHECKED_IMAGES = 2
 
 
@@ -47,10 +50,11 @@ def export_run(run: Path, output: Path, overwrite: bool = False) -> ExportReport
         ValueError: if there is no run, or `output` holds anything that may not be replaced.
         ExportError: as `export_saved_model`.
     """
-    if not (run / "config.yaml").is_file():
+    if file_size(run / "config.yaml") is None:
         raise ValueError(f"{printable(run)}: no run here; expected a directory made by `rethink-fr train`")
     check_folder(output, [run], overwrite, SAVED_MODEL_PARTS)
-    loaded = load_run(run)
+    with local_model(run) as folder:
+        loaded = load_run(folder)
     return ExportReport(output, loaded.step, export_saved_model(loaded.inference, output, overwrite))
 
 
@@ -78,7 +82,7 @@ def export_saved_model(inference: Inference, output: Path, overwrite: bool = Fal
     output = Path(output)
     check_folder(output, (), overwrite, SAVED_MODEL_PARTS)
     try:
-        with new_folder(output, replace=overwrite) as folder:
+        with new_folder(output, replace=overwrite, last=_ENTRY) as folder:
             _use_reference_operations(inference.network)
             served = _served(inference)
             tf.saved_model.save(served, str(folder), signatures={"serving_default": served.serve})
@@ -93,8 +97,8 @@ def export_saved_model(inference: Inference, output: Path, overwrite: bool = Fal
     return difference
 
 
-def read_saved_model(path: Path) -> Inference:
-    """Load a SavedModel that `export_saved_model` wrote.
+def read_saved_model(path: Path, given: Path) -> Inference:
+    """Load the SavedModel in the folder `path` that `export_saved_model` wrote. `given` names it in errors.
 
     Raises:
         ValueError: if it is another kind of SavedModel, or cannot be read.
@@ -107,7 +111,7 @@ def read_saved_model(path: Path) -> Inference:
         control = controls[0].name if controls else None
     except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        raise ValueError(f"{printable(path)}: not a SavedModel of `rethink-fr export` ({reason})") from None
+        raise ValueError(f"{printable(given)}: not a SavedModel of `rethink-fr export` ({reason})") from None
     shape: Tuple[Optional[int], ...] = tuple(controls[0].shape) if controls else ()
     has_texture = isinstance(outputs, dict) and "texture" in outputs
     return Inference(loaded, _by_name(function), images_spec.shape[1], None, control, shape, has_texture)
@@ -167,7 +171,7 @@ def _largest_difference(inference: Inference, path: Path) -> float:
     count = _CHECKED_IMAGES if inference.control == "noise" else 1
     pictures = generator.integers(0, 256, [count, side, side, 3], dtype=np.uint8)
     degraded = images.to_model(pictures)
-    exported = read_saved_model(path)
+    exported = read_saved_model(path, path)
 
     served = exported.network.signatures["serving_default"](images=tf.constant(pictures))
     differences: List[tf.Tensor] = [

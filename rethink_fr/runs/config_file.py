@@ -15,7 +15,7 @@ from rethink_fr.config.parsing import apply_override, join, parse, plain, shown
 from rethink_fr.config.sections import Experiment
 from rethink_fr.config.strict_yaml import read_yaml
 from rethink_fr.files import writing
-from rethink_fr.files.reading import UnreadableFile
+from rethink_fr.files.reading import UnreadableFile, file_size
 from rethink_fr.system import System
 from rethink_fr.systems import SYSTEMS
 
@@ -47,7 +47,7 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Expe
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         path = CONFIG_DIRECTORY / f"{name_or_path}.yaml"
-    if not path.is_file():
+    if file_size(path) is None:
         raise ConfigError(
             f"no configuration {str(name_or_path)!r}: expected a .yaml file or one of {', '.join(available_configs())}"
         )

@@ -60,7 +60,7 @@ def convert(checkpoint: Path, output: Path, overwrite: bool = False) -> ConvertR
     except ValueError as error:
         raise ConvertError(f"{printable(checkpoint)}: {error}") from None
     try:
-        with new_folder(output, replace=overwrite) as folder:
+        with new_folder(output, replace=overwrite, last="config.yaml") as folder:
             save_average(folder / "checkpoints", network)
             save_model_section(architecture, settings, folder / "config.yaml")
     except tf.errors.OpError as error:

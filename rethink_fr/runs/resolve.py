@@ -8,7 +8,9 @@ from typing import List, Optional, Sequence
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import Experiment
+from rethink_fr.files.addresses import address
 from rethink_fr.files.names import printable
+from rethink_fr.files.reading import file_size, is_folder
 from rethink_fr.runs.checkpoint_files import checkpoint_steps
 from rethink_fr.runs.config_file import changed_keys, load_config, load_model_section
 from rethink_fr.runs.divergence import divergence
@@ -57,12 +59,12 @@ def resolve_config(
         name = str(output / CONFIG) if started is not None else "quickstart"
     first: List[str] = []
     if init is not None:
-        if steps and (started is None or started.training.init != str(init)):
+        if steps and (started is None or started.training.init != address(init)):
             raise ConfigError(
                 f"--init {init}: {output} holds a run that has started already; leave --init out to continue it, or "
                 "choose another --output"
             )
-        first = [_init(str(init))]
+        first = [_init(address(init))]
     elif started is not None and started.training.init:
         first = [_init(started.training.init)]
     config = load_config(name, [*first, *overrides])
@@ -99,7 +101,7 @@ def _init(path: str) -> str:
 def _check_files(config: Experiment) -> None:
     for key in ("train", "validation"):
         where = getattr(config.data, key)
-        if where not in ("builtin", "holdout") and not Path(where).is_dir():
+        if where not in ("builtin", "holdout") and not is_folder(where):
             raise ConfigError(
                 f"data.{key}: no folder {where}; expected 'builtin' or a folder of images or TFRecord files"
             )
@@ -110,7 +112,7 @@ def _check_files(config: Experiment) -> None:
 
 def _check_init(config: Experiment) -> None:
     init = config.training.init
-    if not (Path(init) / "config.yaml").is_file():
+    if file_size(Path(init) / "config.yaml") is None:
         raise ConfigError(
             f"training.init: no run at {init}; expected a directory made by `rethink-fr train` or `convert-vqfr`"
         )

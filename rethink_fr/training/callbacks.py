@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -220,16 +220,18 @@ class Observation(_StepCallback):
 
 
 class SaveCheckpoints(_StepCallback):
-    """Saves a checkpoint every `every` steps. Every worker needs this callback."""
+    """Saves a checkpoint every `every` steps, and then calls `saved`. Every worker needs this callback."""
 
-    def __init__(self, checkpoints: Checkpoints, every: int) -> None:
+    def __init__(self, checkpoints: Checkpoints, every: int, saved: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self._checkpoints = checkpoints
         self._every = every
+        self._saved = saved
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
         if self.step % self._every == 0:
             self._checkpoints.save()
+            self._saved()
 
 
 class StopOnSignal(keras.callbacks.Callback):

@@ -10,6 +10,7 @@ from tensorflow import keras
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import Experiment
 from rethink_fr.runs.loading import load_matching, load_run
+from rethink_fr.runs.mirror import local_model
 from rethink_fr.system import TrainingTask
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.training.trainer import AdversarialTrainer
@@ -62,8 +63,9 @@ def initialise(trainer: AdversarialTrainer, config: Experiment) -> List[str]:
     Raises:
         ValueError: if that run cannot be read, or is of another network.
     """
-    run = StartingRun(Path(config.training.init))
     hook = SYSTEMS[config.architecture].initialise
-    loaded = run.start(trainer.task) if hook is None else hook(trainer.task, run)
+    with local_model(Path(config.training.init)) as folder:
+        run = StartingRun(folder)
+        loaded = run.start(trainer.task) if hook is None else hook(trainer.task, run)
     trainer.average.set_weights(trainer.task.generator.get_weights())
     return loaded

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
 
 import tensorflow as tf
 from tensorflow import keras
@@ -50,7 +50,13 @@ class TrainingReport(NamedTuple):
     unreadable: int  # number of training pictures that were skipped; `unreadable.txt` lists them
 
 
-def train(config: Experiment, strategy_name: str, output: Path, resume_from: Optional[int] = None) -> TrainingReport:
+def train(
+    config: Experiment,
+    strategy_name: str,
+    output: Path,
+    resume_from: Optional[int] = None,
+    saved: Callable[[], None] = lambda: None,
+) -> TrainingReport:
     """Train until `training.steps`; a run that `output` holds already is continued.
 
     Args:
@@ -58,6 +64,7 @@ def train(config: Experiment, strategy_name: str, output: Path, resume_from: Opt
         strategy_name: "one", "mirrored" or "multiworker" (the last reads the environment variable TF_CONFIG).
         output: the run's folder. It gets `config.yaml`, `checkpoints/`, `logs/`, `metrics.jsonl` and `samples/`.
         resume_from: step of the checkpoint to continue from; None for the newest. Later checkpoints are put aside.
+        saved: called on the chief after each checkpoint.
 
     Raises:
         ConfigError: if the configuration does not fit the run in `output`, the data or the devices.
@@ -89,7 +96,7 @@ def train(config: Experiment, strategy_name: str, output: Path, resume_from: Opt
             inference = SYSTEMS[config.architecture].inference(trainer.average, "float32")
             observer = Observer(inference, *fixed_faces(config, pictures.validation), trainer.task.reconstructs)
         stop = StopOnSignal()
-        callbacks = _callbacks(config, output, checkpoints, log, observer)
+        callbacks = _callbacks(config, output, checkpoints, log, observer, saved if chief else lambda: None)
         if strategy_name != "multiworker":  # workers stopped at different steps would wait for each other for ever
             callbacks.append(stop)
         steps = config.training.steps - first_step
@@ -221,7 +228,12 @@ def _forget_later_steps(output: Path, step: int) -> None:
 
 
 def _callbacks(
-    config: Experiment, output: Path, checkpoints: Checkpoints, log: Optional[RunLog], observer: Optional[Observer]
+    config: Experiment,
+    output: Path,
+    checkpoints: Checkpoints,
+    log: Optional[RunLog],
+    observer: Optional[Observer],
+    saved: Callable[[], None],
 ) -> List[keras.callbacks.Callback]:
     """What happens after each step, in this order. Only the chief has a log and an observer."""
     training = config.training
@@ -229,7 +241,7 @@ def _callbacks(
     if log is not None and observer is not None:
         observation = Observation(observer, log, output / "samples", training.sample_every, training.validate_every)
         callbacks += [log, observation]
-    return [*callbacks, SaveCheckpoints(checkpoints, training.checkpoint_every)]
+    return [*callbacks, SaveCheckpoints(checkpoints, training.checkpoint_every, saved)]
 
 
 @contextlib.contextmanager

@@ -81,6 +81,7 @@ def test_leftovers_of_dead_processes_are_cleared_and_others_kept(tmp_path):
 
 def test_whether_a_file_could_be_written_is_found_out_without_a_trace(tmp_path):
     (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / ".rfr-4194305-01234567.tmp").touch()  # of a process that was killed in `check_writable`
     check_writable(tmp_path / "deep/er/a.json")
     check_writable(tmp_path / "file")
     for name, reason in (("file/a.json", "Not a directory"), ("n" * 256, "shorten the name"), ("file/b/c", "--html")):

@@ -1,12 +1,11 @@
-"""The image files below a folder as a source: all that are there, or those of a run's list."""
+"""The pictures of a folder or an LMDB as a source: all that are there, or those of a run's list."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import AbstractSet, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import AbstractSet, Dict, List, NamedTuple, Optional, Union
 
 import numpy as np
 from tqdm import tqdm
@@ -18,12 +17,10 @@ from rethink_fr.data.sources.image_source import (
     allowed_unreadable,
     too_many,
 )
+from rethink_fr.data.sources.picture_files import open_picture_files, require_pictures
+from rethink_fr.files.addresses import address
 from rethink_fr.files.names import listed_names, printable
-from rethink_fr.files.reading import UnreadableFile, read_bytes
 from rethink_fr.pictures.files import UnreadableImage, decode_image, square_resize
-from rethink_fr.pictures.listing import list_images
-
-_MAX_PICTURE_BYTES = 256 << 20
 
 
 class _Tried(NamedTuple):
@@ -32,14 +29,14 @@ class _Tried(NamedTuple):
 
 
 class FolderSource(ImageSource):
-    """The images below a folder, in the order of their relative paths, squared and resized by Lanczos.
+    """The images below a folder, or in an LMDB, in the order of their names, squared and resized by Lanczos.
 
     Every file is decoded once when the source is opened: a damaged one is left out and listed in `unreadable`, not met
     in the middle of a training run. The decoded images are kept if they fit in `cache_bytes`. A set that does not fit
     is decoded again at each reading; `rethink-fr prepare` makes both cheaper.
 
     Args:
-        path: of the folder.
+        path: of the folder; see `open_picture_files`.
         resolution: of the images.
         cache_bytes: see `ImageSource`.
         progress: show a bar if it takes longer than two seconds.
@@ -61,13 +58,10 @@ class FolderSource(ImageSource):
         listed: Optional[PictureList] = None,
     ) -> None:
         folder = Path(path)
-        found = [file.relative_to(folder).as_posix() for file in list_images(folder)]
-        names = found if listed is None else list(listed.sha256)
-        if not names:
-            raise ValueError(
-                f"{printable(folder)}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
-            )
-        self._files = [folder / name for name in names]
+        self._pictures = open_picture_files(folder)
+        found = self._pictures.names
+        names = require_pictures(self._pictures).names if listed is None else list(listed.sha256)
+        self._names = names
         self._listed = list(listed.sha256.values()) if listed is not None else None
         self._first_held_out = len(names) - (listed.held_out if listed is not None else 0)
         contents = self._listed or []
@@ -78,12 +72,12 @@ class FolderSource(ImageSource):
         tried = self._try_all(folder, progress)
         lost = {slot: result.reason for slot, result in enumerate(tried) if result.reason}
         if len(lost) == len(names):
-            name, reason = str(self._files[0]), lost[0]
+            name, reason = self._shown(0), lost[0]
             raise ValueError(
                 f"{printable(folder)}: none of its {len(names)} image files can be read; the first is "
                 f"{printable(name)} ({reason})"
             )
-        self.unreadable = [(str(self._files[slot]), reason) for slot, reason in lost.items()]
+        self.unreadable = [(self._shown(slot), reason) for slot, reason in lost.items()]
         if listed is None:
             self._slots = [slot for slot in range(len(names)) if slot not in lost]
             self.pictures = PictureList(
@@ -96,7 +90,7 @@ class FolderSource(ImageSource):
         if len(lost) > allowed_unreadable(len(names)):
             name, reason = self.unreadable[0]
             raise too_many(folder, len(lost), len(names), f"{name} ({reason})", "put them back as they were")
-        self.unreadable += [(str(folder / name), reason) for name, reason in listed.left_out.items()]
+        self.unreadable += [(address(folder / name), reason) for name, reason in listed.left_out.items()]
         self._tell_changes(folder, names, found, tried, listed)
 
     def __len__(self) -> int:
@@ -105,23 +99,26 @@ class FolderSource(ImageSource):
     @property
     def names(self) -> List[str]:
         """The files behind images 0, 1, 2, ..."""
-        return [str(self._files[slot]) for slot in self._slots]
+        return [self._shown(slot) for slot in self._slots]
 
     def _slot(self, index: int) -> int:
         return self._slots[index]
 
     def _load(self, slot: int) -> np.ndarray:
         if slot in self._lost:
-            raise UnreadableImage(str(self._files[slot]), self._lost[slot])
-        data, _ = read_picture(self._files[slot])
-        return square_resize(decode_image(data, str(self._files[slot])), self.resolution)
+            raise UnreadableImage(self._shown(slot), self._lost[slot])
+        data, _ = self._pictures.read(self._names[slot])
+        return square_resize(decode_image(data, self._shown(slot)), self.resolution)
+
+    def _shown(self, slot: int) -> str:
+        return address(self._pictures.folder / self._names[slot])
 
     def _try_all(self, folder: Path, progress: bool) -> List[_Tried]:
         with ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
             return list(
                 tqdm(
-                    pool.map(self._try, range(len(self._files))),
-                    total=len(self._files),
+                    pool.map(self._try, range(len(self._names))),
+                    total=len(self._names),
                     desc=f"reading {printable(folder.name)}",
                     unit="image",
                     delay=2,  # a bar only for what takes longer than two seconds
@@ -132,12 +129,12 @@ class FolderSource(ImageSource):
     def _try(self, slot: int) -> _Tried:
         sha256 = ""
         try:
-            data, sha256 = read_picture(self._files[slot])
+            data, sha256 = self._pictures.read(self._names[slot])
             held_out = slot >= self._first_held_out
             if self._listed is not None and sha256 != self._listed[slot] and sha256 in self._forbidden[held_out]:
                 other = "a training picture" if held_out else "a held-out picture"
                 return _Tried(sha256, f"holds what was {other} when the run started")
-            image = decode_image(data, str(self._files[slot]))
+            image = decode_image(data, self._shown(slot))
             if self._pixels is not None:
                 self._keep(slot, square_resize(image, self.resolution))
         except UnreadableImage as error:
@@ -170,16 +167,3 @@ class FolderSource(ImageSource):
     def _tell(self, folder: Path, names: List[str], what: str) -> None:
         if names:
             self.changes.append(f"{printable(folder)}: {len(names):,} {what}: {listed_names(names)}")
-
-
-def read_picture(path: Path) -> Tuple[bytes, str]:
-    """The bytes of an image file and their SHA-256.
-
-    Raises:
-        UnreadableImage: if it is no regular file of at most 256 MB, or cannot be read.
-    """
-    try:
-        data = read_bytes(path, _MAX_PICTURE_BYTES)
-    except UnreadableFile as error:
-        raise UnreadableImage(str(path), error.reason) from error
-    return data, hashlib.sha256(data).hexdigest()

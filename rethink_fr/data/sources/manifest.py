@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
+from rethink_fr.files import stores
+from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import UnreadableFile, read_json
 
@@ -80,7 +82,7 @@ def read_manifest(folder: Union[str, Path]) -> Optional[Manifest]:
         DamagedRecordsError: if there is one that this version cannot read, or that cannot be true.
     """
     path = Path(folder) / MANIFEST_NAME
-    if not os.path.lexists(path):
+    if stores.size(path) is None if is_remote(path) else not os.path.lexists(path):
         return None
     try:
         content = read_json(path, "a manifest of prepared images", _MAX_MANIFEST_BYTES)

@@ -18,6 +18,7 @@ from rethink_fr.data.sources.image_source import (
 from rethink_fr.data.sources.record_files import list_shards
 from rethink_fr.data.sources.records import RecordSource
 from rethink_fr.files.names import printable
+from rethink_fr.files.reading import file_size, is_folder
 
 __all__ = [
     "DrawnSource",
@@ -88,8 +89,8 @@ def open_source(
     if str(where) == "builtin":
         return DrawnSource(first_identity, identities, pictures, resolution, cache_bytes)
     folder = Path(where)
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "no such folder"
+    if not is_folder(folder):
+        what = "is a file" if file_size(folder) is not None else "no such folder"
         raise ValueError(
             f"{printable(where)}: {what}; expected 'builtin', a folder of images, or a folder made by "
             "`rethink-fr prepare`"

@@ -12,14 +12,16 @@ import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, List, Optional, Sequence, Tuple, Union
+from typing import IO, Iterator, List, Optional, Sequence, Tuple, Union
 
 from tqdm import tqdm
 
 from rethink_fr.data.sources.manifest import DamagedRecordsError
+from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.crc32c import masked_crc32c
 from rethink_fr.files.names import printable
-from rethink_fr.files.reading import UnreadableFile, open_regular
+from rethink_fr.files.reading import UnreadableFile, file_size, folder_names, is_folder, open_regular
+from rethink_fr.files.stores import blocks
 from rethink_fr.pictures.files import UnreadableImage
 
 IMAGE_KEY = "image/encoded"
@@ -40,7 +42,11 @@ def frame_record(data: bytes) -> bytes:
 
 def list_shards(folder: Union[str, Path]) -> List[Path]:
     """The `*.tfrecord` files directly in `folder`, sorted; hidden ones are work in progress and skipped."""
-    return sorted(path for path in Path(folder).glob("*.tfrecord") if not path.name.startswith("."))
+    folder = Path(folder)
+    if not is_folder(folder):
+        return []
+    names = (name for name in folder_names(folder) if name.endswith(".tfrecord") and not name.startswith("."))
+    return [folder / name for name in names]
 
 
 def open_shard(path: Path) -> IO[bytes]:
@@ -62,7 +68,7 @@ def scan_offsets(path: Path) -> Tuple[int, ...]:
     offsets: List[int] = []
     offset = 0
     with open_shard(path) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
         while offset < size:
             file.seek(offset)
             length = _record_length(file.read(HEADER_BYTES))
@@ -139,22 +145,30 @@ def file_sha256s(files: Sequence[Path], progress: bool, what: str) -> List[Optio
         progress: show a bar on stderr if it takes longer than two seconds.
         what: is done, for the bar.
     """
-    total = sum(path.stat().st_size for path in files if path.is_file())
+    total = sum(file_size(path) or 0 for path in files)
     bar = tqdm(total=total, desc=what, unit="B", unit_scale=True, delay=2, disable=not progress)
     with bar, ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
 
         def one(path: Path) -> Optional[str]:
             digest = hashlib.sha256()
             try:
-                with open_shard(path) as file:
-                    for block in iter(lambda: file.read(_BLOCK), b""):
-                        digest.update(block)
-                        bar.update(len(block))
+                for block in _blocks(path):
+                    digest.update(block)
+                    bar.update(len(block))
             except (UnreadableFile, OSError):
                 return None
             return digest.hexdigest()
 
         return list(pool.map(one, files))
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """The contents of a file from its beginning, in the pieces that suit where it lies."""
+    if is_remote(path):
+        yield from blocks(path)
+        return
+    with open_shard(path) as file:
+        yield from iter(lambda: file.read(_BLOCK), b"")
 
 
 def _record_length(header: bytes) -> Optional[int]:

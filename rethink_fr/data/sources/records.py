@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -25,6 +24,7 @@ from rethink_fr.data.sources.record_files import (
     scan_offsets,
 )
 from rethink_fr.files.names import listed_names, printable
+from rethink_fr.files.reading import file_size
 from rethink_fr.pictures.files import UnreadableImage, decode_image, square_resize
 
 
@@ -153,7 +153,7 @@ def check_size(folder: Path, shard: Shard) -> Path:
         DamagedRecordsError: if it is not there or has another size.
     """
     path = folder / shard.name
-    size = os.stat(path).st_size if path.is_file() else 0
+    size = file_size(path) or 0
     if size != shard.bytes:
         raise DamagedRecordsError(
             f"{printable(path)}: expected {shard.bytes} bytes by the manifest, found {size}; "

@@ -47,19 +47,44 @@ def build_lock(folder: Path) -> Iterator[None]:
     """
     import fcntl  # which Windows lacks
 
-    descriptor = os.open(folder / "build.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
+    with _lock_file(folder) as descriptor:
         try:
-            os.fchmod(descriptor, 0o600)  # another user who can open the file could hold the lock
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:
             pass  # this file system has no locks: two processes may build, and the last file stays
         else:
-            for left in folder.glob(f"{_WORKSPACE_PREFIX}*"):
-                shutil.rmtree(left, ignore_errors=True)
+            _remove_workspaces(folder)
         yield
+
+
+def clear_workspaces(folder: Path) -> None:
+    """Remove the workspaces that dead processes have left, unless a process is building there now.
+
+    A process that dies right after its library has its place leaves a workspace although nothing is to be built.
+    """
+    if not any(folder.glob(f"{_WORKSPACE_PREFIX}*")):
+        return
+    import fcntl
+
+    with contextlib.suppress(OSError), _lock_file(folder) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove_workspaces(folder)
+
+
+@contextlib.contextmanager
+def _lock_file(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder / "build.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, 0o600)  # another user who can open the file could hold the lock
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _remove_workspaces(folder: Path) -> None:
+    for left in folder.glob(f"{_WORKSPACE_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager

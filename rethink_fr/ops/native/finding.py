@@ -21,7 +21,14 @@ from typing import Callable, List, Optional, Set
 
 from rethink_fr.files.cache import OTHER_CACHE, cache_directory
 from rethink_fr.files.ownership import NotPrivateError, make_private_folder, require_private
-from rethink_fr.ops.native.building import BUILD_COMMAND, build_library, build_lock, compiler_for, workspace
+from rethink_fr.ops.native.building import (
+    BUILD_COMMAND,
+    build_library,
+    build_lock,
+    clear_workspaces,
+    compiler_for,
+    workspace,
+)
 from rethink_fr.ops.native.compiler import Compiler, find_compiler
 from rethink_fr.ops.native.errors import NativeOpsError
 from rethink_fr.ops.native.files import (
@@ -73,7 +80,7 @@ class NativeLibrary:
             if self._loaded is None and self._failure is not None:
                 raise NativeOpsError(self._failure)
             try:
-                return self._find() or self._build(keep=False)
+                return self._found() or self._build(keep=False)
             except NativeOpsError as error:
                 self._failure = str(error)
                 raise
@@ -104,7 +111,14 @@ class NativeLibrary:
         with self._lock:
             if force:
                 self._passed_over.update(libraries(self.cache, cached_name(self.sources, self._compiler())).usable)
-            return self._find() or self._build(keep=True)
+            return self._found() or self._build(keep=True)
+
+    def _found(self) -> Optional[LoadedLibrary]:
+        """As `_find`; what builds that were killed have left is cleared, since no later build would do it."""
+        found = self._find()
+        if found is not None:
+            clear_workspaces(self.cache)
+        return found
 
     def _find(self) -> Optional[LoadedLibrary]:
         """The library that is loaded already, that the installation carries, or that was built earlier."""

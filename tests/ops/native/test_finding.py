@@ -58,6 +58,12 @@ def test_processes_that_start_at_once_share_one_build(stand_in, installation, ca
     assert len(list(cache.glob("*.so"))) == 1 and not list(cache.glob("building-*"))
 
 
+def test_what_a_build_that_was_killed_at_its_end_left_is_cleared_by_the_next_use(library, stand_in, cache):
+    stand_in.build(cache)
+    (cache / "building-dead").mkdir()
+    assert stand_in.works(library.load()) and not list(cache.glob("building-*"))
+
+
 def test_without_a_compiler_what_was_built_before_is_used(library, stand_in, cache, no_compiler, monkeypatch):
     with monkeypatch.context() as before:
         before.setenv("PATH", os.defpath)
