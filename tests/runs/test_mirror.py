@@ -24,7 +24,7 @@ def take_steps(folder: Path, step: int, keep: int = 2) -> None:
 
 
 def newest(folder: Path) -> int:
-    choice = checkpoint_files.newest_whole(folder / "checkpoints", lambda path: "")
+    choice = checkpoint_files.choose_checkpoint(folder / "checkpoints", lambda path: "")
     return choice.step if choice else 0
 
 
