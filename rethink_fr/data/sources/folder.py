@@ -1,4 +1,4 @@
-"""The pictures of a folder or an LMDB as a source: all that are there, or those of a run's list."""
+"""A source whose images are the pictures in a folder or an LMDB: all of them, or those of a run's list."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class _Tried(NamedTuple):
 class FolderSource(ImageSource):
     """The images below a folder, or in an LMDB, in the order of their names, squared and resized by Lanczos.
 
-    Every file is decoded once when the source is opened: a damaged one is left out and listed in `unreadable`, not met
-    in the middle of a training run. The decoded images are kept if they fit in `cache_bytes`. A set that does not fit
-    is decoded again at each reading; `rethink-fr prepare` makes both cheaper.
+    Every file is decoded once when the source is opened, so that damaged ones do not turn up in the middle of a run:
+    they are left out and listed in `unreadable`. The decoded images are kept if they fit into `cache_bytes`; otherwise
+    they are decoded each time they are read. After `rethink-fr prepare` both take less time.
 
     Args:
-        path: of the folder; see `open_picture_files`.
-        resolution: of the images.
+        path: the folder; see `open_picture_files`.
+        resolution: of the images, in pixels.
         cache_bytes: see `ImageSource`.
-        progress: show a bar if it takes longer than two seconds.
-        listed: the pictures of a run and their order. Other files are not used; what is gone or unreadable keeps its
-            number, and reading it raises `UnreadableImage`. So does a file that now holds what was held out under
-            another name, or the other way round. `changes` tells all of this.
+        progress: show a progress bar if it takes longer than two seconds.
+        listed: the pictures of a run, in its order. Other files are not used. A picture that is missing or unreadable
+            keeps its number, and reading it raises an `UnreadableImage`. So does a training file that now has the
+            content of a held-out one, or the other way round. `changes` tells all of this.
 
     Raises:
-        ValueError: naming the folder, if it holds no image that can be read.
-        RunFailure: if too many of the listed pictures are gone.
+        ValueError: if no image in the folder can be read.
+        RunFailure: if too many of the listed pictures are missing.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class FolderSource(ImageSource):
 
     @property
     def names(self) -> List[str]:
-        """The files behind images 0, 1, 2, ..."""
+        """The names of the files of image 0, 1, 2, ..."""
         return [self._shown(slot) for slot in self._slots]
 
     def _slot(self, index: int) -> int:

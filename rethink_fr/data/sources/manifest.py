@@ -1,4 +1,4 @@
-"""What a prepared folder says of itself: `manifest.json`, which is believed only as far as it can be checked."""
+"""The manifest of a prepared folder, `manifest.json`: what is in the folder. It is checked, not trusted."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _AGAIN = "remove the folder and run prepare again"
 
 
 class DamagedRecordsError(ValueError):
-    """A manifest or a shard that is not the file it should be; the message names it and what to do."""
+    """A manifest or a shard is damaged or is another file; the message names it and what to do."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One TFRecord file of a prepared folder: its name there, its size and the byte at which each record begins."""
+    """One TFRecord file of a prepared folder: its name, its size, and the byte at which each record begins."""
 
     name: str
     bytes: int
@@ -39,21 +39,21 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a prepared folder holds."""
+    """What is in a prepared folder."""
 
     resolution: int
     source_sha256: str  # of the names and contents of the images it was made from
-    enlarged: int  # images that were smaller than the resolution
+    enlarged: int  # number of images that were smaller than the resolution
     shards: Tuple[Shard, ...]
     unreadable: Tuple[Tuple[str, str], ...]  # (name, reason) of the files that were left out
 
     @property
     def records(self) -> int:
-        """Images in all shards."""
+        """The number of images in all shards."""
         return sum(len(shard.offsets) for shard in self.shards)
 
     def content(self) -> Dict[str, Any]:
-        """What `manifest.json` holds, for `files.writing.write_json`."""
+        """The content of `manifest.json`, for `files.writing.write_json`."""
         shards = [
             {
                 "name": shard.name,
@@ -76,10 +76,10 @@ class Manifest:
 
 
 def read_manifest(folder: Union[str, Path]) -> Optional[Manifest]:
-    """The manifest of a prepared folder, or None where there is none.
+    """Read the manifest of a prepared folder; None if there is none.
 
     Raises:
-        DamagedRecordsError: if there is one that this version cannot read, or that cannot be true.
+        DamagedRecordsError: if this version cannot read it, or its content is impossible.
     """
     path = Path(folder) / MANIFEST_NAME
     if stores.size(path) is None if is_remote(path) else not os.path.lexists(path):
@@ -131,7 +131,7 @@ def _shard(entry: Any) -> Shard:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether `name` is that of a file in a folder, and leads nowhere else."""
+    """Whether `name` is the plain name of a file, without parts that lead to another folder."""
     return bool(name) and not name.startswith(".") and "/" not in name and "\0" not in name
 
 

@@ -1,4 +1,4 @@
-"""Where clean images come from: drawn faces, a folder of images, or a prepared folder of records."""
+"""Opening a source of clean images: drawn faces, a folder of images, or a prepared folder; and holding some out."""
 
 from __future__ import annotations
 
@@ -34,9 +34,18 @@ __all__ = [
 
 
 class DrawnSource(ImageSource):
-    """The built-in faces, drawn on demand: `pictures` of each of `identities` people, one person after the other.
+    """The built-in faces, which are drawn when they are read: so many pictures of each person, person after person.
 
-    Two sources whose ranges of identities do not meet have no person in common.
+    Two sources have no person in common if their ranges of identities do not overlap.
+
+    Args:
+        first_identity: number of the first person.
+        identities: number of people.
+        pictures: number of pictures of each person.
+        resolution, cache_bytes: see `ImageSource`.
+
+    Raises:
+        ValueError: if a number is too small.
     """
 
     def __init__(
@@ -76,15 +85,17 @@ def open_source(
 ) -> ImageSource:
     """The source that `where` names: `builtin`, a folder holding `*.tfrecord`, or a folder of images.
 
-    `first_identity`, `identities` and `pictures` choose the built-in faces and mean nothing otherwise.
-
     Args:
+        where: as in the settings `data.train` and `data.validation`.
+        resolution: of the images, in pixels.
+        first_identity, identities, pictures: see `DrawnSource`; they have no effect on other sources.
+        cache_bytes: see `ImageSource`.
         check: whether the shards of a prepared folder are compared with their SHA-256.
-        listed: the pictures that the run has which is continued; see `FolderSource` and `RecordSource`.
+        listed: the pictures of a run that is continued; see `FolderSource` and `RecordSource`.
 
     Raises:
-        ValueError: if `where` is none of these, or holds nothing usable.
-        RunFailure: if too much of it is damaged or gone.
+        ValueError: if `where` is none of these, or there is nothing usable in it.
+        RunFailure: if too many pictures are damaged or missing.
     """
     if str(where) == "builtin":
         return DrawnSource(first_identity, identities, pictures, resolution, cache_bytes)
@@ -101,21 +112,21 @@ def open_source(
 
 
 def holdout_size(total: int, wanted: int) -> int:
-    """How many of `total` images are held out: `wanted`, or a quarter of a set that is too small for that.
+    """How many of `total` images are held out: `wanted`, or a quarter of them if there are not more than that.
 
-    Configurations are made for thousands of pictures; a first run on a hundred should work, too.
+    Configurations are made for thousands of pictures, but a first run on a hundred should work, too.
     """
     return wanted if wanted < total else total // 4
 
 
 def split_holdout(source: ImageSource, count: int) -> Tuple[ImageSource, ImageSource]:
-    """`(train, validation)`: the last `count` images are held out.
+    """Hold out the last `count` images; returns `(train, validation)`.
 
-    The last, not some spread over the whole: files of one person usually stand side by side, and a person seen in
-    training would flatter the validation.
+    They are not spread over the whole source, because files of one person usually follow each other: people who are
+    trained on would make the validation look better than it is.
 
     Raises:
-        ValueError: unless at least one image is left on each side.
+        ValueError: unless there is at least one image in both.
     """
     if not 1 <= count < len(source):
         raise ValueError(

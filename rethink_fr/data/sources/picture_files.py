@@ -1,4 +1,4 @@
-"""Encoded pictures by name, wherever they lie: files below a folder, objects on a store, entries of an LMDB."""
+"""Encoded pictures and their names: files below a folder, objects on a store, or entries of an LMDB."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PictureFiles(NamedTuple):
     contents: Callable[[str], bytes]  # of a name, which need not be one of `names`
 
     def read(self, name: str) -> Tuple[bytes, str]:
-        """The bytes of one picture's file and their SHA-256.
+        """Read the bytes of one picture, and compute their SHA-256.
 
         Raises:
             UnreadableImage: if there is no regular file of this name and of at most 256 MB, or it cannot be read.
@@ -38,13 +38,13 @@ class PictureFiles(NamedTuple):
 
 
 def open_picture_files(folder: Path) -> PictureFiles:
-    """What a folder holds of pictures.
+    """Find the pictures in a folder.
 
     An LMDB is a folder that holds `data.mdb`, as BasicSR makes them: its values are encoded pictures, its keys are
     their names. `meta_info.txt` beside it is not needed.
 
     Raises:
-        ValueError: if `folder` is no folder that can be read, or holds no pictures.
+        ValueError: if `folder` is not a folder that can be read, or there are no pictures in it.
         UnreadableFile: if it is a damaged LMDB.
     """
     if file_size(folder / DATA_NAME) is not None:
@@ -60,10 +60,10 @@ def open_picture_files(folder: Path) -> PictureFiles:
 
 
 def require_pictures(files: PictureFiles) -> PictureFiles:
-    """`files`, if there are any.
+    """Return `files`, after checking that there are any.
 
     Raises:
-        ValueError: naming the folder.
+        ValueError: if there are none.
     """
     if not files.names:
         raise ValueError(

@@ -1,8 +1,8 @@
-"""TFRecord files: written, walked over, and read at any position.
+"""Writing TFRecord files, and reading any record of them.
 
 A TFRecord file is a row of `length (8 bytes), masked CRC of the length (4), data, masked CRC of the data (4)`, all
-little-endian; TensorFlow reads it from its beginning only. Training wants any image at any time, so the place of every
-record is taken from the manifest that `rethink-fr prepare` wrote, or found by walking over the lengths.
+little-endian. TensorFlow reads it from the beginning only. Training needs any image at any time, so the places of the
+records are taken from the manifest that `rethink-fr prepare` wrote, or found by going from length to length.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _BLOCK = 1 << 20  # bytes hashed at a time
 
 
 def frame_record(data: bytes) -> bytes:
-    """`data` as one record of a TFRecord file."""
+    """One record of a TFRecord file with this data."""
     length = struct.pack("<Q", len(data))
     return length + struct.pack("<I", masked_crc32c(length)) + data + struct.pack("<I", masked_crc32c(data))
 
 
 def list_shards(folder: Union[str, Path]) -> List[Path]:
-    """The `*.tfrecord` files directly in `folder`, sorted; hidden ones are work in progress and skipped."""
+    """The `*.tfrecord` files directly in `folder`, sorted. Hidden ones are left out: they are not complete."""
     folder = Path(folder)
     if not is_folder(folder):
         return []
@@ -50,19 +50,19 @@ def list_shards(folder: Union[str, Path]) -> List[Path]:
 
 
 def open_shard(path: Path) -> IO[bytes]:
-    """A shard for reading.
+    """Open a shard for reading.
 
     Raises:
-        UnreadableFile: if it is not there or no regular file.
+        UnreadableFile: if it does not exist or is not a regular file.
     """
     return open_regular(path, _MAX_SHARD_BYTES)
 
 
 def scan_offsets(path: Path) -> Tuple[int, ...]:
-    """Byte at which each record of a TFRecord file begins, found by walking over the lengths.
+    """Find the byte at which each record of a TFRecord file begins, by going from length to length.
 
     Raises:
-        DamagedRecordsError: if a length's CRC is wrong (no TFRecord file, or a compressed one) or the file ends early.
+        DamagedRecordsError: if the CRC of a length is wrong, as in compressed files, or the end is missing.
         UnreadableFile: if it cannot be read.
     """
     offsets: List[int] = []
@@ -89,10 +89,10 @@ def scan_offsets(path: Path) -> Tuple[int, ...]:
 
 
 def read_record(path: Path, offset: int, number: int) -> bytes:
-    """The data of the record that begins at `offset`.
+    """Read the data of the record that begins at the byte `offset`.
 
     Raises:
-        UnreadableImage: for a record that is damaged or cannot be read, named by `path` and `number`.
+        UnreadableImage: if it is damaged or cannot be read. `path` and `number` name the record.
     """
     name = record_name(path, number)
     try:
@@ -113,10 +113,10 @@ def read_record(path: Path, offset: int, number: int) -> bytes:
 
 
 def encoded_image(data: bytes, name: str) -> bytes:
-    """The image file that a record holds.
+    """The image file in the data of a record.
 
     Raises:
-        UnreadableImage: for data that is not a `tf.train.Example` with one image.
+        UnreadableImage: if the data is not a `tf.train.Example` with one image.
     """
     import tensorflow as tf  # only here: the container's format needs none
     from google.protobuf.message import DecodeError
@@ -133,17 +133,17 @@ def encoded_image(data: bytes, name: str) -> bytes:
 
 
 def record_name(path: Path, number: int) -> str:
-    """What a record goes by in messages."""
+    """The name of a record in messages."""
     return f"{path} record {number}"
 
 
 def file_sha256s(files: Sequence[Path], progress: bool, what: str) -> List[Optional[str]]:
-    """SHA-256 of each file, several at a time; None for one that cannot be read.
+    """The SHA-256 of each file; None for a file that cannot be read. Several files are read at the same time.
 
     Args:
-        files: to be read whole.
-        progress: show a bar on stderr if it takes longer than two seconds.
-        what: is done, for the bar.
+        files: their paths.
+        progress: show a progress bar on stderr if it takes longer than two seconds.
+        what: the label of the progress bar.
     """
     total = sum(file_size(path) or 0 for path in files)
     bar = tqdm(total=total, desc=what, unit="B", unit_scale=True, delay=2, disable=not progress)
@@ -163,7 +163,7 @@ def file_sha256s(files: Sequence[Path], progress: bool, what: str) -> List[Optio
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """The contents of a file from its beginning, in the pieces that suit where it lies."""
+    """The content of a file, in pieces of a size that suits its place."""
     if is_remote(path):
         yield from blocks(path)
         return
@@ -172,7 +172,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _record_length(header: bytes) -> Optional[int]:
-    """The length that a record's header gives, None if it is no header."""
+    """The length in the header of a record; None if these bytes are not a header."""
     if len(header) == HEADER_BYTES:
         length, checksum = struct.unpack("<QI", header)
         if masked_crc32c(header[:8]) == checksum and length <= _MAX_RECORD_BYTES:

@@ -1,4 +1,4 @@
-"""The images of a prepared folder as a source, checked against its manifest and against the list of a run."""
+"""A source whose images are in the TFRecord files of a prepared folder."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class _Shard(NamedTuple):
 
 
 class RecordSource(ImageSource):
-    """The images of a folder of TFRecord shards, in the order of the shards; feature `image/encoded` holds the file.
+    """The images of TFRecord files (shards), in their order. An image is in the feature `image/encoded` of a record.
 
     Args:
-        path: of the folder.
-        resolution: of the images.
+        path: the folder.
+        resolution: of the images, in pixels.
         cache_bytes: see `ImageSource`.
-        check: compare the shards with their SHA-256; in those that differ the damaged records are found and listed in
-            `unreadable`, the others are used. `pictures` is known after that only.
-        progress: show a bar for it if it takes longer than two seconds.
-        listed: the shards of a run and their order; others are named in `changes` and not used. Given with `check`.
+        check: compare the shards with their SHA-256. If one differs, its damaged records are listed in `unreadable`,
+            and the others are used. Without this check `pictures` is None.
+        progress: show a progress bar for the check if it takes longer than two seconds.
+        listed: the shards of a run, in its order. Others are not used; `changes` names them. Needs `check`.
 
     Raises:
-        DamagedRecordsError: if a shard is missing, truncated, not uncompressed TFRecord, or not the listed one.
+        DamagedRecordsError: if a shard is missing, truncated, compressed, or another one than in the list.
         ValueError: if there is no record, or the images were prepared smaller than `resolution`.
         RunFailure: if too many records are damaged.
     """
@@ -131,7 +131,7 @@ class RecordSource(ImageSource):
         )
 
     def _damaged(self, shard: int) -> Dict[int, str]:
-        """Records of one shard that cannot be read, and why."""
+        """The records of one shard that cannot be read, and the reasons."""
         lost: Dict[int, str] = {}
         for slot in np.flatnonzero(self._shard_of == shard).tolist():
             try:
@@ -142,15 +142,15 @@ class RecordSource(ImageSource):
 
 
 def verify_advice(folder: Union[str, Path]) -> str:
-    """What to do about damaged records."""
+    """Tells the user what to do about damaged records."""
     return f"run `rethink-fr prepare --verify {printable(folder)}` and put the damaged files back"
 
 
 def check_size(folder: Path, shard: Shard) -> Path:
-    """The file of a shard, which has the size that the manifest says.
+    """The path of a shard, after checking that the file has the size in the manifest.
 
     Raises:
-        DamagedRecordsError: if it is not there or has another size.
+        DamagedRecordsError: if it does not exist or has another size.
     """
     path = folder / shard.name
     size = file_size(path) or 0
@@ -169,7 +169,7 @@ def _found(folder: Path, manifest: Optional[Manifest]) -> List[_Shard]:
 
 
 def _as_listed(folder: Path, shards: Sequence[_Shard], listed: PictureList) -> Tuple[List[_Shard], List[str]]:
-    """The shards of the list in its order, and the names of those that are not in it."""
+    """The shards of a run's list, in its order, and the names of those that are not in it."""
     there = {shard.path.name: shard for shard in shards}
     kept = []
     for (name, sha256), records in zip(listed.sha256.items(), listed.records):
