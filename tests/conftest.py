@@ -21,6 +21,20 @@ tf.config.set_logical_device_configuration(
 )
 
 
+LONGEST_FIRST = ("vqfr/training/test_train", "training/test_run", "attack", "vqfr/training", "training")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, so that no process has one of them left when the others are done."""
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(tests).as_posix()
+        return next((number for number, start in enumerate(LONGEST_FIRST) if name.startswith(start)), 99)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """The same random weights and inputs in every run and in every order of tests."""
