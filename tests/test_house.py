@@ -15,7 +15,7 @@ PACKAGE = ROOT / "rethink_fr"
 
 # The rooms of the house from the ground up. Each may import from those below it, never from its own row.
 ROWS = (
-    {"files", "types", "images"},
+    {"addons", "files", "types", "images"},
     {"errors", "config", "ops", "pictures"},
     {"layers", "weights"},
     {"losses", "drawn_faces"},
@@ -33,13 +33,13 @@ ALLOWED = {
     "errors": {"files"},
     "config": {"files", "types"},
     "ops": {"files"},
-    "pictures": {"files"},
+    "pictures": {"addons", "files"},
     "layers": {"ops"},
     "metrics": {"files", "images", "losses"},
     "weights": {"errors", "files"},
     "losses": {"images", "weights"},
     "data": {"drawn_faces", "errors", "files", "images", "pictures", "types"},
-    "restorer": {"config", "layers", "losses", "system"},
+    "restorer": {"addons", "config", "layers", "losses", "system"},
     "vqfr": {"config", "layers", "losses", "system", "weights"},
     "models": {"restorer"},
     "systems": {"restorer", "system", "vqfr"},

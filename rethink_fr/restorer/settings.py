@@ -47,8 +47,12 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """The section `optimizer`: Adam with the values of Appendix A of the paper, for both networks."""
+    """The section `optimizer`: Adam with the values of Appendix A of the paper, for both networks.
 
+    "lamb", for large batches, and "adabelief" are not in the paper; see `addons.extra_optimizer`.
+    """
+
+    name: Literal["adam", "lamb", "adabelief"] = "adam"
     learning_rate: float = 2.5e-3
     beta_1: float = 0.0
     beta_2: float = 0.99

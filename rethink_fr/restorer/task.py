@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.addons import extra_optimizer
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.layers.diff_augment import apply_augmentation, augmentation_draws
 from rethink_fr.layers.variables import create_variables
@@ -198,13 +199,15 @@ def build_task(config: ExperimentConfig, restorer: Restorer) -> RestorerTask:
 
 
 def build_optimizer(optimizer: OptimizerConfig) -> keras.optimizers.Optimizer:
-    """Adam with a constant learning rate, or one that falls to 0 along half a cosine.
+    """Adam, or the optimizer that is named, with a constant learning rate or one that falls to 0 along half a cosine.
 
     The cosine is that of Loshchilov and Hutter 2017 (arXiv:1608.03983), Eq. 5, without restarts.
     """
     learning_rate = optimizer.learning_rate
     if optimizer.decay_steps:
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, optimizer.decay_steps)
+    if optimizer.name != "adam":
+        return extra_optimizer(optimizer.name, learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
     return keras.optimizers.Adam(learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
 
 

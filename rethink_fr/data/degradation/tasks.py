@@ -54,7 +54,8 @@ def degrade(
     """Degrade images by Eq. 13: blur, downsample, add noise, compress as JPEG, upsample to the size before.
 
     Example:
-        >>> degraded = degrade(images, seed=0, index=tf.range(8))  # uint8 [8, 512, 512, 3], as images
+        >>> degrade(tf.zeros([2, 64, 64, 3], tf.uint8), seed=0, index=tf.range(2)).shape
+        TensorShape([2, 64, 64, 3])
 
     Args:
         images_uint8: `[H, W, 3]` or `[B, H, W, 3]`, uint8 RGB, at least 8 pixels on each side.

@@ -1,0 +1,94 @@
+"""Alignment and pasting, against closed forms and SciPy."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from rethink_fr.addons import distance_to_edge, warp
+from rethink_fr.pictures.geometry import crop, feathered_mask, ffhq_points, inverse, paste, similarity
+
+
+def turned(angle: float, scale: float, shift: tuple) -> np.ndarray:
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    return np.array([[cosine, -sine, shift[0]], [sine, cosine, shift[1]]])
+
+
+def applied(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-3, 3), st.floats(0.05, 20), st.floats(-500, 500), st.floats(-500, 500))
+def test_a_similarity_is_found_again_and_undone(angle, scale, x, y):
+    wanted, points = turned(angle, scale, (x, y)), ffhq_points(64)
+    found = similarity(points, applied(wanted, points))
+    np.testing.assert_allclose(found, wanted, atol=1e-9 * (1 + abs(x) + abs(y) + scale))
+    np.testing.assert_allclose(applied(inverse(found), applied(found, points)), points, atol=1e-8)
+
+
+def test_points_that_fit_no_similarity_are_fitted_by_least_squares_without_a_mirror():
+    points = ffhq_points(512)
+    mirrored = points * [-1, 1]
+    found = similarity(points, mirrored)
+    assert np.linalg.det(found[:, :2]) > 0
+
+    def error(matrix):
+        return np.sum(np.square(applied(matrix, points) - mirrored))
+
+    for change in np.eye(4) * 1e-3:  # in the four numbers of a similarity
+        a, b, x, y = change
+        other = found + np.array([[a, -b, x], [b, a, y]])
+        assert error(other) > error(found)
+    for wrong in (([[0, 0]], [[1, 1]]), (np.zeros([5, 2]), points), (points, points[:4])):
+        with pytest.raises(ValueError, match="expected"):
+            similarity(*wrong)
+
+
+def test_warping_agrees_with_scipy_inside_the_picture():
+    picture = np.random.default_rng(0).normal(size=[40, 50, 2]).astype(np.float32)
+    matrix = turned(0.3, 0.7, (9.3, 2.1))
+    found = warp(picture, matrix, (30, 32))
+    order = matrix[::-1, 1::-1]  # SciPy has rows first
+    for channel in range(2):
+        wanted = ndimage.affine_transform(picture[..., channel], order, matrix[::-1, 2], (30, 32), order=1)
+        rows, columns = np.mgrid[:30, :32]
+        places = applied(matrix, np.stack([columns, rows], axis=-1).reshape(-1, 2)).reshape(30, 32, 2)
+        inside = ((places > 0) & (places < [49, 39])).all(axis=-1)
+        assert inside.sum() > 300
+        np.testing.assert_allclose(found[..., channel][inside], wanted[inside], atol=1e-4)  # float32 coordinates
+
+
+def test_distances_are_scipys():
+    mask = np.random.default_rng(1).uniform(size=[60, 70]) > 0.05
+    np.testing.assert_allclose(distance_to_edge(mask), ndimage.distance_transform_edt(mask), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_pasting_what_was_cut_out_changes_little_inside_and_nothing_outside(side):
+    rows, columns = np.mgrid[:200, :240]
+    waves = [127.5 + 60 * np.sin(columns / 29 + one) + 60 * np.cos(rows / 31 - one) for one in range(3)]
+    picture = np.stack(waves, axis=-1).astype(np.uint8)
+    matrix = similarity(applied(turned(0.2, side / 100, (0, 0)), ffhq_points(100)) + 3, ffhq_points(side))
+    matrix[:, 2] -= matrix[:, :2] @ [70, 60]
+    mask = feathered_mask(side)
+    again = paste(picture, crop(picture, matrix, side), matrix, mask)
+    difference = np.abs(again.astype(int) - picture)
+    reached = warp(mask[..., None], matrix, picture.shape[:2])[..., 0] > 0
+    assert 1000 < reached.sum() < reached.size / 2
+    assert difference[~reached].max() == 0 and difference.max() <= 2
+    bright = paste(picture, np.full([side, side, 3], 255.0, np.float32), matrix, mask)
+    assert (bright[reached] >= picture[reached]).all() and bright.max() == 255
+
+
+def test_a_square_beside_the_picture_leaves_it_as_it_is():
+    picture = np.full([20, 20, 3], 9, np.uint8)
+    away = np.array([[1.0, 0, 500], [0, 1.0, 0]])
+    np.testing.assert_array_equal(paste(picture, np.zeros([32, 32, 3], np.float32), away, feathered_mask(32)), picture)
+
+
+def test_the_mask_is_none_at_the_margin_and_whole_in_the_middle():
+    mask = feathered_mask(100, margin=0.05, feather=0.1)
+    assert mask[:5].max() == 0 and mask[50, 50] == 1 and (np.diff(mask[50, :50]) >= 0).all()
+    assert np.abs(np.diff(mask, axis=0)).max() < 0.2
