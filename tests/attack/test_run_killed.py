@@ -97,6 +97,7 @@ def test_a_run_that_stops_anywhere_continues(tensorflow_trials, place, mode):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)  # about a hundred changes, two runs for each
 @pytest.mark.parametrize("mode", STOPPING + FAILING)
 def test_a_run_that_stops_at_every_change_continues(tensorflow_trials, place, mode):
     attack(tensorflow_trials, place, mode)
