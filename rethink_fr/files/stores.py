@@ -16,21 +16,25 @@ import functools
 import io
 import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Union
 
 from rethink_fr.files.addresses import address
 
-_BLOCK = 8 << 20  # bytes asked for at a time where a whole object is read
+_BLOCK = 1 << 20  # bytes read or written at a time
+_READERS = 8  # blocks of one object that are read at once
+_PART = 16 << 20  # of an object that is sent in parts; there may be 10,000
 _PROBE = ".rfr-probe-"
 _NOT_THERE = "nothing is there, or its store cannot be reached: check the address, the credentials and the endpoint"
 # Read by the AWS library once. By its own default it waits a minute for a server that refuses, and sets 1.3 GB of
-# addresses aside for parts of 50 MB. (S3_DISABLE_MULTI_PART_DOWNLOAD=1 would do without the parts, but tensorflow-io
-# 0.36 then ends the process by a segmentation fault where a read begins at an object's end.)
+# addresses aside in each direction, for parts of 50 MB. (S3_DISABLE_MULTI_PART_DOWNLOAD=1 would do without the parts,
+# but tensorflow-io 0.36 then ends the process by a segmentation fault where a read begins at an object's end.)
 _DEFAULTS = {
     "AWS_RETRY_MODE": "standard",
     "AWS_MAX_ATTEMPTS": "4",
     "S3_MULTI_PART_DOWNLOAD_CHUNK_SIZE": str(_BLOCK),
+    "S3_MULTI_PART_UPLOAD_CHUNK_SIZE": str(_PART),
 }
 
 
@@ -58,7 +62,7 @@ def _os_errors(path: Union[str, Path]) -> Iterator[Any]:
     try:
         yield tf.io.gfile
     except tf.errors.OpError as error:
-        text = str(error.message or "").strip()
+        text = str(error.message or "").strip(": \n")
         number, reason = errno.EIO, text.splitlines()[0][:200] if text else type(error).__name__
         if isinstance(error, tf.errors.NotFoundError):
             number, reason = errno.ENOENT, _NOT_THERE
@@ -107,25 +111,29 @@ def open_object(path: Union[str, Path]) -> IO[bytes]:
 
 
 def blocks(path: Union[str, Path]) -> Iterator[bytes]:
-    """The contents of an object from the beginning, 8 MB at a time, each by one request.
+    """The contents of an object from the beginning, a megabyte at a time, several of them read at once.
+
+    By TensorFlow's files, which ask for half a megabyte at a time. Its data sets ask for as much as they are told, but
+    using one initialises TensorFlow's devices, which a strategy that is made later may then no longer configure.
 
     Raises:
         OSError: if it cannot be read.
     """
-    tf = _tensorflow()
     total = size(path)
     if total is None:
         raise FileNotFoundError(errno.ENOENT, _NOT_THERE, address(path))
-    rest = total % _BLOCK
-    with _os_errors(path):
-        # TensorFlow's files read half a megabyte at a time, its data sets what they are told.
-        yield from tf.data.FixedLengthRecordDataset(
-            address(path), _BLOCK, footer_bytes=rest, buffer_size=_BLOCK
-        ).as_numpy_iterator()
-    if rest:
-        with open_object(path) as file:
-            file.seek(total - rest)
-            yield file.read(rest)
+
+    def part(start: int) -> bytes:
+        with _os_errors(path) as gfile, gfile.GFile(address(path), "rb") as file:
+            file.seek(start)
+            data: bytes = file.read(_BLOCK)
+        if len(data) != min(_BLOCK, total - start):
+            raise OSError(errno.EIO, "it changed while it was read", address(path))
+        return data
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        for first in range(0, total, 2 * _READERS * _BLOCK):
+            yield from pool.map(part, range(first, min(total, first + 2 * _READERS * _BLOCK), _BLOCK))
 
 
 def size(path: Union[str, Path]) -> Optional[int]:

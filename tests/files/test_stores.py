@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from rethink_fr.files import reading, stores
 from rethink_fr.files.outputs import OutputError, check_folder
 from rethink_fr.files.writing import WriteError, new_folder
+from tests.command_line import ROOT
 
 
 def test_what_is_written_is_read_at_any_position(bucket):
@@ -26,7 +29,7 @@ def test_what_is_written_is_read_at_any_position(bucket):
         reading.read_bytes(place, 1000)
 
 
-@pytest.mark.parametrize("size", [0, 1, (8 << 20) - 1, 8 << 20, (8 << 20) + 1])
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (16 << 20) + 1])
 def test_blocks_are_the_whole_object(bucket, size):
     data = os.urandom(size)
     stores.write_object(Path(bucket.address) / "x", data)
@@ -124,3 +127,20 @@ def test_what_a_command_did_not_make_is_not_replaced(bucket):
         new_folder("s3://no-such-bucket/f"),
     ):
         pass
+
+
+def test_copying_objects_leaves_tensorflow_s_devices_to_those_who_come_later(bucket, tmp_path):
+    """A strategy of several machines, or several logical devices, cannot be had once TensorFlow has computed."""
+    bucket.put("f/x", os.urandom(3_000_000))
+    code = (
+        "import sys; from pathlib import Path; from rethink_fr.files import stores\n"
+        "stores.fetch(Path(sys.argv[1]), list(stores.names_below(Path(sys.argv[1]))), Path(sys.argv[2]))\n"
+        "stores.write_object(Path(sys.argv[1]) / 'y', Path(sys.argv[2]) / 'x')\n"
+        "import tensorflow as tf; device = tf.config.list_physical_devices('CPU')[0]\n"
+        "tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)\n"
+        "assert len(tf.config.list_logical_devices('CPU')) == 2; sys.exit(7)"
+    )
+    arguments = [sys.executable, "-c", code, f"{bucket.address}/f", str(tmp_path)]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 7, done.stderr
+    assert len(set(bucket.contents("f/").values())) == 1 and len(bucket.contents("f/")) == 2
