@@ -47,7 +47,7 @@ def test_the_rate_falls_along_the_cosine(name):
     weights = variables()
     optimizer.build(weights)
     steps(optimizer, weights, 2)
-    assert float(optimizer.learning_rate) == pytest.approx(0.005)
+    assert float(optimizer.learning_rate) == pytest.approx(0.01 * (1 + np.cos(np.pi / 4)) / 2)  # of the second step
 
 
 def test_lambs_step_has_a_length_that_goes_with_that_of_the_weights():
