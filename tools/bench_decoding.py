@@ -44,16 +44,11 @@ def main() -> None:
             files = [encoded(face, kind) for face in faces]
             same = np.array_equal(decoder(tf.constant(files[0])).numpy(), decode_image(files[0]))
             for threads in (1, 2):
-                seconds = median_seconds(
-                    {
-                        "ours": lambda files=files, threads=threads: by_pillow(files, threads),
-                        "theirs": lambda files=files, threads=threads, decoder=decoder: by_tfio(
-                            files, threads, decoder
-                        ),
-                    },
-                    arguments.repeats,
-                    warm_up=1,
-                )
+                functions = {
+                    "ours": lambda files=files, threads=threads: by_pillow(files, threads),
+                    "theirs": lambda files=files, threads=threads, how=decoder: by_tfio(files, threads, how),
+                }
+                seconds = median_seconds(functions, arguments.repeats, warm_up=1)
                 ours, theirs = (1e3 * value / _PICTURES for value in seconds.values())
                 print(
                     f"{kind} {side:5} px, {threads} threads: Pillow {ours:7.2f} ms  tensorflow-io {theirs:7.2f} ms  "
