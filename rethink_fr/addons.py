@@ -90,8 +90,9 @@ def _as_keras(legacy: Any) -> Any:
             return legacy.iterations
 
         @property
-        def learning_rate(self) -> Any:
-            return legacy._decayed_lr(tf.float32)
+        def learning_rate(self) -> tf.Tensor:  # of the newest step, as Keras' own optimizers give it
+            rate = legacy._get_hyper("learning_rate")
+            return tf.cast(rate(tf.maximum(legacy.iterations - 1, 0)) if callable(rate) else rate, tf.float32)
 
         def apply_gradients(self, pairs: Iterable[Any], skip_gradients_aggregation: bool = False) -> None:
             legacy.apply_gradients(pairs, experimental_aggregate_gradients=not skip_gradients_aggregation)

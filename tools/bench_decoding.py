@@ -9,13 +9,13 @@ with two, and whether both give the same pixels. tensorflow-io's run in a tf.dat
 from __future__ import annotations
 
 import io
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, List
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_io as tfio
+from _benchmark import arguments_of, median_seconds
 from PIL import Image
 
 from rethink_fr.drawn_faces.face import draw_face
@@ -37,14 +37,19 @@ _PICTURES = 16
 
 
 def main() -> None:
+    arguments = arguments_of(__doc__).parse_args()
     for side in (256, 1024):
         faces = [Image.fromarray(draw_face(number, 0, 256).image).resize((side, side)) for number in range(_PICTURES)]
         for kind, decoder in _DECODERS.items():
             files = [encoded(face, kind) for face in faces]
             same = np.array_equal(decoder(tf.constant(files[0])).numpy(), decode_image(files[0]))
             for threads in (1, 2):
-                ours = median(lambda files=files, threads=threads: by_pillow(files, threads))
-                theirs = median(lambda files=files, threads=threads, decoder=decoder: by_tfio(files, threads, decoder))
+                functions = {
+                    "ours": lambda files=files, threads=threads: by_pillow(files, threads),
+                    "theirs": lambda files=files, threads=threads, how=decoder: by_tfio(files, threads, how),
+                }
+                seconds = median_seconds(functions, arguments.repeats, warm_up=1)
+                ours, theirs = (1e3 * value / _PICTURES for value in seconds.values())
                 print(
                     f"{kind} {side:5} px, {threads} threads: Pillow {ours:7.2f} ms  tensorflow-io {theirs:7.2f} ms  "
                     f"{'equal' if same else 'DIFFERENT'} pixels"
@@ -71,17 +76,6 @@ def by_tfio(files: List[bytes], threads: int, decoder: Callable[[tf.Tensor], tf.
     dataset = tf.data.Dataset.from_tensor_slices(files).map(decoder, num_parallel_calls=threads)
     for _ in dataset:
         pass
-
-
-def median(function: Callable[[], None], repeats: int = 5) -> float:
-    """Milliseconds for each picture."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return 1e3 * float(np.median(times)) / _PICTURES
 
 
 if __name__ == "__main__":

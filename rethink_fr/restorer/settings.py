@@ -105,6 +105,8 @@ def check_restorer(config: ExperimentConfig) -> None:
     checks.within("optimizer.epsilon", 0, 1)
     checks.fraction("optimizer.beta_1")
     checks.fraction("optimizer.beta_2")
+    # A gradient is its own mean then, and nothing is left of the second moment.
+    checks.require(optimizer.name != "adabelief" or optimizer.beta_1 > 0, "optimizer.beta_1", "above 0 with adabelief")
     checks.require(
         optimizer.decay_steps == 0 or optimizer.decay_steps >= steps,
         "optimizer.decay_steps",

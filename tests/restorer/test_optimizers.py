@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rethink_fr.config.checks import ConfigError
 from rethink_fr.restorer.settings import OptimizerConfig
 from rethink_fr.restorer.task import build_optimizer
+from rethink_fr.runs.config_file import load_config
 
 NAMES = ("lamb", "adabelief")
 
@@ -43,11 +45,11 @@ def test_an_optimizer_continues_exactly_from_a_checkpoint_but_takes_its_rate_fro
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rate_falls_along_the_cosine(name):
-    optimizer = build_optimizer(OptimizerConfig(name, learning_rate=0.01, decay_steps=4))
+    optimizer = build_optimizer(OptimizerConfig(name, learning_rate=0.01, beta_1=0.5, decay_steps=4))
     weights = variables()
     optimizer.build(weights)
     steps(optimizer, weights, 2)
-    assert float(optimizer.learning_rate) == pytest.approx(0.005)
+    assert float(optimizer.learning_rate) == pytest.approx(0.01 * (1 + np.cos(np.pi / 4)) / 2)  # of the second step
 
 
 def test_lambs_step_has_a_length_that_goes_with_that_of_the_weights():
@@ -82,3 +84,10 @@ def test_two_replicas_move_as_one(mirrored, name):
 
     for one, two in zip(moved(tf.distribute.get_strategy()), moved(mirrored)):
         np.testing.assert_allclose(one, two, rtol=1e-6)
+
+
+def test_adabelief_is_refused_without_a_first_moment():
+    overrides = ["optimizer.name=adabelief", "optimizer.beta_1=0.5"]
+    assert load_config("smoke_64", overrides).optimizer.name == "adabelief"
+    with pytest.raises(ConfigError, match="optimizer.beta_1: expected above 0 with adabelief, got 0.0"):
+        load_config("smoke_64", overrides[:1])
