@@ -1,8 +1,10 @@
 """The whole way on an S3-compatible server: prepare, train, interrupt, continue elsewhere, restore, export."""
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -168,6 +170,44 @@ def test_the_restorer_all_the_way_in_processes_of_their_own(bucket, photos, tmp_
         done = command("restore", str(photos), "--aligned", "--model", model, "--output", output, "--samples", "2")
         assert done.returncode == 0, done.stderr
         assert len(os.listdir(output)) == 8 * 3 + 1
+
+
+@pytest.mark.slow
+def test_two_workers_train_one_run_and_two_others_continue_it(bucket, another_machine):
+    run = f"{bucket.address}/run"
+    for steps in (4, 6):
+        ports = []
+        for _ in range(2):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                ports.append(probe.getsockname()[1])
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        arguments = ["train", "--config", "smoke_64", "--strategy", "multiworker", "--output", run]
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-m", "rethink_fr", *arguments, "--set", f"training.steps={steps}"],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": k}}),
+                },
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for k in range(2)
+        ]
+        try:
+            for worker in workers:
+                _, errors = worker.communicate(timeout=400)
+                assert worker.returncode == 0, errors
+        finally:
+            for worker in workers:
+                worker.kill()
+        another_machine()
+        assert f"checkpoints/step-{steps}.json" in bucket.contents("run/")
+    with local_model(Path(run)) as folder:
+        assert records(folder)[-1]["step"] == 6
 
 
 def test_tensorflow_io_is_not_imported_without_an_address(tmp_path):
