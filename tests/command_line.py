@@ -7,6 +7,13 @@ from typing import Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Code for a process that looks at its own peak of memory, in kB. Not `ru_maxrss`, which begins at that of the process
+# it was started from.
+PEAK_MEMORY = (
+    "def peak():\n"
+    "    return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+)
+
 
 def assert_train_refuses(output: Path, arguments: Sequence[str], message: str) -> None:
     """`train` ends with exit code 2 and one line that holds `message`, TensorFlow not loaded, `output` not made."""

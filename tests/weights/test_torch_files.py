@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rethink_fr.weights.torch_files import TorchFileError, read_torch_file, read_weights
-from tests.command_line import ROOT
+from tests.command_line import PEAK_MEMORY, ROOT
 
 torch = pytest.importorskip("torch", reason="PyTorch, the extra 'convert', is not installed")
 
@@ -172,12 +172,12 @@ def test_other_files_are_one_line_and_take_no_memory(tmp_path, make, message):
     path = tmp_path / "bad.pth"
     make(path)
     code = (
-        "import resource, sys, torch; from pathlib import Path\n"
+        f"{PEAK_MEMORY}import sys, torch; from pathlib import Path\n"
         "from rethink_fr.weights.torch_files import TorchFileError, read_torch_file\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak()\n"
         "try: read_torch_file(Path(sys.argv[1]), ['params'])\n"
         "except TorchFileError as error: print(error)\n"
-        "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB\n"
+        "assert peak() - before < 300_000\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 0, done.stderr
