@@ -109,7 +109,7 @@ def read_saved_model(path: Path, given: Path) -> Inference:
         images_spec, *controls = function.concrete_functions[0].structured_input_signature[0]
         outputs = function.concrete_functions[0].structured_outputs
         control = controls[0].name if controls else None
-    except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
+    except Exception as error:  # of damaged files TensorFlow raises nearly anything: IndexError, RuntimeError, ...
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
         raise ValueError(f"{printable(given)}: not a SavedModel of `rethink-fr export` ({reason})") from None
     shape: Tuple[Optional[int], ...] = tuple(controls[0].shape) if controls else ()
