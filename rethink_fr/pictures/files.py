@@ -111,6 +111,15 @@ def square_resize(image: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.LANCZOS))
 
 
+def over_white(image: Image.Image) -> Image.Image:
+    """An image in mode RGB; if it has transparency, it is laid over white."""
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
 def encode_png(image: np.ndarray, compress_level: int = 6) -> bytes:
     """Encode uint8 `[H, W, 3]` as the bytes of a PNG file (lossless)."""
     return _encode(image, "PNG", compress_level=compress_level)
@@ -223,8 +232,4 @@ def _band_as_rgb(image: Image.Image) -> Image.Image:
         if values.min() < 0 or values.max() > 65535:
             raise RefusedImage("32-bit pixels have no agreed range; convert the file to 8 bits")
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")  # 65535 = 255 * 257
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return over_white(image)
