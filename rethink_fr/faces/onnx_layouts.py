@@ -100,7 +100,7 @@ def _read_retinaface(sides: NDArray[np.float64], outputs: Arrays, size: Tuple[in
 
 
 def _read_yunet(outputs: Arrays, size: Tuple[int, int]) -> Candidates:
-    found: List[Tuple[NDArray[np.float64], ...]] = []
+    found: List[Candidates] = []
     for step in STEPS:
         corners = _cells(size, step)
         parts = [outputs[f"{kind}_{step}"] for kind in ("cls", "obj", "bbox", "kps")]
@@ -111,7 +111,7 @@ def _read_yunet(outputs: Arrays, size: Tuple[int, int]) -> Candidates:
         halves = np.exp(np.minimum(boxes[:, 2:], _LARGEST)) * step / 2
         places = (points.reshape(-1, 5, 2) + corners[:, None]) * step
         scores = np.sqrt(np.clip(classes, 0, 1) * np.clip(objects, 0, 1))[:, 0]
-        found.append((np.concatenate([middles - halves, middles + halves], axis=1), places, scores))
+        found.append(Candidates(np.concatenate([middles - halves, middles + halves], axis=1), places, scores))
     return Candidates(*(np.concatenate(part) for part in zip(*found)))
 
 

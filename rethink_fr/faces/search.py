@@ -82,7 +82,7 @@ def centre_face(faces: List[Face], size: Tuple[int, int]) -> Face:
 
 def _copy(picture: Image.Image, box: _Box, scale: float) -> Image.Image:
     """A part of a picture, resized, in RGB."""
-    size = tuple(max(1, round((box[end] - box[end - 2]) * scale)) for end in (2, 3))
+    size = (max(1, round((box[2] - box[0]) * scale)), max(1, round((box[3] - box[1]) * scale)))
     return over_white(picture.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0))
 
 
