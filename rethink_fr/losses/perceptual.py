@@ -7,14 +7,14 @@ from typing import Sequence
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.images import to_levels
+from rethink_fr.losses.vgg19 import TAPPED_LAYERS, preprocess, vgg19
+from rethink_fr.weights.published_network import Layers
 
-TAPPED_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_conv4")
-_CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
+__all__ = ["TAPPED_LAYERS", "feature_loss", "gram_matrix", "preprocess", "style_loss", "vgg19_features"]
 
 
 def vgg19_features(vgg: keras.Model, preprocessed: tf.Tensor) -> list[tf.Tensor]:
-    """Features of VGG-19 before the ReLUs of conv1_2, conv2_2, conv3_4, conv4_4 and conv5_4: our reading of the paper.
+    """The five maps of `vgg19`, with the weights of a Keras model.
 
     Args:
         vgg: `keras.applications.VGG19(include_top=False)`.
@@ -23,25 +23,12 @@ def vgg19_features(vgg: keras.Model, preprocessed: tf.Tensor) -> list[tf.Tensor]
     Returns:
         Five maps `[B, h, w, C]`.
     """
-    taps = []
-    features = preprocessed
-    for layer in vgg.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            # Keras computes the ReLU within its convolutions, but the value before it is needed.
-            features = tf.nn.bias_add(tf.nn.conv2d(features, layer.kernel, 1, "SAME"), layer.bias)
-            if layer.name in TAPPED_LAYERS:
-                taps.append(features)
-                if len(taps) == len(TAPPED_LAYERS):
-                    break
-            features = tf.nn.relu(features)
-        elif isinstance(layer, keras.layers.MaxPooling2D):
-            features = tf.nn.max_pool2d(features, 2, 2, "VALID")
-    return taps
 
+    def take(name: str, shape: Sequence[int]) -> tf.Tensor:
+        layer, _, part = name.partition(".")
+        return getattr(vgg.get_layer(layer), {"weight": "kernel", "bias": "bias"}[part])
 
-def preprocess(images: tf.Tensor) -> tf.Tensor:
-    """RGB images in [-1, 1] as Keras' `imagenet` weights expect them: BGR, 0..255, less the channels' means."""
-    return to_levels(images[..., ::-1]) - tf.constant(_CHANNEL_MEANS_BGR, images.dtype)
+    return vgg19(Layers(take), preprocessed)
 
 
 def feature_loss(clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor], weights: Sequence[float]) -> tf.Tensor:
