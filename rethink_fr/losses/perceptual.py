@@ -1,47 +1,10 @@
-"""Feature and style losses on VGG-19: Eqs. 14 and 15 of "Rethinking Deep Face Restoration"."""
+"""Distances of feature maps: Eqs. 14 and 15 of "Rethinking Deep Face Restoration"."""
 
 from __future__ import annotations
 
 from typing import List, Sequence
 
 import tensorflow as tf
-from tensorflow import keras
-
-from rethink_fr.images import to_levels
-
-TAPPED_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_conv4")
-_CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
-
-
-def vgg19_features(vgg: keras.Model, preprocessed: tf.Tensor) -> List[tf.Tensor]:
-    """Features of VGG-19 before the ReLUs of conv1_2, conv2_2, conv3_4, conv4_4 and conv5_4: our reading of the paper.
-
-    Args:
-        vgg: `keras.applications.VGG19(include_top=False)`.
-        preprocessed: images `[B, H, W, 3]` as `preprocess` returns them.
-
-    Returns:
-        Five maps `[B, h, w, C]`.
-    """
-    taps = []
-    features = preprocessed
-    for layer in vgg.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            # Keras computes the ReLU within its convolutions, but the value before it is needed.
-            features = tf.nn.bias_add(tf.nn.conv2d(features, layer.kernel, 1, "SAME"), layer.bias)
-            if layer.name in TAPPED_LAYERS:
-                taps.append(features)
-                if len(taps) == len(TAPPED_LAYERS):
-                    break
-            features = tf.nn.relu(features)
-        elif isinstance(layer, keras.layers.MaxPooling2D):
-            features = tf.nn.max_pool2d(features, 2, 2, "VALID")
-    return taps
-
-
-def preprocess(images: tf.Tensor) -> tf.Tensor:
-    """RGB images in [-1, 1] as Keras' `imagenet` weights expect them: BGR, 0..255, less the channels' means."""
-    return to_levels(images[..., ::-1]) - tf.constant(_CHANNEL_MEANS_BGR, images.dtype)
 
 
 def feature_differences(clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor]) -> List[tf.Tensor]:

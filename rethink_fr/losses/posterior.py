@@ -47,14 +47,14 @@ def frobenius_norm(difference: tf.Tensor) -> tf.Tensor:
 def energy_score(
     target: tf.Tensor, draws: Sequence[tf.Tensor], spread: float | tf.Tensor = 1.0, distance: Distance = vector_length
 ) -> tf.Tensor:
-    """The energy score of P draws, a scalar; smallest in expectation for draws from the true distribution, and only then.
+    """The energy score of P draws, a scalar. Its expectation is least for draws from the true distribution only.
 
         mean_i d(x, y_i)  -  spread / 2 * mean_{i != j} d(y_i, y_j)
 
     Gneiting and Raftery 2007 (section 4.3), in the form whose expectation does not depend on P (Ferro 2014). It is
     taken of the vector of channels at each position, and averaged over positions. With one channel it is the continuous
-    ranked probability score. The theory asks for a `spread` of 1, and for P of 2 or more; of a single draw the result is just
-    its distance.
+    ranked probability score. The theory asks for a `spread` of 1, and for P of 2 or more; of a single draw the result
+    is just its distance.
 
     Args:
         target: `[B, h, w, C]`.

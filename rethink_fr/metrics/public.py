@@ -11,12 +11,13 @@ from rethink_fr.metrics.frechet import (
 )
 from rethink_fr.metrics.naturalness import load_niqe_statistics, niqe
 from rethink_fr.metrics.neighbours import Coverage, coverage, identity_precision_recall, precision_recall
-from rethink_fr.metrics.perceptual import PerceptualNetwork, lpips
+from rethink_fr.metrics.perceptual import FeatureMaps, PerceptualNetwork, lpips, perceptual_distance
 from rethink_fr.metrics.vqfr_protocol import different_faces, match_mean_and_std
 
 __all__ = [
     "CodeUsage",
     "Coverage",
+    "FeatureMaps",
     "FeatureMoments",
     "PerceptualNetwork",
     "code_usage",
@@ -33,6 +34,7 @@ __all__ = [
     "luma",
     "match_mean_and_std",
     "niqe",
+    "perceptual_distance",
     "precision_recall",
     "psnr",
     "ssim",

@@ -88,7 +88,8 @@ def decode_square(data: bytes, size: int, name: str = "image") -> Decoded:
     """Decode an image file and resize its central square as degraded training images are: see `square_resize`.
 
     A smaller image is enlarged bilinearly, as Eq. 13 is read in training (`data.degradation`), so that the network sees
-    what it was trained on. A JPEG of more pixels than the limit is not refused but decoded at a half, a quarter or an eighth of its size, as
+    what it was trained on.
+    A JPEG of more pixels than the limit is not refused but decoded at a half, a quarter or an eighth of its size, as
     long as its shorter side keeps `2 * size` pixels. The result also says which size the file has.
 
     Raises:
@@ -98,9 +99,7 @@ def decode_square(data: bytes, size: int, name: str = "image") -> Decoded:
     return decoded._replace(image=square_resize(decoded.image, size, enlarge=Image.Resampling.BILINEAR))
 
 
-def square_resize(
-    image: np.ndarray, size: int, enlarge: Image.Resampling = Image.Resampling.LANCZOS
-) -> np.ndarray:
+def square_resize(image: np.ndarray, size: int, enlarge: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:
     """Resize uint8 `[H, W, 3]` to `[size, size, 3]` by Lanczos, as the paper prepares its ground truth (section 5.1).
 
     Our reading: an image that is not square is first cropped to its central square; the paper's are all square.
