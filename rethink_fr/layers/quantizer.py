@@ -181,7 +181,7 @@ class VectorQuantizer(keras.layers.Layer):
         return CodebookUsage(tf.reduce_mean(tf.cast(recent, tf.float32)), perplexity)
 
     def _seeding_turn(self, total: tf.Tensor) -> tf.Tensor:
-        """Which codes may be seeded at this update, bool `[K]`: as many as there are rows, each of which is given once."""
+        """Which codes may be seeded at this update, bool `[K]`: as many as there are rows, each given once."""
         total = tf.cast(total, tf.int64)
         turns = (self.num_codes + total - 1) // total
         return tf.equal(tf.range(self.num_codes, dtype=tf.int64) // total, self.update_count % turns)

@@ -7,7 +7,7 @@ from tensorflow import keras
 
 from rethink_fr.losses.feature_network import load_feature_network
 from rethink_fr.losses.squeezenet import squeezenet
-from rethink_fr.losses.vgg19 import preprocess
+from rethink_fr.losses.vgg19 import TAPPED_LAYERS, preprocess
 from rethink_fr.weights.published_network import Layers, expected_shapes
 from tests.weights.filled import filled
 

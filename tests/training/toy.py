@@ -153,7 +153,7 @@ class ToyTask:
         turns = [Turn("fit", {"scale": [self.generator.scale], "shift": [self.generator.shift]}, fit)]
         return [*turns, Turn("critic", {"critic": [self.critic]}, criticise)] if late else turns
 
-    def averaged(self, network: keras.Model) -> List[tf.Variable]:
+    def averaged(self, network) -> list:
         """The trained weights."""
         return list(network.trainable_variables)
 
