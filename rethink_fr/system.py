@@ -108,6 +108,9 @@ class TrainingTask(Protocol):
     def turns(self, step: int) -> Sequence[Turn]:
         """The turns of a step, in their order."""
 
+    def averaged(self, network: keras.Model) -> Sequence[tf.Variable]:
+        """The variables of the generator, or of a network like it, that are averaged; the others are copied."""
+
     def after_step(self, step: int) -> None:
         """Do what cannot be done in a graph, after `step` steps were taken. Called on every worker, not per replica."""
 

@@ -32,7 +32,7 @@ def main() -> None:
     config = ExperimentConfig(
         model=ModelConfig(resolution=arguments.resolution, width=arguments.width, n_skips=arguments.skips),
         data=DataConfig(builtin_identities=32, builtin_pictures=4, validation_images=1),
-        objective=ObjectiveConfig(vgg19="none", adversarial=0.05),
+        objective=ObjectiveConfig(perceptual="none", adversarial=0.05),
         training=TrainingConfig(global_batch=arguments.batch),
     )
     trainer = build_trainer(config)

@@ -12,7 +12,7 @@ import argparse
 import functools
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Mapping, Tuple
+from typing import TYPE_CHECKING, List, Mapping, Sequence, Tuple
 
 from rethink_fr.commands.arguments import add_overwrite, add_resize, methods
 from rethink_fr.commands.outcome import Failures, claimed, written
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="[NAME=]DIR",
-        help="one folder, or several methods side by side as NAME=DIR NAME=DIR ...",
+        help="one folder, or several methods side by side as NAME=DIR NAME=DIR ...; with one restoration of each "
+        "picture, or its samples as `restore --samples` writes them",
     )
     parser.add_argument("--reference", required=True, type=Path, metavar="DIR")
     parser.add_argument("--degraded", type=Path, metavar="DIR", help="measured too, for comparison")
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics",
         metavar="A,B,...",
-        help=f"of {', '.join(METRICS['ours'])}; {' and '.join(GROUPS)} mean both of theirs; default: all that can be "
+        help=f"of {', '.join(METRICS['ours'])}; {', '.join(GROUPS)} mean all of theirs; default: all that can be "
         "computed",
     )
     parser.add_argument("--k", type=int, default=4, help="neighbours of precision and recall; default: %(default)s")
@@ -77,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--identity-net", type=Path, metavar="FILE.onnx", help="identity embeddings instead of FaceNet's and ArcFace's"
     )
     files.add_argument("--landmark-net", type=Path, metavar="FILE.onnx", help="landmarks instead of AWing's")
+    files.add_argument(
+        "--perceptual-net",
+        type=Path,
+        metavar="FILE.npz",
+        help="of perceptual and diversity: SqueezeNet 1.0 (.npz), VGG-19 (Keras' .h5), or the folder of a SavedModel",
+    )
     for name in ("identity", "landmark"):
         files.add_argument(
             f"--{name}-range",
@@ -138,9 +145,16 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print("\n".join(as_terminal(report)))
     if report.left_out:
-        left_out = ", ".join(name for name, _ in report.left_out)
+        left_out = ", ".join(_short([name for name, _ in report.left_out]))
         print(f"left out: {left_out}; ask for one with --metrics to see what it needs")
     return report_failures([*report.missing, *report.failed, *_write_evaluation(report, arguments, outputs)])
+
+
+def _short(names: Sequence[str]) -> List[str]:
+    """Names of metrics; a group of three or more of which all are there goes by its own name."""
+    whole = {group: members for group, members in GROUPS.items() if len(members) > 2 and set(members) <= set(names)}
+    of_member = {member: group for group, members in whole.items() for member in members}
+    return list(dict.fromkeys(of_member.get(name, name) for name in names))
 
 
 def _evaluation_outputs(arguments: argparse.Namespace, methods: Mapping[str, Path], sources: Sources) -> Outputs:

@@ -105,7 +105,7 @@ def apply_override(values: Dict[str, Any], override: str) -> None:
     if not equals or not key.strip():
         raise ConfigError(f"--set {shown(override)}: expected key=value, for example model.width=0.5")
     try:
-        value = parse_yaml(text)
+        value = parse_yaml(text) if text.strip() else ""  # for YAML nothing is null, which no setting is
     except YamlTextError as error:
         raise ConfigError(f"{printable(key)}: cannot read the value {shown(text)} ({error})") from None
     *sections, last = key.strip().split(".")

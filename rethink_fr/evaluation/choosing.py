@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from rethink_fr.evaluation.needs import Loaders, Missing, load_needs
 from rethink_fr.metrics.metric import Metric, Protocol
@@ -46,28 +46,44 @@ def named_metrics(names: Optional[Sequence[str]], protocol: Protocol) -> List[Me
     return [offered[name] for name in dict.fromkeys(asked)]
 
 
-def choose(asked: Sequence[Metric], people: Optional[Mapping[str, str]], loaders: Loaders) -> Choice:
+def choose(
+    asked: Sequence[Metric], people: Optional[Mapping[str, str]], degraded: bool, samples: bool, loaders: Loaders
+) -> Choice:
     """Load what these metrics need, and tell those that can be computed from the others.
 
     Args:
         asked: the metrics.
         people: who is on each picture, if that is known: the need `identities`.
+        degraded: whether the degraded pictures are there.
+        samples: whether some folder has several samples of each picture.
         loaders: what loads each other need.
 
     Raises:
         ValueError: for files that were given and cannot be used.
     """
-
-    def identities() -> Mapping[str, str]:
-        if people is None:
-            raise Missing("needs to know who is on each picture; add --identities CSV with the columns name,identity")
-        return people
-
+    pictures = {
+        "identities": _there(
+            people, "needs to know who is on each picture; add --identities CSV with the columns name,identity"
+        ),
+        "degraded": _there(degraded or None, "needs what was restored; add --degraded DIR"),
+        "samples": _there(samples or None, "needs several samples of each picture; restore with --samples N"),
+    }
     needs = dict.fromkeys(need for metric in asked for need in metric.needs)
-    tools, absent = load_needs(needs, {**loaders, "identities": identities})
+    tools, absent = load_needs(needs, {**loaders, **pictures})
     reasons = {metric.name: [absent[need] for need in metric.needs if need in absent] for metric in asked}
     return Choice(
         tuple(metric for metric in asked if not reasons[metric.name]),
         tools,
         tuple((name, "; ".join(of_metric)) for name, of_metric in reasons.items() if of_metric),
     )
+
+
+def _there(value: Any, otherwise: str) -> Callable[[], Any]:
+    """A function that returns `value`, or says what to do if it is None."""
+
+    def load() -> Any:
+        if value is None:
+            raise Missing(otherwise)
+        return value
+
+    return load

@@ -19,8 +19,9 @@ from rethink_fr.evaluation.choosing import choose, named_metrics
 from rethink_fr.evaluation.figures import make_figures
 from rethink_fr.evaluation.measuring import FEATURE_NETWORKS, measure
 from rethink_fr.evaluation.needs import Loaders, Sources
-from rethink_fr.evaluation.pairs import Resize, check_resize, image_name, pair_by_name, read_identities
+from rethink_fr.evaluation.pairs import Resize, check_resize, image_name, read_identities
 from rethink_fr.evaluation.report.contents import EvaluationReport
+from rethink_fr.evaluation.samples import pair_samples
 from rethink_fr.metrics.bootstrap import DRAWS
 from rethink_fr.metrics.metric import PerceptualNeed, Protocol
 from rethink_fr.pictures.listing import list_images
@@ -49,7 +50,8 @@ def evaluate(
         report = evaluate("restored", "clean", degraded="degraded", metrics=["psnr", "lpips"])
 
     Args:
-        restored: folder of restored pictures; or the folders of several methods, by the methods' names.
+        restored: folder of restored pictures; or the folders of several methods, by the methods' names. A folder may
+            hold samples of each picture instead, NAME_1, NAME_2 and so on; see `rethink_fr.evaluation.samples`.
         reference: folder with pictures of the same names; endings may differ, sizes may if `resize` is given.
         degraded: another such folder, which is measured in the same way for comparison.
         identities: CSV file with the columns `name` and `identity`, for iPrecision and iRecall.
@@ -79,12 +81,14 @@ def evaluate(
         raise ValueError(f"--restored: a method may not be called {wrong or 'nothing'!r}; choose another name")
     check_resize(resize)
     asked = named_metrics(metrics, protocol)
-    folders = {**methods, "reference": reference, **({"degraded": degraded} if degraded else {})}
-    pairs = pair_by_name(folders)
-    names = [image_name(pair["reference"], reference) for pair in pairs]
+    others = {"reference": reference, **({"degraded": degraded} if degraded else {})}
+    folders = {**methods, **others}
+    pairs = pair_samples(methods, others)
+    names = [image_name(pair["reference"][0], reference) for pair in pairs]
+    samples = {folder: len(files) for folder, files in pairs[0].items() if folder != "reference"}
     people = read_identities(identities, names) if identities else None
 
-    choice = choose(asked, people, loaders or sources.loaders())
+    choice = choose(asked, people, bool(degraded), max(samples.values()) > 1, loaders or sources.loaders())
     if k < 1:
         raise ValueError(f"--k: {k}; expected 1 or more")
     neighbours = [metric.name for metric in choice.metrics if "neighbours" in metric.needs]
@@ -96,7 +100,7 @@ def evaluate(
 
     measured = measure(pairs, names, people or {}, choice.metrics, choice.tools, resize, progress)
     columns = [folder for folder in folders if folder != "reference"]
-    figures, impossible = make_figures(choice.metrics, columns, measured, choice.tools, k, seed)
+    figures, impossible = make_figures(choice.metrics, columns, measured, choice.tools, samples, k, seed)
     lacking = (*choice.lacking, *impossible)
     networks = {
         need: {"name": choice.tools[need].name, "sha256": choice.tools[need].sha256}
@@ -107,6 +111,7 @@ def evaluate(
         protocol=protocol,
         methods=tuple(methods),
         folders={folder: str(path) for folder, path in folders.items()},
+        samples=samples,
         metrics=choice.metrics,
         statistics=sources.statistics(),
         networks=networks,

@@ -7,8 +7,9 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 
 from rethink_fr.evaluation.measuring import Measured
-from rethink_fr.evaluation.report.contents import Figure, Row, Share
-from rethink_fr.metrics.bootstrap import mean_interval
+from rethink_fr.evaluation.report.contents import Figure, Share
+from rethink_fr.metrics import error_ratio
+from rethink_fr.metrics.bootstrap import mean_interval, ratio_interval
 from rethink_fr.metrics.metric import FaceSet, Metric
 
 
@@ -17,6 +18,7 @@ def make_figures(
     folders: Sequence[str],
     measured: Measured,
     tools: Mapping[str, Any],
+    samples: Mapping[str, int],
     k: int,
     seed: int,
 ) -> Tuple[List[Figure], List[Tuple[str, str]]]:
@@ -27,11 +29,15 @@ def make_figures(
     has none: each resampling would cost another decomposition, and repeated pictures would bias it upwards. Nor has
     the usage of codes, which repeated pictures would bias downwards.
 
+    Of a folder with several samples of each picture, a figure is the mean over the draws: draw k is the set of the k-th
+    samples. Its interval is that of the pictures' means over their samples.
+
     Args:
         metrics: what to compute.
         folders: whose pictures, without the reference.
         measured: what is known of the pictures.
         tools: networks and statistics, by need.
+        samples: how many there are of each picture, by folder; 1 where there is one restoration.
         k: neighbours of precision and recall.
         seed: of the resampling.
 
@@ -42,25 +48,48 @@ def make_figures(
     impossible: Dict[str, str] = {}
     rows = measured.rows
     identities = [row.identity or "" for row in rows] if "identities" in tools else None
+    references = measured.features_of("reference")
     for folder in folders if rows else ():
-        faces = FaceSet(measured.features_of(folder), measured.features_of("reference"), identities, tools, k)
+        sets = [
+            FaceSet(measured.features_of(folder, draw), references, identities, tools, k, len(rows))
+            for draw in range(samples[folder])
+        ]
         for metric in metrics:
+            numbers = measured.numbers.get(folder, {}).get(metric.name, [])
+            if metric.of_samples is not None and not numbers:  # a folder with one restoration of each picture
+                continue
             try:
-                figures[metric.name, folder] = _figure(metric, folder, rows, faces, seed)
+                figures[metric.name, folder] = _figure(metric, folder, np.array(numbers), sets, seed)
             except ValueError as error:
                 impossible[metric.name] = f"{folder}: {error}"
     order = [(metric.name, folder) for metric in metrics for folder in folders if (metric.name, folder) in figures]
     return [figures[key] for key in order], list(impossible.items())
 
 
-def _figure(metric: Metric, folder: str, rows: Sequence[Row], faces: FaceSet, seed: int) -> Figure:
-    if metric.of_set is None:
-        values = np.array([row.values[folder][metric.name] for row in rows])
-        if metric.counted is not None:
-            values = metric.counted(values)
-        return Figure(metric, folder, float(np.mean(values)), mean_interval(values, seed), len(values))
-    result = np.asarray(metric.of_set(faces))
-    if result.ndim == 0:
-        return Figure(metric, folder, float(result), None, len(rows))
-    by_k = tuple(Share(float(answers.mean()), mean_interval(answers, seed)) for answers in result.T)
-    return Figure(metric, folder, by_k[-1].value, by_k[-1].interval, len(result), by_k)
+def _figure(metric: Metric, folder: str, numbers: np.ndarray, sets: Sequence[FaceSet], seed: int) -> Figure:
+    """One figure, from the numbers of its rows `[N, S]`, or from the sets of its draws."""
+    if metric.of_set is not None:
+        return _of_sets(metric, folder, [np.asarray(metric.of_set(faces)) for faces in sets], sets, seed)
+    if metric.of_samples is not None:
+        ideal = None if metric.ideal is None else metric.ideal(len(sets))
+        if numbers.shape[1] == 2:
+            return Figure(
+                metric, folder, error_ratio(numbers), ratio_interval(numbers, seed), len(numbers), ideal=ideal
+            )
+        numbers = numbers[:, 0]
+        return Figure(metric, folder, float(np.mean(numbers)), mean_interval(numbers, seed), len(numbers), ideal=ideal)
+    counted = metric.counted or (lambda values: values)
+    draws = tuple(float(np.mean(counted(of_draw))) for of_draw in numbers.T)
+    kept = counted(numbers.mean(axis=1))
+    return Figure(metric, folder, float(np.mean(draws)), mean_interval(kept, seed), len(kept), draws=draws)
+
+
+def _of_sets(metric: Metric, folder: str, results: List[np.ndarray], sets: Sequence[FaceSet], seed: int) -> Figure:
+    """The figure of a whole folder: the mean over its draws."""
+    if results[0].ndim == 0:
+        draws = tuple(float(result) for result in results)
+        return Figure(metric, folder, float(np.mean(draws)), None, sets[0].count, draws=draws)
+    answers = np.mean(results, axis=0)  # [N, K]
+    by_k = tuple(Share(float(one.mean()), mean_interval(one, seed)) for one in answers.T)
+    draws = tuple(float(result[:, -1].mean()) for result in results)
+    return Figure(metric, folder, by_k[-1].value, by_k[-1].interval, len(answers), by_k, draws=draws)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import collections
 from pathlib import Path
-from typing import Any, Counter, Dict, List, Mapping, NamedTuple, Sequence, Tuple, get_args
+from typing import Any, Callable, Counter, Dict, List, Mapping, NamedTuple, Sequence, Tuple, get_args
 
 import numpy as np
 from tqdm import tqdm
 
 from rethink_fr.evaluation.pairs import Resize, read_together
 from rethink_fr.evaluation.report.contents import Row
-from rethink_fr.metrics.metric import Face, FeatureNeed, Metric
+from rethink_fr.evaluation.samples import Files
+from rethink_fr.metrics import SampleErrors, error_ratio
+from rethink_fr.metrics.metric import Face, FeatureNeed, Metric, SampleSet
 from rethink_fr.pictures.files import UnreadableImage
 
 FEATURE_NETWORKS: Tuple[FeatureNeed, ...] = get_args(FeatureNeed)
+Drawn = Tuple[str, int]  # a folder, and which of its samples of a picture
+REFERENCE: Drawn = ("reference", 0)
+DEGRADED: Drawn = ("degraded", 0)
 
 
 class Measured(NamedTuple):
@@ -26,16 +31,18 @@ class Measured(NamedTuple):
 
     rows: List[Row]
     failed: List[Tuple[str, str]]  # (file, reason)
-    features: Dict[str, Dict[str, List[np.ndarray]]]  # by folder and need: [1, D] of each picture in `rows`
+    # By folder and metric, for each row: the numbers of its S samples, [S]; of a metric of samples its one or two.
+    numbers: Dict[str, Dict[str, List[np.ndarray]]]
+    features: Dict[str, Dict[str, List[np.ndarray]]]  # by folder and need: [S, D] of each row
     resized: Counter[str]  # pictures that were measured at another size, by folder
 
-    def features_of(self, folder: str) -> Dict[str, np.ndarray]:
-        """The features of a folder's pictures, by need: float32 `[N, D]`."""
-        return {need: np.concatenate(parts) for need, parts in self.features.get(folder, {}).items()}
+    def features_of(self, folder: str, draw: int = 0) -> Dict[str, np.ndarray]:
+        """The features of a folder's pictures by need, of the samples `draw` of all of them: float32 `[N, D]`."""
+        return {need: np.stack([row[draw] for row in rows]) for need, rows in self.features.get(folder, {}).items()}
 
 
 def measure(
-    pairs: Sequence[Mapping[str, Path]],
+    pairs: Sequence[Mapping[str, Files]],
     names: Sequence[str],
     people: Mapping[str, str],
     metrics: Sequence[Metric],
@@ -44,6 +51,8 @@ def measure(
     progress: bool,
 ) -> Measured:
     """Read the pictures of each name, and compute the metrics of single pictures and the features for the others.
+
+    The pictures of one name are in memory at a time, with all their samples.
 
     Args:
         pairs: the files of each name, by folder.
@@ -58,61 +67,98 @@ def measure(
         A row for each name of which all pictures can be used. The others are in `failed`.
     """
     networks = {need: tools[need] for need in FEATURE_NETWORKS if any(need in metric.needs for metric in metrics)}
-    of_image = [metric for metric in metrics if metric.of_image]
     kept = [need for need in networks if any(need in metric.needs for metric in metrics if metric.of_set)]
-    measured = Measured([], [], {}, collections.Counter())
+    measured = Measured([], [], {}, {}, collections.Counter())
     for name, pair in tqdm(list(zip(names, pairs)), desc="evaluating", unit="image", delay=2, disable=not progress):
+        files = {(folder, draw): path for folder, paths in pair.items() for draw, path in enumerate(paths)}
         try:
-            together = read_together(pair, resize)
-            faces = _faces(pair, together.pictures, networks)
-            values = {
-                folder: _values(face, faces["reference"], of_image, tools, pair[folder])
-                for folder, face in faces.items()
-                if folder != "reference"
+            together = read_together(files, resize, REFERENCE)
+            faces = _faces(files, together.pictures, networks)
+            numbers = {
+                folder: _numbers(folder, faces, metrics, tools, files) for folder in pair if folder != "reference"
             }
         except UnreadableImage as error:
             measured.failed.append((error.name, error.reason))
             continue
-        measured.resized.update(together.resized)
-        files = {folder: str(path) for folder, path in pair.items()}
-        measured.rows.append(Row(name, people.get(name), values, files))
-        for folder, face in faces.items():
+        measured.resized.update(folder for folder, _ in together.resized)
+        values = {
+            folder: {metric.name: _of_row(metric, found[metric.name]) for metric in metrics if metric.name in found}
+            for folder, found in numbers.items()
+        }
+        shown = {folder: str(paths[0]) for folder, paths in pair.items()}
+        measured.rows.append(Row(name, people.get(name), values, shown))
+        for folder, paths in pair.items():
+            for key, number in numbers.get(folder, {}).items():
+                measured.numbers.setdefault(folder, {}).setdefault(key, []).append(number)
             for need in kept:
-                features = measured.features.setdefault(folder, {}).setdefault(need, [])
-                features.append(np.asarray(face.features[need], np.float32))
+                features = [np.asarray(faces[folder, draw].features[need][0], np.float32) for draw in range(len(paths))]
+                measured.features.setdefault(folder, {}).setdefault(need, []).append(np.stack(features))
     return measured
 
 
 def _faces(
-    pair: Mapping[str, Path], pictures: Mapping[str, np.ndarray], networks: Mapping[FeatureNeed, Any]
-) -> Dict[str, Face]:
-    """The pictures of one name with their features, by folder. Each network sees all of them together, once."""
+    files: Mapping[Drawn, Path], pictures: Mapping[Drawn, np.ndarray], networks: Mapping[FeatureNeed, Any]
+) -> Dict[Drawn, Face]:
+    """The pictures of one name with their features. Each network sees all of them together, once."""
     together = np.stack(list(pictures.values()))
     seen: Dict[int, np.ndarray] = {}  # by network: one may serve several needs
     for network in networks.values():
         if id(network) not in seen:
             features = seen[id(network)] = np.asarray(network(together))
-            for path, one in zip(pair.values(), features):
+            for path, one in zip(files.values(), features):
                 if not np.isfinite(one).all():
                     raise UnreadableImage(
                         str(path), f"what {network.name} makes of it is not finite; look at the image"
                     )
+    degraded = pictures[DEGRADED][None] if DEGRADED in pictures else None
     return {
-        folder: Face(picture[None], {need: seen[id(network)][place : place + 1] for need, network in networks.items()})
-        for place, (folder, picture) in enumerate(pictures.items())
+        drawn: Face(
+            picture[None], {need: seen[id(network)][place : place + 1] for need, network in networks.items()}, degraded
+        )
+        for place, (drawn, picture) in enumerate(pictures.items())
     }
 
 
-def _values(
-    face: Face, reference: Face, metrics: Sequence[Metric], tools: Mapping[str, Any], path: Path
-) -> Dict[str, float]:
-    values: Dict[str, float] = {}
+def _numbers(
+    folder: str,
+    faces: Mapping[Drawn, Face],
+    metrics: Sequence[Metric],
+    tools: Mapping[str, Any],
+    files: Mapping[Drawn, Path],
+) -> Dict[str, np.ndarray]:
+    """The numbers of the pictures of one name in one folder, by metric; see `Measured`."""
+    drawn = [key for key in faces if key[0] == folder]
+    reference = faces[REFERENCE]
+    samples = SampleSet(
+        np.concatenate([faces[key].picture for key in drawn]),
+        {need: np.concatenate([faces[key].features[need] for key in drawn]) for need in reference.features},
+        reference.picture[0],
+    )
+    numbers: Dict[str, np.ndarray] = {}
     for metric in metrics:
-        assert metric.of_image is not None
-        try:
-            values[metric.name] = float(metric.of_image(face, reference, tools))
-        except ValueError as error:  # too small for a window or a block
-            raise UnreadableImage(str(path), str(error)) from error
-        if np.isnan(values[metric.name]):
-            raise UnreadableImage(str(path), f"its {metric.name} is not a number; look at the image")
-    return values
+        if metric.of_image is not None:
+            found = [_number(metric, files[key], metric.of_image, faces[key], reference, tools) for key in drawn]
+        elif metric.of_samples is not None and len(drawn) > 1:
+            found = [_number(metric, files[drawn[0]], metric.of_samples, samples, tools)]
+        else:
+            continue
+        numbers[metric.name] = np.concatenate(found)
+    return numbers
+
+
+def _number(metric: Metric, path: Path, compute: Callable[..., Any], *arguments: Any) -> np.ndarray:
+    """What a metric computes of a file, `[1]` or `[2]`."""
+    try:
+        number = np.asarray(compute(*arguments), np.float64).reshape(-1)
+    except ValueError as error:  # too small for a window or a block
+        raise UnreadableImage(str(path), str(error)) from error
+    if np.isnan(number).any():
+        raise UnreadableImage(str(path), f"its {metric.name} is not a number; look at the image")
+    return number
+
+
+def _of_row(metric: Metric, numbers: np.ndarray) -> float:
+    """The number of one row: the mean over the samples; of two errors their ratio."""
+    if metric.of_samples is not None and len(numbers) == 2:
+        return error_ratio([SampleErrors(*numbers)])
+    return float(np.mean(numbers))

@@ -33,6 +33,8 @@ class Sources:
         niqe_statistics, fid_statistics: `.npz` files; see `rethink_fr.metrics`.
         identity_net: ONNX network for Deg. and for precision and recall, instead of ArcFace and FaceNet.
         landmark_net: ONNX network for LMD, instead of AWing.
+        perceptual_net: network for `perceptual` and `diversity`: a file or folder that
+            `rethink_fr.losses.feature_network` loads.
         inception, facenet, arcface, awing, lpips_vgg, lpips_alex: weights of the built-in networks.
         codes: directory of a run of VQFR, whose codebook's usage is measured.
         features: which network's features precision and recall look at.
@@ -44,6 +46,7 @@ class Sources:
     fid_statistics: Optional[Path] = None
     identity_net: Optional[Path] = None
     landmark_net: Optional[Path] = None
+    perceptual_net: Optional[Path] = None
     inception: Optional[Path] = None
     facenet: Optional[Path] = None
     arcface: Optional[Path] = None
@@ -64,7 +67,8 @@ class Sources:
             ValueError: naming a file that was given and is not there.
         """
         for name, path in vars(self).items():
-            if isinstance(path, Path) and not (path.is_dir() if name == "codes" else path.is_file()):
+            fits = {"codes": Path.is_dir, "perceptual_net": Path.exists}.get(name, Path.is_file)
+            if isinstance(path, Path) and not fits(path):
                 raise ValueError(f"{path}: no such file; expected the one of --{name.replace('_', '-')}")
         inception = _built_in("inception", self.inception)
         facenet, arcface = _built_in("facenet", self.facenet), _built_in("arcface", self.arcface)
@@ -77,6 +81,7 @@ class Sources:
             "landmarks": self._landmark_network if self.landmark_net else _built_in("awing", self.awing),
             "lpips_vgg": _built_in("lpips-vgg", self.lpips_vgg),
             "lpips_alex": _built_in("lpips-alex", self.lpips_alex),
+            "perceptual": self._perceptual_network,
             "codes": self._code_network,
             "niqe_statistics": lambda: load_niqe_statistics(
                 _given(self.niqe_statistics, "needs the statistics of pristine photographs; add --niqe-statistics")
@@ -98,6 +103,13 @@ class Sources:
         assert self.landmark_net is not None
         return loading.load_onnx_landmarks(self.landmark_net, self.landmark_range, self.landmark_crop)
 
+    def _perceptual_network(self) -> Any:
+        if self.perceptual_net is None:
+            raise Missing("needs a network; add --perceptual-net FILE.npz, such as one of SqueezeNet 1.0")
+        from rethink_fr.evaluation.networks.perceptual_network import PerceptualNet
+
+        return PerceptualNet(self.perceptual_net)
+
     def _code_network(self) -> Any:
         if self.codes is None:
             raise Missing("needs a codebook; add --codes RUN_DIR, a run of VQFR")
@@ -109,7 +121,7 @@ class Sources:
         """Every file that may be read: those given, those of the run, and the weights in the user's cache."""
         given = [path for path in vars(self).values() if isinstance(path, Path)]
         cached = [file.path for known in KNOWN_WEIGHTS.values() for file in known.files]
-        return [*given, *(self.codes.rglob("*") if self.codes else ()), *cached]
+        return [*given, *(file for folder in given for file in folder.rglob("*")), *cached]
 
     def statistics(self) -> Dict[str, Dict[str, str]]:
         """File and SHA-256 of the statistics that were given, for a report."""

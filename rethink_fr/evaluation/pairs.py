@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Dict, List, Literal, Mapping, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, Generic, Hashable, List, Literal, Mapping, Sequence, Tuple, TypeVar, Union
 
 import numpy as np
 
@@ -17,11 +18,15 @@ Resize = Union[None, Literal["reference"], int]  # see `read_together`
 _SHOWN = 3  # names in one error
 
 
-class SameSize(NamedTuple):
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class SameSize(Generic[Key]):
     """The pictures of one name, all of one size."""
 
-    pictures: Dict[str, np.ndarray]  # by folder: uint8 RGB [H, W, 3]
-    resized: Tuple[str, ...]  # the folders whose pictures had another size
+    pictures: Dict[Key, np.ndarray]  # by folder: uint8 RGB [H, W, 3]
+    resized: Tuple[Key, ...]  # the folders whose pictures had another size
 
 
 def pair_by_name(folders: Mapping[str, Union[str, Path]]) -> List[Dict[str, Path]]:
@@ -42,43 +47,57 @@ def pair_by_name(folders: Mapping[str, Union[str, Path]]) -> List[Dict[str, Path
         ValueError: if a folder is missing or empty, if two of its files share a name, or if a file has no partner; the
             message names it.
     """
-    named = {what: _by_name(Path(folder)) for what, folder in folders.items()}
+    named = {what: files_by_name(folder) for what, folder in folders.items()}
+    check_pairs(named, folders)
+    return [{what: files[name] for what, files in named.items()} for name in next(iter(named.values()))]
+
+
+def check_pairs(named: Mapping[str, Mapping[str, Path]], folders: Mapping[str, Union[str, Path]]) -> None:
+    """Check that several folders hold files of the same names.
+
+    Args:
+        named: the files of each folder, by name.
+        folders: their paths, for errors.
+
+    Raises:
+        ValueError: naming a file that has no partner.
+    """
     first, *others = named
     for other in others:
         for here, there in ((first, other), (other, first)):
             alone = [name for name in named[here] if name not in named[there]]
             if alone:
-                files = _listed([str(named[here][name]) for name in alone])
+                files = listed([str(named[here][name]) for name in alone])
                 raise ValueError(
                     f"{files}: no image of that name in {printable(folders[there])}; "
                     f"expected each {here} image to have its {there} one (endings may differ)"
                 )
-    return [{what: files[name] for what, files in named.items()} for name in named[first]]
 
 
-def read_together(pair: Mapping[str, Path], resize: Resize = None) -> SameSize:
+def read_together(pair: Mapping[Key, Path], resize: Resize = None, reference: Any = "reference") -> SameSize[Key]:
     """Read the pictures of one name, and bring them to one size.
 
     Pictures are resized as `restore` and `train` do it: the central square, by Lanczos. Restorers return squares of
     their own resolution; so what they return lies exactly on what it was made from.
 
     Args:
-        pair: files by folder, `reference` among them.
+        pair: files by folder, or by whatever tells them apart.
         resize: None: the sizes must be equal. `"reference"`: pictures of unequal sizes get the size of the reference,
             or of its central square if it is not square; equal ones stay as they are. A number: the side in pixels that
             all pictures get, the reference too.
+        reference: which of them is the reference.
 
     Raises:
         UnreadableImage: naming the file that cannot be read, or has another size although `resize` is None.
     """
     pictures = {what: read_image(path) for what, path in pair.items()}
-    rows, columns, _ = pictures["reference"].shape
+    rows, columns, _ = pictures[reference].shape
     other = next((what for what, picture in pictures.items() if picture.shape[:2] != (rows, columns)), None)
     if resize is None and other is not None:
         height, width, _ = pictures[other].shape
         raise UnreadableImage(
             str(pair[other]),
-            f"{width} x {height} pixels, expected {columns} x {rows} as {printable(pair['reference'])} has; "
+            f"{width} x {height} pixels, expected {columns} x {rows} as {printable(pair[reference])} has; "
             "add --resize, or resize one of them",
         )
     if resize is None or (resize == "reference" and other is None):
@@ -134,7 +153,7 @@ def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, s
                 raise ValueError(f"{shown}: line {number} gives {_quoted(name)} another identity than a line before")
     missing = [name for name in names if name not in found]
     if missing:
-        raise ValueError(f"{shown}: no identity for {_listed(missing)}; add a line for each image")
+        raise ValueError(f"{shown}: no identity for {listed(missing)}; add a line for each image")
     return {name: found[name] for name in names}
 
 
@@ -143,7 +162,12 @@ def image_name(path: Path, folder: Union[str, Path]) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _by_name(folder: Path) -> Dict[str, Path]:
+def files_by_name(folder: Union[str, Path]) -> Dict[str, Path]:
+    """The image files of a folder by the names that they are paired by; see `image_name`.
+
+    Raises:
+        ValueError: if the folder is missing or empty, or if two of its files share a name.
+    """
     files: Dict[str, Path] = {}
     for path in list_images(folder):
         name = image_name(path, folder)
@@ -166,6 +190,7 @@ def _quoted(name: str) -> str:
     return f"'{printable(name[:80])}'"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
     shown = ", ".join(printable(name) for name in names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -7,6 +7,8 @@ import math
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.layers.precision import convolve
+
 LEAKY_SLOPE = 0.2
 # Leaky ReLU halves the variance, roughly; a gain of sqrt 2 keeps it. The layers below multiply weights and bias by it:
 # gain * leaky_relu(x) = leaky_relu(gain * x), so this equals scaling the activation, without a pass over memory.
@@ -34,6 +36,9 @@ class EqualizedConv2D(keras.layers.Layer):
         use_bias: whether a bias is added; it starts at 0.
         gain: factor on the whole output, including the bias. `ACTIVATION_GAIN` before a leaky ReLU.
 
+    Attributes:
+        precision: see `convolve`.
+
     Raises:
         ValueError: if the number of channels is not known when the layer is built.
 
@@ -51,6 +56,7 @@ class EqualizedConv2D(keras.layers.Layer):
         self.strides = strides
         self.use_bias = use_bias
         self.gain = gain
+        self.precision = tf.float32
 
     def build(self, input_shape: tf.TensorShape) -> None:
         channels = _known_channels(self, input_shape)
@@ -65,7 +71,7 @@ class EqualizedConv2D(keras.layers.Layer):
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
         kernel = tf.cast(self.kernel, features.dtype) * self.scale
-        outputs = tf.nn.conv2d(features, kernel, self.strides, "SAME")
+        outputs = convolve(features, kernel, self.strides, self.precision)
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.cast(self.bias, features.dtype) * self.gain)
         return outputs

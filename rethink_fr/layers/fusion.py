@@ -1,4 +1,4 @@
-"""Blends the features of encoder and decoder."""
+"""Blends the features of encoder and decoder: linear gated fusion, and the spatial feature transform."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 import tensorflow as tf
 from tensorflow import keras
+
+from rethink_fr.layers.equalized import ACTIVATION_GAIN, EqualizedConv2D, leaky_relu
 
 _GATE_SIDE = 32  # pooled side above which the spatial map is reduced
 
@@ -67,3 +69,33 @@ class LinearGatedFusion(keras.layers.Layer):
             gate = tf.cast(tf.image.resize(gate, [side * reduction] * 2, "bilinear"), encoder_features.dtype)
         # s * u + (1 - s) * q with u = p + q
         return decoder_features + gate * encoder_features
+
+
+class SpatialFeatureTransform(keras.layers.Layer):
+    """Scales and shifts decoder features, at each position by what the encoder features there say.
+
+    Wang et al. 2018 (arXiv:1804.02815), eq. 3: `q* = gamma(p) * q + beta(p)`, one of the fusions that section 3.1.3 of
+    "Rethinking Deep Face Restoration" names beside its own. `gamma` and `beta` are two 1x1 convolutions each, with a
+    leaky ReLU between them, as there. Our reading: the first one is common to both, and 1 is added to `gamma`, so that
+    the transform starts near the identity.
+
+    Call with `(encoder_features, decoder_features)`, `[B, H, W, P]` and `[B, H, W, filters]`; returns the latter's
+    shape.
+
+    Args:
+        filters: number of the decoder's channels.
+
+    Example:
+        >>> SpatialFeatureTransform(filters=2)(tf.ones([1, 8, 8, 3]), tf.zeros([1, 8, 8, 2])).shape
+        TensorShape([1, 8, 8, 2])
+    """
+
+    def __init__(self, filters: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.hidden = EqualizedConv2D(filters, 1, gain=ACTIVATION_GAIN, name="hidden")
+        self.parameters = EqualizedConv2D(2 * filters, 1, name="parameters")
+
+    def call(self, encoder_features: tf.Tensor, decoder_features: tf.Tensor) -> tf.Tensor:
+        hidden = leaky_relu(self.hidden(encoder_features))
+        scale, shift = tf.split(self.parameters(hidden), 2, axis=-1)
+        return (1.0 + scale) * decoder_features + shift

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Optional
 
 import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.layers.equalized import ACTIVATION_GAIN, EqualizedDense, leaky_relu
+from rethink_fr.layers.pixel_noise import PixelNoise
+from rethink_fr.layers.precision import convolve
 from rethink_fr.layers.resample import upsample_2x
 
 _EPSILON = 1e-8
@@ -33,6 +36,9 @@ class ModulatedConv2D(keras.layers.Layer):
             which makes RGB, does without.
         gain: factor on the whole output, including the bias. `ACTIVATION_GAIN` before a leaky ReLU.
 
+    Attributes:
+        precision: see `convolve`.
+
     Raises:
         ValueError: if `kernel_size` is even.
 
@@ -53,6 +59,7 @@ class ModulatedConv2D(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.demodulate = demodulate
         self.gain = gain
+        self.precision = tf.float32
 
     def build(self, input_shape: tf.TensorShape) -> None:
         channels = int(tf.TensorShape(input_shape)[-1])
@@ -68,7 +75,7 @@ class ModulatedConv2D(keras.layers.Layer):
     def call(self, features: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
         kernel = self.kernel * self.scale  # [k, k, in, out]
         style_gain = self.affine(style)  # [B, in]
-        outputs = tf.nn.conv2d(features * style_gain[:, None, None, :], kernel, 1, "SAME")
+        outputs = convolve(features * style_gain[:, None, None, :], kernel, 1, self.precision)
         if self.demodulate:
             energy = tf.reduce_sum(tf.square(kernel), axis=[0, 1])  # [in, out]
             normalizer = tf.math.rsqrt(tf.matmul(tf.square(style_gain), energy) + _EPSILON)  # [B, out]
@@ -84,21 +91,30 @@ class StyleBlock(keras.layers.Layer):
     Bilinear upsampling, then two modulated 3x3 convolutions with a leaky ReLU after each: the block of the decoder.
     Karras et al. 2020 (arXiv:1912.04958), section 2; "Rethinking Deep Face Restoration", Table 5.
 
-    Call with `(features, style)`: features `[B, h, w, C]`, style `[B, S]`; returns `[B, 2h, 2w, filters]`.
+    Call with `(features, style, noise=None)`: features `[B, h, w, C]`, style `[B, S]`; returns `[B, 2h, 2w, filters]`.
+    With `pixel_noise`, noise is `[B, 2h, 2w, 2]`, a map for each convolution; None stands for zeros.
 
     Args:
         filters: number of output channels.
+        pixel_noise: whether noise maps are added before the leaky ReLUs, see `PixelNoise`. Not in the paper.
 
     Example:
         >>> StyleBlock(filters=4)(tf.zeros([1, 8, 8, 2]), style=tf.zeros([1, 16])).shape
         TensorShape([1, 16, 16, 4])
     """
 
-    def __init__(self, filters: int, **kwargs) -> None:
+    def __init__(self, filters: int, pixel_noise: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
         self.conv_up = ModulatedConv2D(filters, 3, gain=ACTIVATION_GAIN)
         self.conv_out = ModulatedConv2D(filters, 3, gain=ACTIVATION_GAIN)
+        self.noise_up = PixelNoise() if pixel_noise else None
+        self.noise_out = PixelNoise() if pixel_noise else None
 
-    def call(self, features: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
-        features = leaky_relu(self.conv_up(upsample_2x(features), style))
-        return leaky_relu(self.conv_out(features, style))
+    def call(self, features: tf.Tensor, style: tf.Tensor, noise: Optional[tf.Tensor] = None) -> tf.Tensor:
+        features = self.conv_up(upsample_2x(features), style)
+        if self.noise_up is None or self.noise_out is None:
+            return leaky_relu(self.conv_out(leaky_relu(features), style))
+        if noise is None:
+            noise = tf.zeros([*tf.unstack(tf.shape(features)[:3]), 2], features.dtype)
+        features = leaky_relu(self.noise_up(features, noise[..., :1]))
+        return leaky_relu(self.noise_out(self.conv_out(features, style), noise[..., 1:]))

@@ -35,7 +35,9 @@ class VectorQuantizer(keras.layers.Layer):
     Quantizing (`call`) and learning (`update`) are separate: the features that are quantized come from the degraded
     image, those that are learned from come from the ground truth (section 3.1.2).
 
-    Our reading: the first update fills the codebook with random rows of the features that it gets, not with noise.
+    Our reading: the codebook starts from random rows of the features that it gets, not from noise. The first update
+    fills it; if there are fewer rows than codes, those after it fill the rest, so that no row becomes two codes. A code
+    that no feature was nearest to stays where it is. (The smoothed counts alone would pull it to the origin.)
     Not in the paper: a code that was not used for `reseed_after` updates is replaced by a random current feature.
 
     Call with `[B, h, w, C]`, where C is `code_size`; returns a `Quantization`. Distances are Euclidean, in float32; if
@@ -46,7 +48,7 @@ class VectorQuantizer(keras.layers.Layer):
         code_size: C, the length of a code.
         decay: d of the moving averages.
         epsilon: of the Laplace smoothing.
-        reseed_after: updates after which an unused code is replaced; 0 leaves unused codes alone.
+        reseed_after: updates after which an unused code is replaced; 0 leaves unused codes where they are.
         seed: of the random choice of features that become codes.
 
     Raises:
@@ -154,17 +156,19 @@ class VectorQuantizer(keras.layers.Layer):
         average_sums = self.decay * self.average_sums + (1.0 - self.decay) * sums
         last_used = tf.where(counts > 0, updates, self.last_used)
         idle = updates - tf.maximum(last_used, self.last_seeded)
-        reseed = idle >= self.reseed_after if self.reseed_after else tf.zeros_like(idle, tf.bool)
-        average_counts = tf.where(reseed, tf.ones_like(average_counts), average_counts)
-        # At the first update each code stands for an equal share of the features.
-        first = tf.equal(self.update_count, 0)
-        average_counts = tf.where(first, tf.fill([self.num_codes], total / self.num_codes), average_counts)
+        turn = self._seeding_turn(total)
+        reseed = turn & (idle >= self.reseed_after) if self.reseed_after else tf.zeros_like(turn)
+        average_counts = tf.where(reseed, 1.0, average_counts)
+        first = turn & tf.equal(self.last_seeded, 0)
+        # At first each code stands for an equal share of the features.
+        average_counts = tf.where(first, total / self.num_codes, average_counts)
         reseed = reseed | first
         average_sums = tf.where(reseed[:, None], candidates * average_counts[:, None], average_sums)
 
         mass = tf.reduce_sum(average_counts)
         smoothed = (average_counts + self.epsilon) / (mass + self.num_codes * self.epsilon) * mass
-        self.codebook.assign(average_sums / smoothed[:, None])
+        moved = (counts > 0) | reseed
+        self.codebook.assign(tf.where(moved[:, None], average_sums / smoothed[:, None], self.codebook))
         self.average_counts.assign(average_counts)
         self.average_sums.assign(average_sums)
         self.last_used.assign(last_used)
@@ -175,6 +179,12 @@ class VectorQuantizer(keras.layers.Layer):
         perplexity = tf.exp(-tf.reduce_sum(tf.math.xlogy(share, share)))
         recent = (last_used > 0) & (updates - last_used < _USAGE_WINDOW)
         return CodebookUsage(tf.reduce_mean(tf.cast(recent, tf.float32)), perplexity)
+
+    def _seeding_turn(self, total: tf.Tensor) -> tf.Tensor:
+        """Which codes may be seeded at this update, bool `[K]`: as many as there are rows, each given once."""
+        total = tf.cast(total, tf.int64)
+        turns = (self.num_codes + total - 1) // total
+        return tf.equal(tf.range(self.num_codes, dtype=tf.int64) // total, self.update_count % turns)
 
     def _candidates(self, flat: tf.Tensor, replica: tf.distribute.ReplicaContext) -> tf.Tensor:
         """Choose K random rows of the global batch, `[K, C]`. Rows that lie on other replicas are zeros here."""

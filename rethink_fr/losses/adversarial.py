@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def nonsaturating_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
-    """-log sigmoid(D(Aug(G(x)))), averaged (Goodfellow et al. 2014, section 3; Eq. 8 of the paper).
+    """-log sigmoid(D(Aug(G(x)))), averaged (Goodfellow et al. 2014, section 3; Eq. 9 of the paper).
 
     `fake_logits` are the discriminator's for restored images, `[B, ...]`: the higher, the more it takes them for clean.
     """

@@ -86,8 +86,10 @@ def decode_image(data: bytes, name: str = "image") -> np.ndarray:
 
 
 def decode_square(data: bytes, size: int, name: str = "image") -> Decoded:
-    """Decode an image file and resize its central square: `square_resize(decode_image(data, name), size)`.
+    """Decode an image file and resize its central square as degraded training images are: see `square_resize`.
 
+    A smaller image is enlarged bilinearly, as Eq. 13 is read in training (`data.degradation`), so that the network sees
+    what it was trained on.
     A JPEG of more pixels than the limit is not refused but decoded at a half, a quarter or an eighth of its size, as
     long as its shorter side keeps `2 * size` pixels. The result also says which size the file has.
 
@@ -95,13 +97,18 @@ def decode_square(data: bytes, size: int, name: str = "image") -> Decoded:
         UnreadableImage, ValueError: as `decode_image`.
     """
     decoded = _decode(data, name, at_least=2 * size)
-    return decoded._replace(image=square_resize(decoded.image, size))
+    return decoded._replace(image=square_resize(decoded.image, size, enlarge=Image.Resampling.BILINEAR))
 
 
-def square_resize(image: np.ndarray, size: int) -> np.ndarray:
+def square_resize(image: np.ndarray, size: int, enlarge: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:
     """Resize uint8 `[H, W, 3]` to `[size, size, 3]` by Lanczos, as the paper prepares its ground truth (section 5.1).
 
     Our reading: an image that is not square is first cropped to its central square; the paper's are all square.
+
+    Args:
+        image: uint8 `[H, W, 3]`.
+        size: side of the result, in pixels.
+        enlarge: the filter for an image that is smaller.
     """
     rows, columns = image.shape[:2]
     side = min(rows, columns)
@@ -109,7 +116,8 @@ def square_resize(image: np.ndarray, size: int) -> np.ndarray:
     square = image[top : top + side, left : left + side]
     if side == size:
         return np.ascontiguousarray(square)
-    return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.LANCZOS))
+    chosen = enlarge if side < size else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(square).resize((size, size), chosen))
 
 
 def over_white(image: Image.Image) -> Image.Image:

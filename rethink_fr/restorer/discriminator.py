@@ -26,23 +26,25 @@ class Discriminator(keras.Model):
     Args:
         resolution: R, a power of two from 32 to 1024.
         width: multiplies all numbers of channels.
+        channels: of the images; 6 if it sees two beside each other, see `RestorerTask`.
 
     Raises:
         ValueError: if the resolution is another.
     """
 
-    def __init__(self, resolution: int = 512, width: float = 1.0, **kwargs) -> None:
+    def __init__(self, resolution: int = 512, width: float = 1.0, channels: int = 3, **kwargs) -> None:
         super().__init__(**kwargs)
         self.resolution = resolution
-        channels = scaled(ENCODER_CHANNELS[4], width)
+        self.channels = channels
+        deepest = scaled(ENCODER_CHANNELS[4], width)
         self.blocks = [
             ResBlock(scaled(ENCODER_CHANNELS[side], width), name=f"block_{side}")
             for side in encoder_resolutions(resolution)
         ]
         self.minibatch_stddev = MinibatchStdDev()
-        self.conv = EqualizedConv2D(channels, 3, gain=ACTIVATION_GAIN, name="conv")
+        self.conv = EqualizedConv2D(deepest, 3, gain=ACTIVATION_GAIN, name="conv")
         self.flatten = keras.layers.Flatten()
-        self.dense = EqualizedDense(channels, gain=ACTIVATION_GAIN, name="dense")
+        self.dense = EqualizedDense(deepest, gain=ACTIVATION_GAIN, name="dense")
         self.logits = EqualizedDense(1, name="logits")
 
     def call(self, images: tf.Tensor) -> tf.Tensor:

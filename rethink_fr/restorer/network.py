@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
@@ -10,7 +11,7 @@ from tensorflow import keras
 from rethink_fr.layers import AdaptiveLatentGate, ModulatedConv2D, StyleBlock, VectorQuantizer
 from rethink_fr.layers.attention_pooling import AttentionPooling
 from rethink_fr.layers.equalized import ACTIVATION_GAIN, EqualizedConv2D, leaky_relu
-from rethink_fr.layers.fusion import LinearGatedFusion
+from rethink_fr.layers.fusion import LinearGatedFusion, SpatialFeatureTransform
 from rethink_fr.layers.quantizer import CodebookUsage
 from rethink_fr.layers.residual import ResBlock
 
@@ -18,14 +19,24 @@ from rethink_fr.layers.residual import ResBlock
 # resolutions: a network for smaller images uses the entries of their sizes. 1024 is our reading: half of 512's.
 ENCODER_CHANNELS = {512: 16, 256: 32, 128: 64, 64: 128, 32: 256, 16: 512, 8: 512, 4: 512}
 DECODER_CHANNELS = {1024: 16, 512: 32, 256: 64, 128: 128, 64: 256, 32: 512, 16: 512, 8: 512}
-FUSIONS = ("lgf", "add", "concat")
+FUSIONS = ("lgf", "add", "concat", "sft")
 
 
 class Restoration(NamedTuple):
     """What a `Restorer` returns for images `[B, R, R, 3]`."""
 
     image: tf.Tensor  # [B, R, R, 3], nominally in [-1, 1] but not clipped: the losses must see what is outside
-    commitment_loss: tf.Tensor  # scalar, the mean over the quantizers of all skips; 0 without quantization
+    commitment_loss: tf.Tensor  # scalar, the sum over the quantizers of all skips; 0 without quantization
+
+
+class Encoded(NamedTuple):
+    """What `Restorer.encode` returns for images `[B, R, R, 3]`: all that `decode` needs beside the noise."""
+
+    images: tf.Tensor
+    bottom: tf.Tensor  # [B, 4, 4, C], the encoder's last feature, from which the decoder starts
+    latent: tf.Tensor  # [B, C]
+    carried: Tuple[tf.Tensor, ...]  # [B, h, h, C] for each skip, quantized
+    commitment_loss: tf.Tensor  # scalar
 
 
 class Encoding(NamedTuple):
@@ -78,7 +89,7 @@ class SkipBlock(keras.layers.Layer):
         filters: number of the decoder's channels.
         quantizer: quantizes the encoder's features; None leaves them as they are (the ablation of Table 3).
         fusion: "lgf" for linear gated fusion, "add" for the sum, "concat" for a 1x1 convolution of both (our reading
-            of the baseline).
+            of the baseline), "sft" for the spatial feature transform.
 
     Raises:
         ValueError: if `fusion` is none of these.
@@ -93,23 +104,36 @@ class SkipBlock(keras.layers.Layer):
         self.modulation = ModulatedConv2D(filters, 3, gain=ACTIVATION_GAIN)
         if fusion == "lgf":
             self.gate = LinearGatedFusion()
+        elif fusion == "sft":
+            self.transform = SpatialFeatureTransform(filters)
         elif fusion == "concat":
             self.merge = EqualizedConv2D(filters, 1)
 
     def call(
         self, encoder_features: tf.Tensor, decoder_features: tf.Tensor, style: tf.Tensor
     ) -> Tuple[tf.Tensor, tf.Tensor]:
-        commitment_loss = tf.zeros([], tf.float32)
-        if self.quantizer is not None:
-            encoder_features, commitment_loss, _ = self.quantizer(encoder_features)
-        carried = leaky_relu(self.modulation(encoder_features, style))
+        quantized, commitment_loss = self.quantize(encoder_features)
+        return self.fuse(quantized, decoder_features, style), commitment_loss
+
+    def quantize(self, encoder_features: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+        """The encoder's features as the decoder gets them, in the same shape, and the commitment loss."""
+        if self.quantizer is None:
+            return encoder_features, tf.zeros([], tf.float32)
+        quantized, commitment_loss, _ = self.quantizer(encoder_features)
+        return quantized, commitment_loss
+
+    def fuse(self, quantized: tf.Tensor, decoder_features: tf.Tensor, style: tf.Tensor) -> tf.Tensor:
+        """The fused features, from what `quantize` returned."""
+        carried = leaky_relu(self.modulation(quantized, style))
         if self.fusion == "lgf":
             fused = self.gate(carried, decoder_features)
+        elif self.fusion == "sft":
+            fused = self.transform(carried, decoder_features)
         elif self.fusion == "add":
             fused = decoder_features + carried
         else:
             fused = self.merge(tf.concat([carried, decoder_features], axis=-1))
-        return fused, commitment_loss
+        return fused
 
 
 class Restorer(keras.Model):
@@ -120,8 +144,8 @@ class Restorer(keras.Model):
 
     Call with `(images, noise)`:
         images: degraded, float32 `[B, R, R, 3]` RGB in [-1, 1].
-        noise: float32 `[B, *noise_shape]`, drawn from N(0, 1): one vector for the decoder and one for each skip. None
-            means zeros.
+        noise: float32 `[B, *noise_shape]`, drawn from N(0, 1): one vector for the decoder and one for each skip; then,
+            with `pixel_noise`, the noise maps of the StyleBlocks, in rows of the same length. None means zeros.
     Returns a `Restoration`.
 
     Example:
@@ -136,10 +160,13 @@ class Restorer(keras.Model):
         width: multiplies all numbers of channels (Table 3 uses 0.5).
         n_skips: number of skips, at 8x8, 16x16, ... (Table 6); 0 to log2(R) - 3.
         codebook_size: number of codes of each skip (1024 is our reading).
-        fusion: "lgf", "add" or "concat"; see `SkipBlock` (Table 3).
+        fusion: "lgf", "add", "concat" or "sft"; see `SkipBlock` (Table 3).
         quantize: whether the skips are quantized (Table 3).
         noise: whether the noise has an effect (Table 3). If False, it is replaced by zeros.
         codebook_decay, codebook_reseed_after: see `VectorQuantizer`.
+        pixel_noise: whether the StyleBlocks get noise for each pixel too; see `PixelNoise`. Not in the paper.
+        residual: whether the decoder's image is added to the degraded one, instead of being the result. Not in the
+            paper.
 
     Raises:
         ValueError: if an argument, or the static shape of the images or the noise, is not valid.
@@ -156,17 +183,23 @@ class Restorer(keras.Model):
         noise: bool = True,
         codebook_decay: float = 0.99,
         codebook_reseed_after: int = 200,
+        pixel_noise: bool = False,
+        residual: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.resolution = resolution
         self.use_noise = noise
         self.skip_resolutions = skip_resolutions(resolution, n_skips)
-        self.noise_shape = (1 + n_skips, scaled(ENCODER_CHANNELS[4], width))
+        self.residual = residual
+        style_size = scaled(ENCODER_CHANNELS[4], width)
+        self.noise_maps = decoder_resolutions(resolution) if pixel_noise else []
+        map_rows = math.ceil(sum(2 * side * side for side in self.noise_maps) / style_size)
+        self.noise_shape = (1 + n_skips + map_rows, style_size)
         self.encoder = Encoder(resolution, width, name="encoder")
         self.gate = AdaptiveLatentGate(name="latent_gate")
         self.style_blocks = [
-            StyleBlock(scaled(DECODER_CHANNELS[side], width), name=f"style_block_{side}")
+            StyleBlock(scaled(DECODER_CHANNELS[side], width), pixel_noise, name=f"style_block_{side}")
             for side in decoder_resolutions(resolution)
         ]
         self.skip_blocks = []
@@ -183,21 +216,35 @@ class Restorer(keras.Model):
 
     def call(self, images: tf.Tensor, noise: Optional[tf.Tensor] = None) -> Restoration:
         self._check_images(images)
+        return self.decode(self.encode(images), noise)
+
+    def encode(self, images: tf.Tensor) -> Encoded:
+        """The part that the noise has no effect on: once for several restorations of the same images `[B, R, R, 3]`."""
         encoding = self.encoder(images)
-        styles = self._styles(encoding.latent, noise)  # [B, 1 + n_skips, C]
-        features = encoding.features[-1]
-        commitment_losses = []
+        carried, commitment_losses = [], [tf.zeros([])]
+        for position, skip_block in enumerate(self.skip_blocks):
+            # encoding.features ends 16, 8, 4: the skip of position 0 takes the 8x8 one.
+            features, commitment_loss = skip_block.quantize(encoding.features[-2 - position])
+            carried.append(features)
+            commitment_losses.append(commitment_loss)
+        return Encoded(images, encoding.features[-1], encoding.latent, tuple(carried), tf.add_n(commitment_losses))
+
+    def decode(self, encoded: Encoded, noise: Optional[tf.Tensor] = None) -> Restoration:
+        """The restoration of encoded images with this noise, `[B, *noise_shape]`."""
+        styles, maps = self._split(encoded.latent, noise)  # [B, 1 + n_skips, C], a map [B, h, h, 2] for each block
+        features = encoded.bottom
         for position, style_block in enumerate(self.style_blocks):
-            features = style_block(features, styles[:, 0])
+            features = style_block(features, styles[:, 0], maps[position] if maps else None)
             if position < len(self.skip_blocks):
-                # encoding.features ends 16, 8, 4: the skip of position 0 takes the 8x8 one.
-                features, commitment_loss = self.skip_blocks[position](
-                    encoding.features[-2 - position], features, styles[:, 1 + position]
-                )
-                commitment_losses.append(commitment_loss)
+                skip_block, carried = self.skip_blocks[position], encoded.carried[position]
+                features = skip_block.fuse(carried, features, styles[:, 1 + position])
         image = self.to_rgb(features, styles[:, 0])
-        commitment_loss = tf.add_n(commitment_losses) / len(commitment_losses) if commitment_losses else tf.zeros([])
-        return Restoration(image, commitment_loss)
+        return Restoration(encoded.images + image if self.residual else image, encoded.commitment_loss)
+
+    @property
+    def codebooks(self) -> List[tf.Variable]:
+        """The codebooks of all skips."""
+        return [block.quantizer.codebook for block in self.skip_blocks if block.quantizer is not None]
 
     def update_codebooks(self, clean: tf.Tensor) -> Tuple[CodebookUsage, ...]:
         """Move all codebooks towards the features of clean images `[B, R, R, 3]` (section 3.1.2).
@@ -210,14 +257,21 @@ class Restorer(keras.Model):
         features = self.encoder(clean).features
         return tuple(quantizer.update(features[-2 - position]) for position, quantizer in enumerate(quantizers))
 
-    def _styles(self, latent: tf.Tensor, noise: Optional[tf.Tensor]) -> tf.Tensor:
-        sites, size = self.noise_shape
+    def _split(self, latent: tf.Tensor, noise: Optional[tf.Tensor]) -> Tuple[tf.Tensor, List[tf.Tensor]]:
+        """The styles, which the latent vector gates, and the noise maps."""
+        rows, size = self.noise_shape
         if noise is None or not self.use_noise:
-            return tf.zeros([tf.shape(latent)[0], sites, size], latent.dtype)
+            noise = tf.zeros([tf.shape(latent)[0], rows, size], latent.dtype)
         noise = tf.convert_to_tensor(noise, latent.dtype)
-        if not noise.shape[1:].is_compatible_with([sites, size]):
-            raise ValueError(f"Restorer: noise is {noise.shape}, expected [B, {sites}, {size}]")
-        return self.gate(latent, noise)
+        if not noise.shape[1:].is_compatible_with([rows, size]):
+            raise ValueError(f"Restorer: noise is {noise.shape}, expected [B, {rows}, {size}]")
+        sites = 1 + len(self.skip_blocks)
+        flat, maps, start = tf.reshape(noise[:, sites:], [-1, (rows - sites) * size]), [], 0
+        for side in self.noise_maps:
+            count = 2 * side * side
+            maps.append(tf.reshape(flat[:, start : start + count], [-1, side, side, 2]))
+            start += count
+        return self.gate(latent, noise[:, :sites]), maps
 
     def _check_images(self, images: tf.Tensor) -> None:
         expected = [None, self.resolution, self.resolution, 3]

@@ -20,29 +20,53 @@ class ModelConfig:
     width: float = 1.0
     n_skips: int = 4
     codebook_size: int = 1024
-    fusion: Literal["lgf", "add", "concat"] = "lgf"
+    fusion: Literal["lgf", "add", "concat", "sft"] = "lgf"
     quantize: bool = True
     noise: bool = True
     codebook_decay: float = 0.99
     codebook_reseed_after: int = 200  # steps without use before a code is re-seeded; 0 turns re-seeding off
+    # What follows is not in the paper.
+    pixel_noise: bool = False
+    residual: bool = False
+
+
+@dataclass(frozen=True)
+class PosteriorConfig:
+    """The section `objective.posterior`: several restorations of each image, trained to differ as the truth may.
+
+    Not in the paper. L1 on every restoration is least when all of them are equal; see `losses.posterior` for what is
+    used instead.
+    """
+
+    score: Literal["none", "rcgan", "energy"] = "none"  # "none": the paper's L1 on one restoration of each image
+    draws: int = 2  # P, the number of restorations of each image
+    weight: float = 1.0  # of the score of whole images; the scores of bands are relative to it
+    bands: Tuple[float, float, float] = (1.0, 1.0, 1.0)  # weights of the fine, the middle and the coarse band
+    spread: float = 1.0  # factor on the reward for differing; 1 is what the theory asks for
+    adaptation: float = 0.0  # how far the factors move a step, for each 1 by which an error ratio is off; 0: fixed
+    deterministic: float = 1.0  # weight of L1 on the restoration with noise 0, which is to be the best single answer
 
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
     """The section `objective`: weights of the restorer's loss (Eq. 7), and how the discriminator is trained.
 
-    The five numbers of `feature` and `style` are for the layers conv1_2 to conv5_4 of VGG-19.
+    The perceptual terms are relative: of degraded images, each of the two comes to 1 at its weight, and every feature
+    map of the network to the same share of it.
     """
 
     adversarial: float = 1.0  # alpha
-    l1: float = 1.0
+    l1: float = 1.0  # without effect where `posterior` is on
     commitment: float = 1.0
-    vgg19: str = "imagenet"  # "imagenet" (Keras' download), the path of Keras VGG-19 weights (.h5), or "none"
-    feature: Tuple[float, float, float, float, float] = (1e-6, 1e-6, 1e-6, 1e-6, 1e-6)
-    style: Tuple[float, float, float, float, float] = (1e-6, 1e-6, 1e-6, 1e-6, 1e-6)
+    perceptual: str = "vgg19"  # "vgg19" (Keras' download), a network's file (see `load_feature_network`), or "none"
+    feature: float = 1.0
+    style: float = 1.0
     augment: str = "color,translation"  # DiffAugment policy; "" turns it off
     r1_gamma: float = 0.0  # weight of the R1 penalty; 0 turns it off
     r1_interval: int = 16  # in steps
+    # What follows is not in the paper.
+    conditional: bool = False  # whether the discriminator sees the degraded image too
+    posterior: PosteriorConfig = field(default_factory=PosteriorConfig)
 
 
 @dataclass(frozen=True)
@@ -93,6 +117,13 @@ def check_restorer(config: ExperimentConfig) -> None:
     check_shared(config)
     for key in ("adversarial", "l1", "commitment", "feature", "style", "r1_gamma"):
         checks.within(f"objective.{key}", 0)
+    for key in ("weight", "bands", "spread", "adaptation", "deterministic"):
+        checks.within(f"objective.posterior.{key}", 0)
+    checks.within("objective.posterior.draws", 2, 16)
+    if objective.posterior.score != "none":
+        checks.require(
+            model.noise, "model.noise", "true where objective.posterior is on: without noise all draws are equal"
+        )
     checks.within("objective.r1_interval", 1)
     policies = [policy for policy in objective.augment.split(",") if policy]
     checks.require(
@@ -100,7 +131,7 @@ def check_restorer(config: ExperimentConfig) -> None:
         "objective.augment",
         "a comma-separated choice of color, translation, cutout, or ''",
     )
-    checks.require(bool(objective.vgg19), "objective.vgg19", "'imagenet', 'none' or a path to an .h5 file")
+    checks.require(bool(objective.perceptual), "objective.perceptual", "'vgg19', 'none' or the file of a network")
     checks.within("optimizer.learning_rate", 0, 10)
     checks.within("optimizer.epsilon", 0, 1)
     checks.fraction("optimizer.beta_1")

@@ -30,11 +30,13 @@ def build(model: ModelConfig) -> Restorer:
 def inference(restorer: Restorer, precision: Precision = "float32") -> Inference:
     """The restorer as the commands use it: noise is its second input.
 
-    Raises:
-        ValueError: if a precision other than float32 is asked for.
+    Its convolutions multiply in `precision` from now on. Those of the encoder stay in float32: its features decide
+    which codes are chosen.
     """
-    if precision != "float32":
-        raise ValueError(f"--precision {precision}: the stochastic restorer computes in float32 only")
+    from rethink_fr.layers.precision import set_precision
+
+    set_precision(restorer, precision)
+    set_precision(restorer.encoder, "float32")
 
     def restore(images: tf.Tensor, noise: Optional[tf.Tensor] = None) -> Dict[str, tf.Tensor]:
         return {"restored": restorer(images, noise).image}
@@ -81,14 +83,14 @@ def task(config: ExperimentConfig) -> TrainingTask:
 
 
 def check_files(config: ExperimentConfig) -> None:
-    """Check that the file of VGG-19 weights exists, if the configuration names one.
+    """Check that the file of the perceptual network exists, if the configuration names one.
 
     Raises:
         ConfigError: if it does not.
     """
-    weights = config.objective.vgg19
-    if weights not in ("imagenet", "none") and not Path(weights).is_file():
-        raise ConfigError(f"objective.vgg19: no file {weights}; expected 'imagenet', 'none' or a Keras VGG-19 .h5 file")
+    source = config.objective.perceptual
+    if source not in ("vgg19", "none") and not Path(source).exists():
+        raise ConfigError(f"objective.perceptual: no file {source}; expected 'vgg19', 'none' or the file of a network")
 
 
 SYSTEM = System(

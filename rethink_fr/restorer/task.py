@@ -1,8 +1,8 @@
-"""How the stochastic restorer is trained: its objective, its two turns, and both made from a configuration."""
+"""How the stochastic restorer is trained: its two turns, and all that they need, made from a configuration."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -11,66 +11,19 @@ from rethink_fr.addons import extra_optimizer
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.layers.diff_augment import apply_augmentation, augmentation_draws
 from rethink_fr.layers.variables import create_variables
-from rethink_fr.losses.adversarial import lazy_r1, logistic_discriminator_loss, nonsaturating_generator_loss
-from rethink_fr.losses.perceptual import feature_loss, preprocess, style_loss, vgg19_features
-from rethink_fr.losses.reconstruction import l1_loss
+from rethink_fr.losses.adversarial import lazy_r1, logistic_discriminator_loss
+from rethink_fr.losses.feature_network import FeatureNetwork, load_feature_network
+from rethink_fr.losses.posterior import BANDS
 from rethink_fr.restorer.discriminator import Discriminator
-from rethink_fr.restorer.network import Restoration, Restorer
+from rethink_fr.restorer.network import Restorer
+from rethink_fr.restorer.objective import Restored, RestorerObjective
 from rethink_fr.restorer.settings import ExperimentConfig, OptimizerConfig
 from rethink_fr.system import StepContext, Turn, TurnLoss
 
 _NOISE, _AUGMENT_GENERATOR, _AUGMENT_REAL, _AUGMENT_FAKE = range(4)  # purposes of random numbers
+_CALIBRATION_STEPS = 100
 
 Batch = Mapping[str, tf.Tensor]
-
-
-class RestorerObjective:
-    """The loss of the restorer: L = alpha L_ADV + L_1 + L_percep + L_VQ.
-
-    "Rethinking Deep Face Restoration" (Zhao et al., CVPR 2022), Eq. 7.
-
-    Args:
-        adversarial: alpha.
-        l1: weight of L_1.
-        commitment: weight of L_VQ, the commitment loss of the quantized skips.
-        vgg: VGG-19 without its top, for the perceptual terms; None leaves them out.
-        feature, style: weights of the five layers of VGG-19 in Eqs. 14 and 15.
-    """
-
-    def __init__(
-        self,
-        adversarial: float,
-        l1: float,
-        commitment: float,
-        vgg: Optional[keras.Model],
-        feature: Sequence[float],
-        style: Sequence[float],
-    ) -> None:
-        # The perceptual terms have their weights inside, one for each layer.
-        self.weights = {"adversarial": adversarial, "l1": l1, "commitment": commitment}
-        if vgg is not None:
-            self.weights.update(feature=1.0, style=1.0)
-        self.vgg = vgg
-        self.feature_weights = feature
-        self.style_weights = style
-
-    def __call__(self, clean: tf.Tensor, restoration: Restoration, fake_logits: tf.Tensor) -> Dict[str, tf.Tensor]:
-        """The unweighted terms by name, each a scalar: the mean over this replica's images."""
-        terms = {
-            "adversarial": nonsaturating_generator_loss(fake_logits),
-            "l1": l1_loss(clean, restoration.image),
-            "commitment": restoration.commitment_loss,
-        }
-        if self.vgg is not None:
-            wanted = vgg19_features(self.vgg, preprocess(clean))
-            found = vgg19_features(self.vgg, preprocess(restoration.image))
-            terms["feature"] = feature_loss(wanted, found, self.feature_weights)
-            terms["style"] = style_loss(wanted, found, self.style_weights)
-        return terms
-
-    def total(self, terms: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The weighted sum of the terms."""
-        return tf.add_n([self.weights[name] * term for name, term in terms.items()])
 
 
 class RestorerTask:
@@ -84,11 +37,11 @@ class RestorerTask:
         objective: the loss of the restorer.
         restorer_optimizer, discriminator_optimizer: an optimizer for each network.
         augment: policy of `diff_augment` for all that the discriminator sees; "" for none.
+        conditional: whether the discriminator sees the degraded image beside the other one. Not in the paper.
         r1_gamma: weight of the discriminator's R1 penalty; 0 for none.
         r1_interval: the penalty is computed at one step in so many.
     """
 
-    boundaries: Tuple[int, ...] = ()
     reconstructs = False
 
     def __init__(
@@ -99,6 +52,7 @@ class RestorerTask:
         restorer_optimizer: keras.optimizers.Optimizer,
         discriminator_optimizer: keras.optimizers.Optimizer,
         augment: str = "color,translation",
+        conditional: bool = False,
         r1_gamma: float = 0.0,
         r1_interval: int = 16,
     ) -> None:
@@ -106,16 +60,26 @@ class RestorerTask:
         self.discriminator = discriminator
         self.objective = objective
         self.augment = augment
+        self.conditional = conditional
         self.r1_gamma = r1_gamma
         self.r1_interval = r1_interval
-        self.saved: Mapping[str, Any] = {"restorer": restorer, "discriminator": discriminator}
+        # The perceptual terms are relative to what is measured before this step.
+        self.boundaries: Tuple[int, ...] = (_CALIBRATION_STEPS,) if objective.relative else ()
+        self.saved: Mapping[str, Any] = {
+            "restorer": restorer,
+            "discriminator": discriminator,
+            "spread": objective.spread,
+            **{f"relative_{name}": term for name, term in objective.relative.items()},
+        }
         self.optimizers: Mapping[str, keras.optimizers.Optimizer] = {
             "restorer": restorer_optimizer,
             "discriminator": discriminator_optimizer,
         }
 
     def update_state(self, batch: Batch, context: StepContext, step: int) -> Dict[str, tf.Tensor]:
-        """Update the codebooks with the features of the clean images."""
+        """Update the codebooks with the features of the clean images; at first also measure the perceptual terms."""
+        if self.objective.relative and step < _CALIBRATION_STEPS:
+            self.objective.calibrate(batch["clean"], batch["degraded"])
         scalars = {}
         for side, usage in zip(self.restorer.skip_resolutions, self.restorer.update_codebooks(batch["clean"])):
             scalars[f"codebook_{side}/usage"] = usage.usage
@@ -132,38 +96,73 @@ class RestorerTask:
     def after_step(self, step: int) -> None:
         """Nothing to do outside the graph."""
 
+    def averaged(self, network: Restorer) -> List[tf.Variable]:
+        """The trained weights, and the codebooks, which belong to them.
+
+        A codebook that is copied belongs to the live encoder, ahead of the averaged one by as many steps as the average
+        looks back.
+        """
+        return [*network.trainable_variables, *network.codebooks]
+
     def draw_noise(self, share: tf.Tensor, context: StepContext) -> tf.Tensor:
-        """The restorer's noise for the `share` images of this replica, `[share, *noise_shape]`."""
-        shape = [context.global_batch(share), *self.restorer.noise_shape]
+        """The restorer's noise for the `share` images of this replica, `[share, draws, *noise_shape]`."""
+        shape = [context.global_batch(share), self.objective.draws, *self.restorer.noise_shape]
         return context.of_this_replica(tf.random.stateless_normal(shape, context.random_seed(_NOISE)), share)
 
     def _restorer_loss(self, batch: Batch, context: StepContext, made: Batch) -> TurnLoss:
-        clean = batch["clean"]
-        restoration = self.restorer(batch["degraded"], self.draw_noise(tf.shape(clean)[0], context))
-        fake_logits = self.discriminator(self._augmented(restoration.image, _AUGMENT_GENERATOR, context))
-        terms = self.objective(clean, restoration, fake_logits)
+        clean, degraded = batch["clean"], batch["degraded"]
+        restored = self._restore(degraded, self.draw_noise(tf.shape(clean)[0], context))
+        scalars = {}
+        if self.objective.scores_draws:
+            excess = self.objective.excess(clean, restored.draws)
+            scalars = {f"spread/excess_{name}": value for name, value in zip(("all", *BANDS), tf.unstack(excess))}
+            if self.objective.spread.adaptation:
+                self.objective.spread.adapt(tf.stop_gradient(excess))
+                factors = tf.unstack(tf.convert_to_tensor(self.objective.spread.factors))
+                scalars.update({f"spread/factor_{name}": value for name, value in zip(("all", *BANDS), factors)})
+        # All draws are alike: the first one stands for them, and the discriminator's work does not grow with P.
+        shown = restored.draws[0]
+        fake_logits = self.discriminator(self._seen(shown, degraded, _AUGMENT_GENERATOR, context))
+        terms = self.objective(clean, restored, fake_logits)
         total = self.objective.total(terms)
-        scalars = {"loss/restorer": total, **{f"loss/{name}": term for name, term in terms.items()}}
-        return TurnLoss(total, scalars, {"restored": restoration.image})
+        scalars.update({"loss/restorer": total, **{f"loss/{name}": term for name, term in terms.items()}})
+        return TurnLoss(total, scalars, {"restored": shown})
+
+    def _restore(self, degraded: tf.Tensor, noise: tf.Tensor) -> Restored:
+        """Restore the same images once with each draw of noise, `[B, draws, *noise_shape]`, and with noise 0."""
+        encoded = self.restorer.encode(degraded)
+        draws = [self.restorer.decode(encoded, one).image for one in tf.unstack(noise, axis=1)]
+        wanted = "deterministic" in self.objective.weights
+        deterministic = self.restorer.decode(encoded).image if wanted else None
+        return Restored(draws, deterministic, encoded.commitment_loss)
 
     def _discriminator_loss(self, batch: Batch, context: StepContext, made: Batch) -> TurnLoss:
-        clean = batch["clean"]
-        real_logits = self.discriminator(self._augmented(clean, _AUGMENT_REAL, context))
-        fake_logits = self.discriminator(self._augmented(made["restored"], _AUGMENT_FAKE, context))
+        clean, degraded = batch["clean"], batch["degraded"]
+        real_logits = self.discriminator(self._seen(clean, degraded, _AUGMENT_REAL, context))
+        fake_logits = self.discriminator(self._seen(made["restored"], degraded, _AUGMENT_FAKE, context))
         loss = logistic_loss = logistic_discriminator_loss(real_logits, fake_logits)
         scalars = {"loss/discriminator": logistic_loss}  # without the penalty, which is 0 at most steps
         if self.r1_gamma:
-            penalty = lazy_r1(self.discriminator, clean, context.step, self.r1_gamma, self.r1_interval)
+
+            def discriminate(images: tf.Tensor) -> tf.Tensor:
+                return self.discriminator(tf.concat([images, degraded], -1) if self.conditional else images)
+
+            penalty = lazy_r1(discriminate, clean, context.step, self.r1_gamma, self.r1_interval)
             loss += penalty
             scalars["loss/r1"] = penalty
         scalars["score/real"] = tf.reduce_mean(real_logits)
         scalars["score/fake"] = tf.reduce_mean(fake_logits)
         return TurnLoss(loss, scalars)
 
-    def _augmented(self, images: tf.Tensor, purpose: int, context: StepContext) -> tf.Tensor:
+    def _seen(self, images: tf.Tensor, degraded: tf.Tensor, purpose: int, context: StepContext) -> tf.Tensor:
+        """What the discriminator sees: the augmented images, and beside them, augmented alike, the degraded ones."""
         share = tf.shape(images)[0]
         draws = augmentation_draws(context.global_batch(share), context.random_seed(purpose))
-        return apply_augmentation(images, context.of_this_replica(draws, share), self.augment)
+        draws = context.of_this_replica(draws, share)
+        seen = apply_augmentation(images, draws, self.augment)
+        if not self.conditional:
+            return seen
+        return tf.concat([seen, apply_augmentation(degraded, draws, self.augment)], axis=-1)
 
 
 def build_task(config: ExperimentConfig, restorer: Restorer) -> RestorerTask:
@@ -177,22 +176,16 @@ def build_task(config: ExperimentConfig, restorer: Restorer) -> RestorerTask:
         ConfigError: if the weights of VGG-19 cannot be loaded.
     """
     model, objective = config.model, config.objective
-    discriminator = Discriminator(model.resolution, model.width)
+    discriminator = Discriminator(model.resolution, model.width, channels=6 if objective.conditional else 3)
     create_variables(discriminator)
     return RestorerTask(
         restorer,
         discriminator,
-        RestorerObjective(
-            objective.adversarial,
-            objective.l1,
-            objective.commitment,
-            load_vgg19(objective.vgg19),
-            objective.feature,
-            objective.style,
-        ),
+        RestorerObjective(objective, load_perceptual(objective.perceptual), model.resolution),
         build_optimizer(config.optimizer),
         build_optimizer(config.optimizer),
         augment=objective.augment,
+        conditional=objective.conditional,
         r1_gamma=objective.r1_gamma,
         r1_interval=objective.r1_interval,
     )
@@ -211,27 +204,18 @@ def build_optimizer(optimizer: OptimizerConfig) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
 
 
-def load_vgg19(weights: str) -> Optional[keras.Model]:
-    """Load VGG-19 without its top, frozen.
-
-    Args:
-        weights: "imagenet" for Keras' own download, the path of a file of such weights, or "none" for no network.
+def load_perceptual(source: str) -> Optional[FeatureNetwork]:
+    """Load the network of the perceptual terms, `objective.perceptual`; None for "none".
 
     Raises:
-        ConfigError: if the weights cannot be loaded. They are never replaced by random ones.
+        ConfigError: if it cannot be loaded. Its weights are never replaced by random ones.
     """
-    if weights == "none":
+    if source == "none":
         return None
     try:
-        vgg = keras.applications.VGG19(include_top=False, weights=weights)
-    except Exception as error:  # Keras raises bare Exception for a failed download, h5py its own kinds
-        advice = (
-            "connect once, give a local file with --set objective.vgg19=FILE.h5, or train without the perceptual terms "
-            "by --set objective.vgg19=none --set objective.adversarial=0.05"
-            if weights == "imagenet"
-            else "expected the weights of keras.applications.VGG19(include_top=False)"
-        )
-        reason = str(error).splitlines()[0][:150]
-        raise ConfigError(f"objective.vgg19: cannot load {weights!r} ({reason}); {advice}") from None
-    vgg.trainable = False
-    return vgg
+        return load_feature_network(source)
+    except ValueError as error:
+        raise ConfigError(
+            f"objective.perceptual: {error}; or train without the perceptual terms by --set objective.perceptual=none "
+            "--set objective.adversarial=0.05"
+        ) from None

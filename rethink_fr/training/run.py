@@ -18,6 +18,7 @@ from rethink_fr.data.pipeline import failure_of_reads
 from rethink_fr.errors import RunFailure, is_full_disk
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import WriteError, clear_temporary, write_bytes
+from rethink_fr.layers.precision import set_precision
 from rethink_fr.pictures.files import encode_png
 from rethink_fr.runs.config_file import learning_rates, save_config
 from rethink_fr.runs.divergence import forget_divergence, record_divergence
@@ -159,6 +160,8 @@ def build_trainer(config: Experiment) -> AdversarialTrainer:
         raise ConfigError(f"architecture: {config.architecture} cannot be trained by this version")
     keras.utils.set_random_seed(config.training.seed)
     task = system.task(config)
+    for network in task.saved.values():
+        set_precision(network, config.training.precision)
     average = build_averaged(lambda: system.build(config.model))
     trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed)
     trainer.compile()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Mapping
+from typing import Callable, Dict, List, Mapping, Sequence
 
 import tensorflow as tf
 from tensorflow import keras
@@ -96,7 +96,7 @@ class AdversarialTrainer(keras.Model):
         for turn in self.task.turns(self.phase):
             totals.update(self._take(turn, batch, context, made, scalars))
         rate = next(iter(self.task.optimizers.values())).learning_rate
-        update_average(self.average, self.task.generator, self.step, self.average_decay)
+        update_average(self.average, self.task.generator, self.step, self.average_decay, self.task.averaged)
         self.step.assign_add(1)
         return _over_replicas({**scalars, **state, **totals, "learning_rate": rate})
 
@@ -186,18 +186,32 @@ def build_averaged(build: Callable[[], keras.Model]) -> keras.Model:
         return build()
 
 
-def update_average(average: keras.Model, model: keras.Model, step: tf.Tensor, decay: float) -> None:
+def update_average(
+    average: keras.Model,
+    model: keras.Model,
+    step: tf.Tensor,
+    decay: float,
+    averaged: Callable[[keras.Model], Sequence[tf.Variable]],
+) -> None:
     """Take one step of the exponential moving average of a network's weights; copy its other variables.
 
     This is not in the paper but standard practice (Karras et al. 2018, appendix A.1). The decay is at most
     `(1 + step) / (10 + step)`, so that the initial weights are soon forgotten.
+
+    Args:
+        average, model: two networks of one kind.
+        step: number of steps taken before this one.
+        decay: 0 to below 1.
+        averaged: from a network to its variables that are averaged; see `TrainingTask.averaged`.
     """
     count = tf.cast(step, tf.float32)
     decay = tf.minimum(decay, (1.0 + count) / (10.0 + count))
-    for shadow, variable in zip(average.trainable_variables, model.trainable_variables):
+    for shadow, variable in zip(averaged(average), averaged(model)):
         shadow.assign(variable + decay * (shadow - variable))
-    for shadow, variable in zip(average.non_trainable_variables, model.non_trainable_variables):
-        shadow.assign(variable)
+    done = {id(shadow) for shadow in averaged(average)}
+    for shadow, variable in zip(average.variables, model.variables):
+        if id(shadow) not in done:
+            shadow.assign(variable)
 
 
 def _over_replicas(scalars: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:

@@ -11,7 +11,7 @@ import pytest
 
 from rethink_fr.cli import main
 from rethink_fr.evaluation import evaluate as evaluate_module
-from rethink_fr.metrics import luma, niqe, psnr, ssim
+from rethink_fr.metrics import consistency, luma, niqe, psnr, ssim
 from rethink_fr.metrics.table import METRICS
 from rethink_fr.metrics.vqfr_protocol import match_mean_and_std
 from rethink_fr.pictures.files import read_image, square_resize, write_image
@@ -62,7 +62,7 @@ def evaluated(faces, capsys):
 def test_report_and_table(evaluated, faces):
     code, out, err, report = evaluated("--degraded", faces / "degraded")
     assert code == 0 and err == ""
-    assert list(report["metrics"]) == ["psnr", "ssim", "psnr_y", "ssim_y"]  # all that need nothing further
+    assert list(report["metrics"]) == ["psnr", "ssim", "psnr_y", "ssim_y", "consistency"]  # need nothing further
     assert report["images"] == 3 and report["protocol"] == "ours"
     assert [row["name"] for row in report["rows"]] == NAMES
     for row in report["rows"]:
@@ -74,21 +74,26 @@ def test_report_and_table(evaluated, faces):
                 "ssim": ssim(picture, clean)[0],
                 "psnr_y": psnr(luma(picture), luma(clean))[0],
                 "ssim_y": ssim(luma(picture), luma(clean))[0],
+                "consistency": consistency(picture, read_image(faces / "degraded" / f"{row['name']}.png")[None])[0],
             }
+            if folder == "degraded":
+                expected["consistency"] = "inf"  # it is what it was made from
             assert row[folder] == pytest.approx(expected)
     for name, figure in report["metrics"].items():
         assert figure["definition"] and figure["better"] == "higher"
         for folder in ("restored", "degraded"):
-            mean = np.mean([row[folder][name] for row in report["rows"]])
-            assert figure[folder]["mean"] == pytest.approx(mean) and figure[folder]["count"] == 3
-            assert figure[folder]["interval"][0] <= mean <= figure[folder]["interval"][1]
-        assert figure["restored"]["mean"] > figure["degraded"]["mean"]
+            mean = np.mean([float(row[folder][name]) for row in report["rows"]])
+            assert float(figure[folder]["mean"]) == pytest.approx(mean) and figure[folder]["count"] == 3
+            low, high = map(float, figure[folder]["interval"])
+            assert low <= mean <= high
+        assert name == "consistency" or figure["restored"]["mean"] > figure["degraded"]["mean"]
     assert set(report["versions"]) == {"rethink_fr", "python", "numpy", "scipy", "pillow"}
     lines = out.splitlines()
     assert lines[0] == "3 images, protocol ours; mean [95 % interval]"
     assert lines[1].split() == ["metric", "better", "restored", "degraded"]
-    assert lines[2].startswith(f"psnr    higher  {report['metrics']['psnr']['restored']['mean']:.2f} dB [")
-    assert lines[-2].startswith("left out: lpips_vgg, lpips_alex, niqe, deg, lmd, fid_paired, ")
+    assert lines[2].startswith(f"psnr         higher  {report['metrics']['psnr']['restored']['mean']:.2f} dB [")
+    assert lines[-2].startswith("left out: lpips_vgg, lpips_alex, perceptual, niqe, deg, lmd, fid_paired, ")
+    assert lines[-2].endswith("code_perplexity, samples; ask for one with --metrics to see what it needs")
     assert {one["metric"] for one in report["left_out"]} == set(METRICS["ours"]) - set(report["metrics"])
     assert all(one["reason"] for one in report["left_out"]) and report["missing"] == []
 

@@ -16,20 +16,28 @@ from tests.evaluation.tiny_networks import tiny_networks
 COUNT = 6
 METHODS = ("A", "B", "C")
 EVERY = [(protocol, name) for protocol, metrics in METRICS.items() for name in metrics]
-LANGUAGES = {".tex": (r" & \textbf{", r"$\uparrow$", r"$\downarrow$"), ".md": (" | **", "↑", "↓")}
+ARROWS = {".tex": {"higher": r"$\uparrow$", "lower": r"$\downarrow$", "nearer": r"$\rightarrow$"}}
+ARROWS[".md"] = {"higher": "↑", "lower": "↓", "nearer": "→"}
+BOLD = {".tex": r" & \textbf{", ".md": " | **"}
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Pictures of 192 x 192, which is large enough for every metric, of two people; the methods are ever worse."""
+    """Pictures of 192 x 192, which is large enough for every metric, of two people; the methods are ever worse.
+
+    Below samples/ each method has two samples of each picture.
+    """
     root, generator = tmp_path_factory.mktemp("faces"), np.random.default_rng(0)
     lines = ["name,identity"]
     for number in range(COUNT):
         clean = generator.normal(128, 40, [4, 4, 3]).repeat(48, 0).repeat(48, 1)
-        for folder, noise in (("clean", 1), ("A", 30), ("B", 50), ("C", 70)):
+        drawn = [
+            (f"samples/{method}/{{}}_{one}", 20 + place * 20) for place, method in enumerate("ABC") for one in (1, 2)
+        ]
+        for path, noise in (("clean/{}", 1), ("A/{}", 30), ("B/{}", 50), ("C/{}", 70), ("degraded/{}", 80), *drawn):
             squares = generator.normal(0, noise, [4, 4, 3]) + generator.normal(0, noise / 3, 3)
             picture = clean + squares.repeat(48, 0).repeat(48, 1) + generator.normal(0, 3, clean.shape)
-            write_image(root / folder / f"{number}.png", np.clip(picture, 0, 255).astype(np.uint8))
+            write_image(root / f"{path.format(number)}.png", np.clip(picture, 0, 255).astype(np.uint8))
         lines.append(f"{number},p{number % 2}")
     (root / "people.csv").write_text("\n".join(lines))
     return root
@@ -44,6 +52,17 @@ def networks(monkeypatch):
         "fid_statistics": (np.zeros(48), np.eye(48)),
     }
     monkeypatch.setattr(Sources, "loaders", lambda _: {need: lambda one=one: one for need, one in given.items()})
+
+
+def places(folders):
+    return [
+        "--reference",
+        folders / "clean",
+        "--degraded",
+        folders / "degraded",
+        "--identities",
+        folders / "people.csv",
+    ]
 
 
 class Text(HTMLParser):
@@ -61,9 +80,10 @@ class Text(HTMLParser):
 @pytest.mark.parametrize(("protocol", "name"), EVERY)
 def test_a_metric_alone_is_in_every_output(folders, networks, tmp_path, capsys, protocol, name):
     metric = METRICS[protocol][name]
-    methods = [f"{method}={folders / method}" for method in METHODS]
+    restored = folders / "samples" if metric.of_samples else folders
+    methods = [f"{method}={restored / method}" for method in METHODS]
     files = {ending: tmp_path / f"out{ending}" for ending in (".json", ".tex", ".md", ".html")}
-    given = ["--reference", folders / "clean", "--identities", folders / "people.csv", "--metrics", name]
+    given = [*places(folders), "--metrics", name]
     wanted = ["--output", files[".json"], "--html", files[".html"], "--table", files[".tex"], "--table", files[".md"]]
     code = main(["evaluate", "--restored", *methods, *map(str, [*given, "--protocol", protocol, "--k", "2", *wanted])])
     printed = capsys.readouterr()
@@ -79,26 +99,29 @@ def test_a_metric_alone_is_in_every_output(folders, networks, tmp_path, capsys, 
     assert [one.name for one in metrics] == [name] and metrics[0].values == dict(zip(METHODS, values)) and failed == []
 
     line = next(line for line in printed.out.splitlines() if line.startswith(f"{name} "))
-    assert line.split()[:2] == [name, metric.better] and all(f" {text}" in line for text in shown)
+    better = {"nearer": "near"}.get(metric.better, metric.better)
+    assert line.split()[:2] == [name, better] and all(f" {text}" in line for text in shown)
     title = metric.title + (f" ({metric.unit})" if metric.unit else "")
-    for ending, (bold, up, down) in LANGUAGES.items():
+    title = title.replace("%", "{}")
+    for ending, arrows in ARROWS.items():
         table = files[ending].read_text(encoding="utf-8")
-        assert f"{title} {up if metric.better == 'higher' else down}" in table and bold in table
+        escaped = title.format(r"\%" if ending == ".tex" else "%")
+        assert f"{escaped} {arrows[metric.better]}" in table and BOLD[ending] in table
         assert all(text in table for text in shown) and metric.definition.replace("_", r"\_")[:20] in table
 
     cells = Text(files[".html"].read_text(encoding="utf-8")).cells
-    assert f"{metric.title} {metric.arrow}" in cells and metric.definition in cells
+    assert any(cell.startswith(f"{metric.title} {metric.arrow}") for cell in cells) and metric.definition in cells
     assert all(any(text == cell.partition(" ")[0] for cell in cells) for text in shown)
-    assert (f"{metric.title}, A" in cells) == (metric.of_image is not None)  # the column of the table of images
+    assert (f"{metric.title}, A" in cells) == (metric.of_set is None)  # the column of the table of images
     page = files[".html"].read_text(encoding="utf-8")
     assert page.count("<svg") == ("neighbours" in metric.needs)
 
 
 @pytest.mark.parametrize("protocol", list(METRICS))
 def test_all_metrics_together_are_in_the_order_of_the_table(folders, networks, capsys, tmp_path, protocol):
-    methods = [f"{method}={folders / method}" for method in METHODS]
+    methods = [f"{method}={folders / 'samples' / method}" for method in METHODS]
     files = {ending: tmp_path / f"out{ending}" for ending in (".json", ".tex", ".md", ".html")}
-    given = ["--reference", folders / "clean", "--identities", folders / "people.csv", "--k", "2", "--resize", "200"]
+    given = [*places(folders), "--k", "2", "--resize", "200"]
     wanted = ["--output", files[".json"], "--html", files[".html"], "--table", files[".tex"], "--table", files[".md"]]
     assert main(["evaluate", "--restored", *methods, *map(str, [*given, "--protocol", protocol, *wanted])]) == 0
     printed = capsys.readouterr().out
@@ -106,4 +129,6 @@ def test_all_metrics_together_are_in_the_order_of_the_table(folders, networks, c
     assert list(json.loads(files[".json"].read_text())["metrics"]) == list(METRICS[protocol])
     assert [line.split()[0] for line in printed.splitlines()[2 : 2 + len(METRICS[protocol])]] == list(METRICS[protocol])
     for text in (printed, *(files[ending].read_text(encoding="utf-8") for ending in (".tex", ".md", ".html"))):
-        assert "6 images, protocol " in text.lower() and ", 24 pictures resized to 200 x 200 px" in text.lower()
+        assert (
+            "6 images, 2 samples of each by A, B, C, protocol " in text and "48 pictures resized to 200 x 200" in text
+        )

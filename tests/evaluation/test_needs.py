@@ -16,9 +16,10 @@ from rethink_fr.metrics import (
     identity_precision_recall,
     landmark_distance,
     lpips,
+    perceptual_distance,
     precision_recall,
 )
-from rethink_fr.metrics.table import METRICS
+from rethink_fr.metrics.table import GROUPS, METRICS
 from rethink_fr.pictures.files import read_image, write_image
 from tests.evaluation.tiny_networks import Colours, Means, tiny_networks
 
@@ -93,24 +94,34 @@ def test_every_metric_is_what_its_function_gives(run, faces, networks):
         share = cells["iprecision", "restored"].by_k[k - 1]
         assert share.value == identity_precision_recall(embed(clean), embed(restored), people, people, k)[0]
         assert share.interval[0] <= share.value <= share.interval[1]
-    assert [name for name, _ in report.left_out] == ["niqe", "fid_statistics"]
-    assert report.left_out[0][1] == "not here; do this" and report.missing == ()
+    np.testing.assert_allclose(
+        [row["perceptual"] for row in rows],
+        perceptual_distance(restored / 127.5 - 1, clean / 127.5 - 1, Colours()),
+        1e-5,
+    )
+    left_out = {name: reason for name, reason in report.left_out if name not in GROUPS["samples"]}
+    assert left_out == {
+        "niqe": "not here; do this",
+        "consistency": "needs what was restored; add --degraded DIR",
+        "fid_statistics": "not here; do this",
+    }
+    assert report.missing == () and set(GROUPS["samples"]) <= dict(report.left_out).keys()
 
 
 def test_the_report_names_every_network_and_number(run, faces):
     report = json.loads(json.dumps(run(degraded=faces / "degraded", seed=3).as_json()))
     assert report["networks"]["recognition"] == {"name": "identity", "sha256": "0" * 64}
-    perceptual = {"lpips_vgg", "lpips_alex"}
+    perceptual = {"lpips_vgg", "lpips_alex", "perceptual"}
     assert set(report["networks"]) == {"inception", "recognition", "landmarks", "neighbours", "codes"} | perceptual
-    assert set(report["metrics"]) == set(METRICS["ours"]) - {"niqe", "fid_statistics"}
+    assert set(report["metrics"]) == set(METRICS["ours"]) - {"niqe", "fid_statistics", *GROUPS["samples"]}
     for name, metric in report["metrics"].items():
         for folder in ("restored", "degraded"):
             assert metric["definition"] and metric[folder]["count"] == COUNT
             if name in ("fid_paired", "code_usage", "code_perplexity"):
                 assert metric[folder]["value"] > 0.0 and metric[folder]["interval"] is None
             else:
-                low, high = metric[folder]["interval"]
-                assert low <= metric[folder]["mean"] <= high
+                low, mean, high = map(float, np.insert(metric[folder]["interval"], 1, metric[folder]["mean"]))
+                assert low <= mean <= high
     assert [share["k"] for share in report["metrics"]["irecall"]["restored"]["by_k"]] == [1, 2, 3, 4]
     assert report["k"] == 4 and report["interval"]["seed"] == 3 and "tensorflow" in report["versions"]
 
@@ -248,4 +259,4 @@ def test_a_network_that_is_not_there_is_absent_but_a_file_that_was_given_must_se
 
 def test_whatever_a_metric_needs_can_be_loaded_from_somewhere():
     needs = {need for metrics in METRICS.values() for metric in metrics.values() for need in metric.needs}
-    assert needs == {*Sources().loaders(), "identities"}
+    assert needs == {*Sources().loaders(), "identities", "degraded", "samples"}

@@ -35,7 +35,7 @@ class Codes(Means):
 
 
 class Colours:
-    """The picture itself as the only feature map of LPIPS."""
+    """The picture itself as the only feature map."""
 
     name, sha256, heads = "colours", "1" * 64, [np.array([1.0, 2.0, 3.0])]
 
@@ -54,4 +54,5 @@ def tiny_networks() -> dict:
         "codes": Codes("codes", 4),
         "lpips_vgg": Colours(),
         "lpips_alex": Colours(),
+        "perceptual": Colours(),
     }

@@ -46,7 +46,8 @@ class AveragedCodebook:
             self.sums[code] = self.decay * self.sums[code] + (1 - self.decay) * mine.sum(0)
         total = self.counts.sum()
         smoothed = (self.counts + self.epsilon) / (total + len(self.codes) * self.epsilon) * total
-        self.codes = self.sums / smoothed[:, None]
+        used = np.isin(np.arange(len(self.codes)), indices)[:, None]
+        self.codes = np.where(used, self.sums / smoothed[:, None], self.codes)  # a code without vectors stays
 
 
 # ---- quantizing
@@ -164,13 +165,20 @@ def test_the_first_update_fills_the_codebook_with_distinct_random_rows_of_the_fe
     assert set(chosen[0]) != set(chosen[1])
 
 
-def test_fewer_features_than_codes_are_used_more_than_once():
-    features = normal(1, 1, 2, 2, 6)
-    quantizer = built(10, 6)
-    quantizer.update(tf.constant(features))
-    distances = np.abs(quantizer.codebook.numpy()[:, None] - features.reshape(-1, 6)).max(2)
-    assert distances.min(1).max() < 1e-6
-    assert sorted(np.bincount(distances.argmin(1))) == [2, 2, 3, 3]
+def test_fewer_features_than_codes_fill_the_codebook_over_several_updates_without_duplicates():
+    quantizer, rows = built(10, 6), []
+    for step in range(3):
+        features = normal(step, 1, 2, 2, 6)
+        rows.append(features.reshape(-1, 6))
+        quantizer.update(tf.constant(features))
+        np.testing.assert_array_equal(
+            quantizer.last_seeded, np.repeat([1, 2, 3, 0], [4, 4, 2, 4])[:10] * (np.arange(10) < 4 * (step + 1))
+        )
+        new = slice(4 * step, min(4 * step + 4, 10))
+        distances = np.abs(quantizer.codebook.numpy()[new, None] - rows[-1]).max(2)
+        assert distances.min(1).max() < 1e-4  # Laplace smoothing
+        assert len(set(distances.argmin(1))) == len(distances)
+    assert len(np.unique(quantizer.codebook.numpy().round(4), axis=0)) == 10
 
 
 @pytest.mark.parametrize("epsilon", [1e-5, 0.5])
@@ -234,12 +242,13 @@ def test_a_reseeded_code_gets_its_time_before_the_next_reseeding():
     assert seeded == [1, 1, 4, 4, 4, 7, 7, 7, 10, 10]
 
 
-def test_without_reseeding_an_unused_code_is_left_alone():
+def test_without_reseeding_an_unused_code_stays_exactly_where_it_is():
     quantizer = near_and_far(reseed_after=0)
-    for step in range(2, 40):
+    for step in range(2, 400):
         quantizer.update(tf.constant(normal(step, 2, 4, 4, 2)))
     np.testing.assert_array_equal(quantizer.last_seeded, [1, 1])
-    assert quantizer.codebook[1, 0] > 900
+    assert quantizer.average_counts[1] < 1e-12  # far below the smoothing
+    np.testing.assert_array_equal(quantizer.codebook[1], [1e3, 1e3])
 
 
 def test_perplexity_is_the_exponential_of_the_entropy_of_the_averaged_counts():
@@ -266,6 +275,7 @@ def test_usage_is_the_share_of_codes_chosen_in_the_last_hundred_updates():
     quantizer.update(tf.zeros([1, 2, 2, 1]))
     quantizer.codebook.assign(100.0 * np.arange(5)[:, None])
     quantizer.update_count.assign(250)
+    quantizer.last_seeded.assign([1] * 5)
     quantizer.last_used.assign([3, 0, 250, 152, 151])
     # Update 251 chooses code 0; 152 is 99 updates ago, 151 is 100.
     usage = quantizer.update(tf.zeros([1, 2, 2, 1]))

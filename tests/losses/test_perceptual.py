@@ -8,14 +8,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr import images
-from rethink_fr.losses.perceptual import (
-    TAPPED_LAYERS,
-    feature_loss,
-    gram_matrix,
-    preprocess,
-    style_loss,
-    vgg19_features,
-)
+from rethink_fr.losses.perceptual import RelativeTerm, feature_differences, gram_matrix, style_differences
+from rethink_fr.losses.vgg19 import TAPPED_LAYERS, preprocess, vgg19
+from rethink_fr.weights.published_network import Layers
 
 PAPER_TAPS = ("conv1_2", "conv2_2", "conv3_4", "conv4_4", "conv5_4")
 # Where the sixteen convolutions stand in torchvision's `vgg19().features`.
@@ -35,6 +30,16 @@ def filled(name: str, shape: list) -> np.ndarray:
     generator = np.random.RandomState(zlib.crc32(name.encode()) & 0x7FFFFFFF)
     scale = np.sqrt(2 / np.prod(shape[1:])) if len(shape) == 4 else 0.05
     return (generator.standard_normal(shape) * scale).astype(np.float32)
+
+
+def vgg19_features(vgg: keras.Model, preprocessed: tf.Tensor) -> list:
+    """The maps of `vgg19`, with the weights of a Keras model."""
+
+    def take(name: str, shape: tuple) -> tf.Tensor:
+        layer, _, part = name.partition(".")
+        return getattr(vgg.get_layer(layer), {"weight": "kernel", "bias": "bias"}[part])
+
+    return vgg19(Layers(take), preprocessed)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +63,10 @@ def test_taps_equal_an_independent_network_before_its_relu(vgg, shared):
         clean, restored = [tap[:1]], [tap[1:]]
         # 1e-4: float32 through up to 16 convolutions, two implementations; after the ReLU values differ by half.
         np.testing.assert_allclose(
-            feature_loss(clean, restored, [1.0]), expected[f"vgg19/{name}/mse"], rtol=1e-4, err_msg=name
+            feature_differences(clean, restored)[0], expected[f"vgg19/{name}/mse"], rtol=1e-4, err_msg=name
         )
         np.testing.assert_allclose(
-            style_loss(clean, restored, [1.0]), expected[f"vgg19/{name}/gram_sqfro"], rtol=1e-4, err_msg=name
+            style_differences(clean, restored)[0], expected[f"vgg19/{name}/gram_sqfro"], rtol=1e-4, err_msg=name
         )
 
 
@@ -95,14 +100,12 @@ def test_preprocessing_is_that_of_keras():
     np.testing.assert_allclose(preprocess(images.to_model(pictures)), expected, atol=3e-5)  # of 255, float32
 
 
-def test_the_feature_loss_is_equation_14():
-    clean, restored, weights = two_taps(0), two_taps(10), [0.5, 3.0]
-    expected = 0
-    for weight, one, other in zip(weights, clean, restored):
+def test_feature_differences_are_equation_14():
+    clean, restored = two_taps(0), two_taps(10)
+    for found, one, other in zip(feature_differences(clean, restored), clean, restored):
         _, rows, columns, channels = one.shape
         per_image = [np.sum((a - b) ** 2) / (channels * rows * columns) for a, b in zip(one, other)]
-        expected += weight * np.mean(per_image)
-    np.testing.assert_allclose(feature_loss(clean, restored, weights), expected, rtol=1e-6)  # float32 sums
+        np.testing.assert_allclose(found, np.mean(per_image), rtol=1e-6)  # float32 sums
 
 
 def test_the_gram_matrix_is_that_of_channels_over_elements():
@@ -113,30 +116,35 @@ def test_the_gram_matrix_is_that_of_channels_over_elements():
     np.testing.assert_allclose(gram_matrix(features), expected, atol=1e-6)  # float32 sums of 20 products
 
 
-def test_the_style_loss_is_equation_15():
-    clean, restored, weights = two_taps(0), two_taps(10), [0.5, 3.0]
-    expected = 0
-    for weight, one, other in zip(weights, clean, restored):
+def test_style_differences_are_equation_15():
+    clean, restored = two_taps(0), two_taps(10)
+    for found, one, other in zip(style_differences(clean, restored), clean, restored):
         grams = [np.einsum("bijc,bijd->bcd", value, value) / value[0].size for value in (one, other)]
-        expected += weight * np.mean(np.sum((grams[0] - grams[1]) ** 2, axis=(1, 2)))
-    np.testing.assert_allclose(style_loss(clean, restored, weights), expected, rtol=1e-5)  # float32 sums
+        np.testing.assert_allclose(found, np.mean(np.sum((grams[0] - grams[1]) ** 2, axis=(1, 2))), rtol=1e-5)
 
 
 def test_style_forgets_where_things_are_and_features_do_not():
     clean = two_taps(0)
     moved = [np.flip(tap, axis=(1, 2)) for tap in clean]
-    np.testing.assert_allclose(style_loss(clean, moved, [1, 1]), 0, atol=1e-9)  # order of float32 sums
-    assert feature_loss(clean, moved, [1, 1]) > 1
+    np.testing.assert_allclose(style_differences(clean, moved), 0, atol=1e-9)  # order of float32 sums
+    assert min(feature_differences(clean, moved)) > 1
 
 
-def test_a_tap_of_weight_zero_does_not_count_and_equal_pictures_cost_nothing():
-    clean, restored = two_taps(0), two_taps(10)
-    for loss in (feature_loss, style_loss):
-        np.testing.assert_array_equal(loss(clean, restored, [0, 2]), 2 * loss(clean[1:], restored[1:], [1]))
-        assert loss(clean, clean, [1, 1]) == 0
+def test_equal_pictures_cost_nothing():
+    for differences in (feature_differences, style_differences):
+        assert [float(value) for value in differences(two_taps(0), two_taps(0))] == [0, 0]
 
 
 def test_gradients_equal_finite_differences(assert_gradient):
     one, other = normal(0, 2, 3, 3, 4).astype(np.float64), normal(1, 2, 3, 3, 4).astype(np.float64)
-    for loss in (feature_loss, style_loss):
-        assert_gradient(lambda a, b, loss=loss: loss([a], [b], [2.0]), one, other)
+    for differences in (feature_differences, style_differences):
+        assert_gradient(lambda a, b, differences=differences: differences([a], [b])[0], one, other)
+
+
+def test_relative_to_degraded_images_every_map_counts_alike():
+    term = RelativeTerm(2)
+    for distances in ([1.0, 3000.0], [3.0, 1000.0]):  # means of 2 and 2,000
+        term.measure([tf.constant(value) for value in distances])
+    assert float(term.of([tf.constant(2.0), tf.constant(2000.0)])) == pytest.approx(1.0)  # as the degraded images
+    assert float(term.of([tf.constant(0.0), tf.constant(2000.0)])) == pytest.approx(0.5)
+    assert float(term.of([tf.constant(0.2), tf.constant(200.0)])) == pytest.approx(0.1)

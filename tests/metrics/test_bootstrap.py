@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from rethink_fr.metrics.bootstrap import mean_interval
+from rethink_fr.metrics.bootstrap import mean_interval, ratio_interval
 
 
 def test_it_is_as_wide_as_the_normal_one_for_many_values():
@@ -43,6 +43,19 @@ def test_infinite_values_and_single_ones():
     low, high = mean_interval([1.0] * 9 + [np.inf])
     assert low == 1.0 and high == np.inf
     assert mean_interval([3.0]) == (3.0, 3.0)
+
+
+def test_the_interval_of_a_ratio_resamples_pairs():
+    generator = np.random.default_rng(0)
+    below = generator.exponential(1.0, 400)
+    low, high = ratio_interval(np.stack([2 * below, below], 1))
+    assert low == pytest.approx(2.0) and high == pytest.approx(2.0)  # of pairs; of each by itself it would be wide
+    low, high = ratio_interval(np.stack([2 * below, generator.permutation(below)], 1))
+    assert 1.6 < low < 1.9 and 2.1 < high < 2.4
+    assert ratio_interval([[1.0, 0.0]]) == (np.inf, np.inf) and ratio_interval([[0.0, 0.0]] * 3) == (1.0, 1.0)
+    for pairs in ([], [1.0], [[1.0, np.nan]], [[-1.0, 1.0]]):
+        with pytest.raises(ValueError, match="expected one or more pairs"):
+            ratio_interval(pairs)
 
 
 @pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0]]])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.metrics import lpips
+from rethink_fr.metrics import lpips, perceptual_distance
 
 # (filters, kernel, stride, padding): convolution and ReLU; (size, stride): pooling; "tap": a feature map is taken.
 VGG16 = (
@@ -116,6 +116,18 @@ def test_by_hand():
     half[:, :1] = green[:, :1]
     np.testing.assert_allclose(lpips(red, half, Pixels()), [1.5], rtol=1e-5)
     assert lpips(red, red, Pixels()) == [0.0]
+
+
+def test_equal_weights_by_hand():
+    # The pixels themselves as features: red and green at right angles, whatever their length; 1 / C is a third.
+    red, green = (np.tile(np.array(value), [1, 2, 2, 1]) for value in ([0.5, 0, 0], [0, 1.0, 0]))
+    half = np.concatenate([green[:, :1], red[:, 1:]], axis=1)
+    network = lambda images: [images, images[:, ::2]]  # noqa: E731
+    np.testing.assert_allclose(perceptual_distance(red, green, network), [2 * 2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(perceptual_distance(red, half, network), [1 / 3 + 2 / 3], rtol=1e-6)
+    assert perceptual_distance(red, red, network) == [0.0]
+    with pytest.raises(ValueError, match="expected two of one shape"):
+        perceptual_distance(red, green[:, :1], network)
 
 
 def test_misuse():

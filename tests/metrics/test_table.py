@@ -13,8 +13,10 @@ ENTRIES = [metric for metrics in METRICS.values() for metric in metrics.values()
 @pytest.mark.parametrize("metric", ENTRIES, ids=lambda metric: f"{metric.name}-{'-'.join(metric.protocols)}")
 def test_an_entry_is_whole(metric):
     assert metric.name and metric.title and metric.definition and "\n" not in metric.definition
-    assert metric.better in ("higher", "lower") and metric.decimals in range(1, 6)
-    assert (metric.of_image is None) != (metric.of_set is None)
+    assert metric.better in ("higher", "lower", "nearer") and metric.decimals in range(1, 6)
+    assert [metric.of_image, metric.of_set, metric.of_samples].count(None) == 2
+    assert (metric.ideal is None) == (metric.better != "nearer")
+    assert ("samples" in metric.needs) == (metric.of_samples is not None) == (metric.group == "samples")
     assert metric.counted is None or metric.of_image is not None
 
 
@@ -23,7 +25,12 @@ def test_names_and_titles_tell_metrics_apart():
         assert len({metric.title for metric in metrics.values()}) == len(metrics)
         assert all(metric.name == name for name, metric in metrics.items())
     assert METRICS["vqfr"].keys() < METRICS["ours"].keys()
-    assert GROUPS == {"lpips": ("lpips_vgg", "lpips_alex"), "fid": ("fid_paired", "fid_statistics")}
+    samples = tuple(metric.name for metric in METRICS["ours"].values() if metric.of_samples)
+    assert GROUPS == {
+        "lpips": ("lpips_vgg", "lpips_alex"),
+        "fid": ("fid_paired", "fid_statistics"),
+        "samples": samples,
+    }
 
 
 def test_one_definition_has_one_meaning():

@@ -14,7 +14,7 @@ from rethink_fr.runs.folder import is_chief, run_lock
 from rethink_fr.runs.resolve import resolve_config
 from tests.command_line import ROOT
 
-SETTINGS = ["training.checkpoint_every=10", "objective.vgg19=none"]
+SETTINGS = ["training.checkpoint_every=10", "objective.perceptual=none"]
 
 
 @pytest.fixture

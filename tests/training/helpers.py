@@ -23,7 +23,7 @@ def small_config(**training: Any) -> ExperimentConfig:
     return ExperimentConfig(
         model=ModelConfig(resolution=32, width=1 / 32, n_skips=2, codebook_size=16, codebook_reseed_after=3),
         data=DataConfig(builtin_identities=6, builtin_pictures=2, validation_images=4),
-        objective=ObjectiveConfig(vgg19="none", adversarial=0.5, r1_gamma=1.0, r1_interval=2),
+        objective=ObjectiveConfig(perceptual="none", adversarial=0.5, r1_gamma=1.0, r1_interval=2),
         training=TrainingConfig(**{"steps": 6, "global_batch": GLOBAL_BATCH, "average_decay": 0.9, **training}),
     )
 

@@ -156,7 +156,7 @@ def test_init_is_recorded_and_a_continued_run_ignores_where_it_came_from(tmp_pat
     source = config_file(tmp_path / "123", "model: {}")  # a name that YAML would read as a number
     config = resolve_config("smoke_64", [], tmp_path / "run", source)
     assert config.training.init == str(source)
-    run = begun(tmp_path / "run", f"training: {{init: {tmp_path}/gone}}\nobjective: {{vgg19: none}}")
+    run = begun(tmp_path / "run", f"training: {{init: {tmp_path}/gone}}\nobjective: {{perceptual: none}}")
     for name in (None, str(run / "config.yaml")):
         assert resolve_config(name, ["training.steps=9"], run).training.init == f"{tmp_path}/gone"
     again = resolve_config(None, [], run, Path(f"{tmp_path}/gone"))
@@ -181,7 +181,7 @@ def test_what_is_no_run_of_this_system_is_refused(monkeypatch, tmp_path, init, m
 
 def test_a_run_that_has_begun_takes_no_other_start(tmp_path):
     source = config_file(tmp_path / "source", "model: {}")
-    run = begun(tmp_path / "run", "objective: {vgg19: none}\ntraining: {}")
+    run = begun(tmp_path / "run", "objective: {perceptual: none}\ntraining: {}")
     with pytest.raises(ConfigError, match="--init .*holds a run that has started already"):
         resolve_config(None, [], run, source)
 

@@ -153,6 +153,10 @@ class ToyTask:
         turns = [Turn("fit", {"scale": [self.generator.scale], "shift": [self.generator.shift]}, fit)]
         return [*turns, Turn("critic", {"critic": [self.critic]}, criticise)] if late else turns
 
+    def averaged(self, network) -> list:
+        """The trained weights."""
+        return list(network.trainable_variables)
+
     def after_step(self, step: int) -> None:
         """Depends on everything before it, and what comes depends on it."""
         self.followed.append(step)

@@ -30,11 +30,31 @@ class Figure:
     interval: Optional[Interval]
     count: int  # of the pictures that it is computed from
     by_k: Tuple[Share, ...] = ()  # of metrics that depend on a number of neighbours: for k = 1..K
+    draws: Tuple[float, ...] = ()  # the value of each draw, whose mean `value` is; none for a metric of samples
+    ideal: Optional[float] = None  # of a metric that is better the nearer it is to it
 
     @property
     def text(self) -> str:
         """The value as people read it, without unit."""
         return f"{self.value:.{self.metric.decimals}f}"
+
+    @property
+    def deviation(self) -> Optional[float]:
+        """The standard deviation over the draws, as papers' tables have it; None if there is one draw."""
+        finite = len(self.draws) > 1 and np.isfinite(self.draws).all()
+        return float(np.std(self.draws, ddof=1)) if finite else None
+
+    @property
+    def deviation_text(self) -> str:
+        """The deviation as people read it; empty if there is none."""
+        return "" if self.deviation is None else f"{self.deviation:.{self.metric.decimals}f}"
+
+    @property
+    def badness(self) -> float:
+        """The larger the worse, whichever way is better."""
+        if self.ideal is not None:
+            return abs(self.value - self.ideal)
+        return -self.value if self.metric.better == "higher" else self.value
 
     @property
     def interval_text(self) -> str:
@@ -49,8 +69,8 @@ class Row:
 
     name: str
     identity: Optional[str]  # who is on them, if that is known
-    values: Dict[str, Dict[str, float]]  # by folder and metric, without the reference
-    files: Dict[str, str]  # by folder, with the reference
+    values: Dict[str, Dict[str, float]]  # by folder and metric, without the reference; means over samples
+    files: Dict[str, str]  # by folder, with the reference; of several samples the first
 
 
 @dataclass(frozen=True)
@@ -60,6 +80,7 @@ class EvaluationReport:
     protocol: str
     methods: Tuple[str, ...]
     folders: Dict[str, str]  # paths, by method and "reference" and "degraded"
+    samples: Dict[str, int]  # how many there are of each picture, by folder without the reference
     metrics: Tuple[Metric, ...]  # those that were computed
     statistics: Dict[str, Dict[str, str]]  # {"niqe_statistics": {"file": ..., "sha256": ...}}
     networks: Dict[str, Dict[str, str]]  # {"recognition": {"name": ..., "sha256": ...}}
@@ -94,7 +115,24 @@ class EvaluationReport:
     def basis(self) -> str:
         """What all figures have in common, in a few words."""
         with_k = f", k = {self.k}" if any(figure.by_k for figure in self.figures) else ""
-        return f"{len(self.rows)} images, protocol {self.protocol}{with_k}{self._resizing}"
+        return f"{len(self.rows)} images{self._sampling}, protocol {self.protocol}{with_k}{self._resizing}"
+
+    def direction(self, metric: Metric) -> str:
+        """What stands after "→" for a metric that should be near a value: the value; else empty."""
+        ideals = sorted(
+            {figure.ideal for figure in self.figures if figure.metric == metric and figure.ideal is not None}
+        )
+        return " or ".join(f"{ideal:.{metric.decimals}f}" for ideal in ideals)
+
+    @property
+    def _sampling(self) -> str:
+        counts = {method: self.samples[method] for method in self.methods}
+        if max(counts.values()) == 1:
+            return ""
+        each = "" if len(counts) == 1 else f" by {', '.join(method for method, count in counts.items() if count > 1)}"
+        return (
+            f", {'/'.join(dict.fromkeys(str(count) for count in counts.values() if count > 1))} samples of each{each}"
+        )
 
     @property
     def _resizing(self) -> str:
@@ -117,6 +155,7 @@ class EvaluationReport:
             "niqe_statistics": self.statistics.get("niqe_statistics"),
             "fid_statistics": self.statistics.get("fid_statistics"),
             "networks": self.networks,
+            "samples": self.samples,
             "images": len(self.rows),
             "resize": None
             if self.resize is None
@@ -126,7 +165,8 @@ class EvaluationReport:
             "interval": {
                 "level": 0.95,
                 "method": "percentile bootstrap of the mean over images; for precision, recall and their identity "
-                "versions over the images' answers, the spheres staying as they are; none for Frechet distances",
+                "versions over the images' answers, the spheres staying as they are; for error ratios of the ratio "
+                "of two means; none for Frechet distances",
                 "resamples": self.resamples,
                 "seed": self.seed,
             },
@@ -150,6 +190,10 @@ def _figure_json(figure: Figure) -> Dict[str, Any]:
     found: Dict[str, Any] = {"value" if figure.interval is None else "mean": _number(figure.value)}
     found["interval"] = None if figure.interval is None else [_number(end) for end in figure.interval]
     found["count"] = figure.count
+    if figure.ideal is not None:
+        found["ideal"] = figure.ideal
+    if len(figure.draws) > 1:
+        found["draws"] = {"deviation": figure.deviation, "values": [_number(value) for value in figure.draws]}
     if figure.by_k:
         found["by_k"] = [
             {"k": k, "mean": share.value, "interval": list(share.interval)} for k, share in enumerate(figure.by_k, 1)

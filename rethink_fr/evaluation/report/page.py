@@ -23,9 +23,10 @@ def evaluation_page(report: EvaluationReport) -> bytes:
     For each metric of each method, the three worst images are shown as pictures: degraded (if given), as each method
     restored them, and the reference.
     """
-    columns = [(metric, folder) for metric in report.metrics if metric.of_image for folder in report.columns]
-    if not report.rows:
-        columns = []
+    in_rows = {(name, folder) for row in report.rows for folder, values in row.values.items() for name in values}
+    columns = [
+        (metric, folder) for metric in report.metrics for folder in report.columns if (metric.name, folder) in in_rows
+    ]
     of_methods = [column for column in columns if column[1] in report.methods]
     with_pictures = {row.name for column in of_methods for row in _worst_first(report, column)[:_WORST]}
     return page(
@@ -44,6 +45,7 @@ def evaluation_page(report: EvaluationReport) -> bytes:
             (row, _pictures(report, row) if row.name in with_pictures else [])
             for row in (_worst_first(report, columns[0]) if columns else ())
         ],
+        sorted_by=lambda metric, folder, value: _sorted_by(report, (metric, folder), value),
         worst_shown=_WORST,
     )
 
@@ -58,7 +60,16 @@ def _charts(report: EvaluationReport) -> List[str]:
 
 def _worst_first(report: EvaluationReport, column: Column) -> Sequence[Row]:
     metric, folder = column
-    return sorted(report.rows, key=lambda row: row.values[folder][metric.name], reverse=metric.better == "lower")
+    falling = metric.better != "higher"
+    return sorted(
+        report.rows, key=lambda row: _sorted_by(report, column, row.values[folder][metric.name]), reverse=falling
+    )
+
+
+def _sorted_by(report: EvaluationReport, column: Column, value: float) -> float:
+    """The number by which a column is sorted: the value, or its distance from where it should be."""
+    metric, folder = column
+    return value if metric.ideal is None else abs(value - metric.ideal(report.samples[folder]))
 
 
 def _pictures(report: EvaluationReport, row: Row) -> List[Tuple[str, Optional[str], str]]:

@@ -28,8 +28,11 @@ def as_terminal(report: EvaluationReport) -> List[str]:
     lines = [["metric", "better", *map(printable, report.columns)]]
     for metric in report.shown:
         cells = [report.cells.get((metric.name, folder)) for folder in report.columns]
-        lines.append([metric.name, metric.better, *(_terminal(figure) if figure else "-" for figure in cells)])
-    return [f"{report.basis}; mean [95 % interval]", *aligned(lines)]
+        lines.append(
+            [metric.name, _better(report, metric), *(_terminal(figure) if figure else "-" for figure in cells)]
+        )
+    deviation = " ± deviation over samples" if max(report.samples.values()) > 1 else ""
+    return [f"{report.basis}; mean{deviation} [95 % interval]", *aligned(lines)]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> List[str]:
@@ -55,15 +58,19 @@ def table_text(report: EvaluationReport, path: Union[str, Path]) -> str:
 
 def as_latex(report: EvaluationReport) -> str:
     """A `tabular` for the package booktabs, with the definitions as comments."""
-    arrows = {"higher": r"$\uparrow$", "lower": r"$\downarrow$"}
+    arrows = {"higher": r"$\uparrow$", "lower": r"$\downarrow$", "nearer": r"$\rightarrow$"}
     lines = [
         f"% {report.basis}; needs \\usepackage{{booktabs}}",
         f"\\begin{{tabular}}{{l{'r' * len(report.shown)}}}",
         "\\toprule",
-        " & ".join(["Method", *(f"{_latex(_title(one))} {arrows[one.better]}" for one in report.shown)]) + r" \\",
+        " & ".join(
+            ["Method", *(f"{_latex(_title(one))} {_arrow(report, one, arrows[one.better])}" for one in report.shown)]
+        )
+        + r" \\",
         "\\midrule",
     ]
-    for row in _rows(report, bold=lambda text: f"\\textbf{{{text}}}", escape=_latex):
+    rows = _rows(report, bold=lambda text: f"\\textbf{{{text}}}", escape=_latex, plus_minus=r"$\pm$")
+    for row in rows:
         lines.append(" & ".join(row) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}"]
     lines += [f"% {metric.name}: {metric.definition}" for metric in report.shown]
@@ -72,10 +79,13 @@ def as_latex(report: EvaluationReport) -> str:
 
 def as_markdown(report: EvaluationReport) -> str:
     """A table in GitHub's Markdown, with the definitions as a list."""
+    rows = _rows(report, bold=lambda text: f"**{text}**", escape=_markdown, plus_minus="±")
     lines = [
-        "| " + " | ".join(["Method", *(f"{_title(one)} {one.arrow}" for one in report.shown)]) + " |",
+        "| "
+        + " | ".join(["Method", *(f"{_title(one)} {_arrow(report, one, one.arrow)}" for one in report.shown)])
+        + " |",
         "|---" * (len(report.shown) + 1) + "|",
-        *("| " + " | ".join(row) + " |" for row in _rows(report, bold=lambda text: f"**{text}**", escape=_markdown)),
+        *("| " + " | ".join(row) + " |" for row in rows),
         "",
         f"{report.basis[0].upper()}{report.basis[1:]}.",
         "",
@@ -91,13 +101,14 @@ def best_cells(report: EvaluationReport) -> Set[Tuple[str, str]]:
         cells = {method: report.cells.get((metric.name, method)) for method in report.methods}
         figures = {method: figure for method, figure in cells.items() if figure is not None}
         if figures:
-            pick = max if metric.better == "higher" else min
-            top = pick(figures.values(), key=lambda figure: figure.value).text
+            top = min(figures.values(), key=lambda figure: figure.badness).text
             best |= {(metric.name, method) for method, figure in figures.items() if figure.text == top}
     return best
 
 
-def _rows(report: EvaluationReport, bold: Callable[[str], str], escape: Callable[[str], str]) -> List[List[str]]:
+def _rows(
+    report: EvaluationReport, bold: Callable[[str], str], escape: Callable[[str], str], plus_minus: str
+) -> List[List[str]]:
     """The degraded pictures first, as papers have their input; then the methods in the order given."""
     best, rows = best_cells(report), []
     for folder in sorted(report.columns, key=lambda column: column != "degraded"):
@@ -105,13 +116,23 @@ def _rows(report: EvaluationReport, bold: Callable[[str], str], escape: Callable
         for metric in report.shown:
             figure = report.cells.get((metric.name, folder))
             text = figure.text if figure else "-"
-            row.append(bold(text) if (metric.name, folder) in best else text)
+            text = bold(text) if (metric.name, folder) in best else text
+            row.append(f"{text} {plus_minus} {figure.deviation_text}" if figure and figure.deviation_text else text)
         rows.append(row)
     return rows
 
 
 def _terminal(figure: Figure) -> str:
-    return " ".join(part for part in (figure.text, figure.metric.unit, figure.interval_text) if part)
+    deviation = f"± {figure.deviation_text}" if figure.deviation_text else ""
+    return " ".join(part for part in (figure.text, deviation, figure.metric.unit, figure.interval_text) if part)
+
+
+def _better(report: EvaluationReport, metric: Metric) -> str:
+    return f"near {report.direction(metric)}" if metric.better == "nearer" else metric.better
+
+
+def _arrow(report: EvaluationReport, metric: Metric, arrow: str) -> str:
+    return " ".join(part for part in (arrow, report.direction(metric)) if part)
 
 
 def _title(metric: Metric) -> str:

@@ -37,9 +37,17 @@ class MeasuredMetric:
 
     name: str
     definition: str
-    better: str  # "higher" or "lower"
+    better: str  # "higher", "lower", or "nearer" to `ideals`
     resize: Any  # the size that the report resized its pictures to; None if it did not
     values: Dict[str, float] = field(default_factory=dict)
+    ideals: Dict[str, float] = field(default_factory=dict)  # by method, if it is better to be nearer to them
+
+    def goodness(self, method: str) -> float:
+        """The higher the better, whichever way the metric has it."""
+        value = self.values[method]
+        if self.better == "nearer":
+            return -abs(value - self.ideals[method])
+        return value if self.better == "higher" else -value
 
 
 def read_metrics(
@@ -66,13 +74,13 @@ def read_metrics(
             continue
         for one in found:
             metrics.setdefault(one.name, one).values.update(one.values)
+            metrics[one.name].ideals.update(one.ideals)
     return list(metrics.values()), failed
 
 
 def rank_correlation(metric: MeasuredMetric, shares: Mapping[str, float]) -> RankCorrelation:
-    """Correlate a metric with the methods' preference shares; if lower is better, its sign is turned first."""
-    sign = 1.0 if metric.better == "higher" else -1.0
-    ours = [sign * value for value in metric.values.values()]
+    """Correlate a metric with the methods' preference shares; 1 means that what it calls better is preferred."""
+    ours = [metric.goodness(method) for method in metric.values]
     theirs = [shares[method] for method in metric.values]
     if len(set(ours)) == 1 or len(set(theirs)) == 1:
         return RankCorrelation(metric.name, metric.definition, len(ours), None, None)
@@ -103,9 +111,14 @@ def _read_report(path: Union[str, Path], methods: Sequence[str]) -> List[Measure
             MeasuredMetric(
                 name,
                 _text(about["definition"]),
-                {"higher": "higher", "lower": "lower"}[about["better"]],
+                {"higher": "higher", "lower": "lower", "nearer": "nearer"}[about["better"]],
                 resize,
                 {method: _value(about[method]) for method in methods if method in about},
+                {
+                    method: _value({"value": about[method]["ideal"]})
+                    for method in methods
+                    if method in about and about["better"] == "nearer"
+                },
             )
             for name, about in report["metrics"].items()
         ]

@@ -73,6 +73,10 @@ class CodebookTask:
         turns = [Turn("autoencoder", {"autoencoder": variables}, partial(self._loss, step))]
         return turns + [self.branch.turn()] if self.branch.adversarial(step) else turns
 
+    def averaged(self, network: keras.Model) -> List[tf.Variable]:
+        """The trained weights."""
+        return list(network.trainable_variables)
+
     def after_step(self, step: int) -> None:
         """Replace the codebook by k-means centres every so often; scikit-learn computes them outside the graph."""
         if self.reservoir is not None and self._samples(step) and step % self.phases.reestimate_every == 0:

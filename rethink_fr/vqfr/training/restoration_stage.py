@@ -88,6 +88,10 @@ class RestorationTask:
         turns = [Turn("generator", self.trained_variables(), partial(self._loss, step))]
         return turns + [branch.turn() for branch in self.branches if branch.adversarial(step)]
 
+    def averaged(self, network: keras.Model) -> List[tf.Variable]:
+        """The trained weights."""
+        return list(network.trainable_variables)
+
     def after_step(self, step: int) -> None:
         """Nothing to do outside the graph."""
 
