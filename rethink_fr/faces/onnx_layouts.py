@@ -109,7 +109,7 @@ def _read_yunet(outputs: Arrays, size: Tuple[int, int]) -> Candidates:
             raise ValueError(f"gives {len(boxes)} boxes at step {step}; expected {len(corners)}")
         middles = (corners + boxes[:, :2]) * step
         halves = np.exp(np.minimum(boxes[:, 2:], _LARGEST)) * step / 2
-        places = (points.reshape(-1, 5, 2) + corners[:, None]) * step
+        places = (points.reshape(-1, 5, 2) + corners[:, None]) * float(step)
         scores = np.sqrt(np.clip(classes, 0, 1) * np.clip(objects, 0, 1))[:, 0]
         found.append(Candidates(np.concatenate([middles - halves, middles + halves], axis=1), places, scores))
     return Candidates(*(np.concatenate(part) for part in zip(*found)))
@@ -127,7 +127,7 @@ def _anchors(sides: NDArray[np.float64], size: Tuple[int, int]) -> NDArray[np.fl
 
 def _cells(size: Tuple[int, int], step: int) -> NDArray[np.float64]:
     """Column and row of each cell, `[N, 2]`."""
-    rows, columns = np.mgrid[: -(-size[0] // step), : -(-size[1] // step)]
+    rows, columns = np.mgrid[: -(-size[0] // step), : -(-size[1] // step)].astype(np.float64)
     return np.stack([columns, rows], axis=-1).reshape(-1, 2).astype(np.float64)
 
 
