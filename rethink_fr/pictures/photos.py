@@ -17,7 +17,7 @@ from typing import Dict, Iterator, List, Optional, Tuple, Union
 import numpy as np
 from PIL import Image
 
-from rethink_fr.files.image_limits import photo_limit, room_to_decode
+from rethink_fr.files.image_limits import max_pixels, photo_limit, room_to_decode
 from rethink_fr.pictures.files import (
     FORMATS,
     UnreadableImage,
@@ -30,18 +30,6 @@ from rethink_fr.pictures.files import (
 from rethink_fr.pictures.metadata import Metadata, read_metadata
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif")
-# As which a photo is written if nothing is said: as it was, if that keeps what it holds.
-OUTPUT_SUFFIXES: Dict[str, str] = {
-    ".jpg": ".jpg",
-    ".jpeg": ".jpeg",
-    ".png": ".png",
-    ".webp": ".webp",
-    ".tif": ".tif",
-    ".tiff": ".tiff",
-    ".heic": ".jpg",
-    ".heif": ".jpg",
-}
-
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 _OPTIONS: Dict[str, Dict[str, object]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -110,6 +98,24 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
             if turn is not None:
                 image = image.transpose(turn)
     return Photo(image, is_grey(image), metadata, tuple(notes))
+
+
+def output_suffix(suffix: str) -> str:
+    """As which a photo is written if nothing else is said: as it was, if photos are written in that format."""
+    if suffix.lower() in _FORMATS:
+        return suffix
+    return ".jpg" if suffix.lower() in (".heic", ".heif") else ".png"
+
+
+def check_size(photo: Photo, upscale: int) -> None:
+    """Refuse a photo that would be too large if it were enlarged.
+
+    Raises:
+        UnwritableImage: if it would have more pixels than a photo may have.
+    """
+    pixels, limit = photo.image.size[0] * photo.image.size[1] * upscale**2, 2 * max_pixels()
+    if upscale > 1 and pixels > limit:
+        raise UnwritableImage(f"would have {pixels:,} pixels, expected at most {limit:,}; choose a smaller --upscale")
 
 
 def encode_photo(image: Image.Image, suffix: str, metadata: Optional[Metadata] = None) -> Tuple[memoryview, List[str]]:
