@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,8 @@ class Target:
     read: Callable[[Path], Any]
 
 
-def pictures(folder: Path) -> Target:
+def _picture_files(folder: Path) -> List[Path]:
     """Every format, several of its modes."""
-    from rethink_fr.pictures.files import read_image
-
     generator = np.random.default_rng(0)
     rows, columns = np.mgrid[:48, :56]
     colours = np.clip(
@@ -57,9 +57,47 @@ def pictures(folder: Path) -> Target:
         files.append(folder / name)
         image.save(files[-1], **options)
 
+    return files
+
+
+def pictures(folder: Path) -> Target:
+    """As training and `restore --aligned` read them."""
+    from rethink_fr.pictures.files import read_image
+
     def read(path: Path) -> None:
         image = read_image(path)
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+
+    return Target(_picture_files(folder), read)
+
+
+def photos(folder: Path) -> Target:
+    """Whole photos with all that they hold, read and written again in their format."""
+    from rethink_fr.pictures.photos import encode_photo, output_suffix, read_photo
+
+    files = _picture_files(folder)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "A camera"
+    exif.get_ifd(0x8769)[0x9003] = "2001:02:03 04:05:06"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for name in ("held.jpg", "held.png", "held.webp", "held.tif", "moving.gif"):
+        with Image.open(files[0]) as image:
+            image.save(folder / name, exif=exif, icc_profile=profile, dpi=(300, 300))
+        files.append(folder / name)
+    if importlib.util.find_spec("pillow_heif") is not None:
+        import pillow_heif
+
+        with Image.open(files[0]) as image:
+            pillow_heif.from_pillow(image.convert("RGB")).save(folder / "phone.heic")
+        files.append(folder / "phone.heic")
+
+    def read(path: Path) -> None:
+        photo = read_photo(path)
+        assert photo.image.mode in ("L", "LA", "RGB", "RGBA") and all(note.isprintable() for note in photo.notes)
+        for suffix in {output_suffix(path.suffix), ".jpg"}:
+            data, _ = encode_photo(photo.image, suffix, photo.metadata)
+            with Image.open(io.BytesIO(data)) as image:
+                assert image.size == photo.image.size
 
     return Target(files, read)
 
@@ -242,6 +280,7 @@ def saved_models(folder: Path) -> Target:
 
 TARGETS: Dict[str, Callable[[Path], Target]] = {
     "pictures": pictures,
+    "photos": photos,
     "statistics": statistics,
     "weights": weights,
     "torch_weights": torch_weights,
