@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
@@ -142,15 +143,21 @@ class LoadedRestorer:
         if not 0.0 <= fidelity <= 1.0:
             raise ValueError(f"fidelity is {fidelity}, expected 0 to 1")
 
-    def draw_noise(self, seed: int, count: int) -> tf.Tensor:
-        """Draw noise for `count` images, float32 `[count, *noise_shape]`; row k depends on `seed` and k only.
+    def draw_noise(self, seed: int, count: int, of: Optional[npt.NDArray[np.uint8]] = None) -> tf.Tensor:
+        """Draw noise from N(0, 1), float32 `[count, *noise_shape]`.
+
+        Args:
+            seed: integer.
+            count: number of draws.
+            of: a picture, uint8 `[R, R, 3]`, whose samples the draws are for: row k depends on `seed`, k and the
+                picture's pixels. Without it row k depends on `seed` and k only.
 
         Raises:
             ValueError: if this restorer takes no noise.
         """
         if self.noise_shape is None:
             raise ValueError("this restorer takes no noise: its answer is deterministic")
-        draws = [tf.random.stateless_normal(self.noise_shape, [seed, number]) for number in range(count)]
+        draws = [tf.random.stateless_normal(self.noise_shape, _noise_seed(seed, number, of)) for number in range(count)]
         return tf.stack(draws) if draws else tf.zeros([0, *self.noise_shape])
 
 
@@ -199,6 +206,15 @@ def _load_folder(path: Path, given: Path, precision: Precision) -> LoadedRestore
 
 def _traced(inference: Inference) -> LoadedRestorer:
     return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
+
+
+def _noise_seed(seed: int, number: int, picture: Optional[npt.NDArray[np.uint8]]) -> List[int]:
+    """The two numbers that a stateless random operation takes."""
+    if picture is None:
+        return [seed, number]
+    pixels = hashlib.sha256(picture.tobytes()).digest()
+    digest = hashlib.sha256(f"{seed} {number} {picture.shape} ".encode("ascii") + pixels).digest()
+    return [int.from_bytes(digest[start : start + 8], "little", signed=True) for start in (0, 8)]
 
 
 def _checked_values(images: Any) -> tf.Tensor:
