@@ -169,11 +169,17 @@ def test_the_parts_are_wired_as_in_figure_2(arguments):
     np.testing.assert_allclose(restoration.commitment_loss, sum(losses), rtol=1e-6)
 
 
-def test_a_residual_network_adds_to_the_degraded_image():
-    plain, residual = small(), small(residual=True)
-    for ours, theirs in zip(residual.variables, plain.variables):
-        ours.assign(theirs)
-    np.testing.assert_allclose(residual(images()).image, images() + plain(images()).image, atol=1e-6)
+def test_a_residual_network_adds_to_the_degraded_image_and_sees_it_at_every_size():
+    residual, plain = small(residual=True), small()
+    assert [
+        block.conv_up.kernel.shape[2] - other.conv_up.kernel.shape[2]
+        for block, other in zip(residual.style_blocks, plain.style_blocks)
+    ] == [3, 3, 3]
+    residual.to_rgb.kernel.assign(tf.zeros_like(residual.to_rgb.kernel))
+    np.testing.assert_allclose(residual(images()).image, images() + residual.to_rgb.bias, atol=1e-6)
+    seen = residual._seen(tf.constant(images()))
+    assert [one.shape[1] for one in seen] == [8, 16, 32]
+    np.testing.assert_allclose(seen[0][1, 2, 3], np.mean(images()[1, 8:12, 12:16], axis=(0, 1)), atol=1e-6)
 
 
 def test_restorations_of_one_encoding_are_those_of_its_images():
