@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
@@ -16,6 +17,7 @@ from rethink_fr.files.names import printable
 from rethink_fr.inference.saved_model import read_saved_model
 from rethink_fr.runs.loading import load_run
 from rethink_fr.runs.mirror import local_model
+from rethink_fr.runs.shipped import CARD, load_shipped, shipped_folder, shipped_models
 from rethink_fr.system import Inference, Precision
 
 _FIDELITY = 1.0  # the value VQFR is trained with
@@ -163,9 +165,10 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
     """Load the restorer of a run directory (its averaged weights) or of an exported SavedModel.
 
     Args:
-        path_or_name: a directory, an address on an object store, or the name of a directory in `runs/`, where
-            `rethink-fr train` puts them.
-        precision: in which convolutions multiply; "bfloat16" works for VQFR's run directories only.
+        path_or_name: a directory, an address on an object store, the name of a directory in `runs/`, where
+            `rethink-fr train` puts them, or "mini128", the network that comes with the package. Its weights are for
+            non-commercial research, which is said on stderr.
+        precision: in which convolutions multiply; "bfloat16" does not work for a SavedModel.
 
     Raises:
         ValueError: if there is no restorer, it cannot be read, or it does not compute in that precision.
@@ -176,6 +179,13 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
             return _load_folder(folder, path, precision)
     if not path.exists() and (Path("runs") / path).is_dir():
         path = Path("runs") / path
+    shipped = None if path.exists() else shipped_folder(str(path_or_name))
+    if shipped is not None:
+        print(
+            f"{path}: trained on faces that are for research only, and so are its weights; see {shipped / CARD}",
+            file=sys.stderr,
+        )
+        return _traced(load_shipped(shipped, precision).inference)
     return _load_folder(path, path, precision)
 
 
@@ -187,12 +197,15 @@ def _load_folder(path: Path, given: Path, precision: Precision) -> LoadedRestore
             )
         return LoadedRestorer(read_saved_model(path, given))
     if (path / "config.yaml").is_file():
-        inference = load_run(path, precision).inference
-        return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
+        return _traced(load_run(path, precision).inference)
     raise ValueError(
-        f"{printable(given)}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made "
-        "by `rethink-fr export`"
+        f"{printable(given)}: no model here; expected a run directory made by `rethink-fr train`, a SavedModel made by "
+        f"`rethink-fr export`, or the name of a model that comes with the package: {', '.join(shipped_models())}"
     )
+
+
+def _traced(inference: Inference) -> LoadedRestorer:
+    return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
 
 
 def _noise_seed(seed: int, number: int, picture: Optional[npt.NDArray[np.uint8]]) -> List[int]:

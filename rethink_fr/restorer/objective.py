@@ -78,7 +78,9 @@ class RestorerObjective(tf.Module):
         posterior = settings.posterior
         self.scores_draws = posterior.score != "none"
         self.spread = Spread(posterior)
-        self.weights = {"adversarial": settings.adversarial, "commitment": settings.commitment}
+        self.weights = {"commitment": settings.commitment}
+        if settings.adversarial:
+            self.weights["adversarial"] = settings.adversarial
         if self.scores_draws:
             self.weights["posterior"] = posterior.weight
             if posterior.deterministic:
@@ -104,12 +106,24 @@ class RestorerObjective(tf.Module):
         for name, distances in self._perceptual(wanted, [given]).items():
             self.relative[name].measure(distances)
 
-    def __call__(self, clean: tf.Tensor, restored: Restored, fake_logits: tf.Tensor) -> Dict[str, tf.Tensor]:
-        """The unweighted terms by name, each a scalar: the mean over this replica's images."""
-        terms = {
-            "adversarial": nonsaturating_generator_loss(fake_logits),
-            "commitment": restored.commitment_loss,
-        }
+    @property
+    def adversarial(self) -> bool:
+        """Whether the loss has an adversarial term. Without it nothing needs the discriminator."""
+        return "adversarial" in self.weights
+
+    def __call__(
+        self, clean: tf.Tensor, restored: Restored, fake_logits: Optional[tf.Tensor] = None
+    ) -> Dict[str, tf.Tensor]:
+        """The unweighted terms by name, each a scalar: the mean over this replica's images.
+
+        Args:
+            clean: `[B, R, R, 3]`.
+            restored: what the restorer made of their degraded images.
+            fake_logits: of the discriminator, `[B, 1]`; needed if there is an adversarial term.
+        """
+        terms = {"commitment": restored.commitment_loss}
+        if self.adversarial:
+            terms["adversarial"] = nonsaturating_generator_loss(fake_logits)
         if self.scores_draws:
             terms["posterior"] = self._score(clean, restored.draws)
             if restored.deterministic is not None:

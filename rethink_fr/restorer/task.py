@@ -87,11 +87,12 @@ class RestorerTask:
         return scalars
 
     def turns(self, step: int) -> List[Turn]:
-        """The restorer, then the discriminator."""
-        return [
-            Turn("restorer", {"restorer": self.restorer.trainable_variables}, self._restorer_loss),
-            Turn("discriminator", {"discriminator": self.discriminator.trainable_variables}, self._discriminator_loss),
-        ]
+        """The restorer, then the discriminator, unless the adversarial term has the weight 0."""
+        restorer = Turn("restorer", {"restorer": self.restorer.trainable_variables}, self._restorer_loss)
+        discriminator = self.discriminator.trainable_variables
+        if not self.objective.adversarial:
+            return [restorer]
+        return [restorer, Turn("discriminator", {"discriminator": discriminator}, self._discriminator_loss)]
 
     def after_step(self, step: int) -> None:
         """Nothing to do outside the graph."""
@@ -122,7 +123,9 @@ class RestorerTask:
                 scalars.update({f"spread/factor_{name}": value for name, value in zip(("all", *BANDS), factors)})
         # All draws are alike: the first one stands for them, and the discriminator's work does not grow with P.
         shown = restored.draws[0]
-        fake_logits = self.discriminator(self._seen(shown, degraded, _AUGMENT_GENERATOR, context))
+        fake_logits = None
+        if self.objective.adversarial:
+            fake_logits = self.discriminator(self._seen(shown, degraded, _AUGMENT_GENERATOR, context))
         terms = self.objective(clean, restored, fake_logits)
         total = self.objective.total(terms)
         scalars.update({"loss/restorer": total, **{f"loss/{name}": term for name, term in terms.items()}})

@@ -141,17 +141,19 @@ def test_overrides_apply_and_are_checked(tmp_path):
     path = write(tmp_path, "model: {width: 0.5}")
     assert load_config(path, ["model.width=0.25", "data.train=/photos"]).model.width == 0.25
     assert load_config(path, ["degradation.noise=[1, 2]"]).degradation.noise == (1.0, 2.0)
+    assert load_config(path, ["objective.augment="]).objective.augment == ""  # switches augmentation off
     for override, message in (
         ("width", "expected key=value"),
         ("model.with=1", "model.with"),
         ("model.width.x=1", "is a value"),
+        ("training.steps=", "training.steps: expected int, got ''"),
     ):
         with pytest.raises(ConfigError, match=message):
             load_config(path, [override])
 
 
 def test_saving_and_loading_gives_the_same_configuration(tmp_path):
-    config = load_config("quickstart", ["training.seed=7", "objective.feature=[1, 2, 3, 4, 5]"])
+    config = load_config("quickstart", ["training.seed=7", "objective.posterior.bands=[1, 2, 3]"])
     save_config(config, tmp_path / "saved.yaml")
     assert load_config(tmp_path / "saved.yaml") == config
     assert configuration.changed_keys(ExperimentConfig(), config)

@@ -9,7 +9,7 @@ from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import DataConfig
 from rethink_fr.pictures.files import write_image
 from rethink_fr.restorer.settings import OptimizerConfig
-from rethink_fr.restorer.task import build_optimizer, load_vgg19
+from rethink_fr.restorer.task import build_optimizer, load_perceptual
 from rethink_fr.training.pictures import open_sources
 from rethink_fr.training.run import build_trainer
 from tests.training.helpers import random_batch, replace, small_config
@@ -25,34 +25,34 @@ def weights(tmp_path_factory) -> str:
 
 
 def test_none_means_no_perceptual_terms():
-    assert load_vgg19("none") is None
+    assert load_perceptual("none") is None
     trainer = build_trainer(small_config())
     assert set(trainer.task.objective.weights) == {"adversarial", "l1", "commitment"}
 
 
 def test_a_file_of_weights_gives_the_perceptual_terms_a_gradient(weights):
-    config = replace(small_config(), "objective", vgg19=weights, l1=0.0, adversarial=0.0, commitment=0.0)
+    config = replace(small_config(), "objective", perceptual=weights, l1=0.0, adversarial=0.0, commitment=0.0)
     trainer = build_trainer(config)
     before = [variable.numpy().copy() for variable in trainer.task.restorer.trainable_variables]
-    frozen = [variable.numpy().copy() for variable in trainer.task.objective.vgg.variables]
+    frozen = [variable.numpy().copy() for variable in trainer.task.objective.network.variables]
     logs = trainer.train_step(random_batch())
     assert float(logs["loss/feature"]) > 0 and float(logs["loss/style"]) > 0
     assert any(not np.array_equal(a, b.numpy()) for a, b in zip(before, trainer.task.restorer.trainable_variables))
-    for a, b in zip(frozen, trainer.task.objective.vgg.variables):
+    for a, b in zip(frozen, trainer.task.objective.network.variables):
         np.testing.assert_array_equal(a, b.numpy())
 
 
 def test_weights_that_cannot_be_loaded_are_an_error_not_a_random_network(tmp_path, monkeypatch):
     (tmp_path / "vgg.h5").write_bytes(b"nothing")
-    with pytest.raises(ConfigError, match="objective.vgg19: cannot load .*expected the weights of"):
-        load_vgg19(str(tmp_path / "vgg.h5"))
+    with pytest.raises(ConfigError, match="objective.perceptual: .*expected the weights of"):
+        load_perceptual(str(tmp_path / "vgg.h5"))
 
     def no_network(*arguments, **keywords):
         raise Exception("URL fetch failure on https://...: None -- no route")  # what Keras raises
 
     monkeypatch.setattr(keras.applications, "VGG19", no_network)
-    with pytest.raises(ConfigError, match="objective.vgg19=none"):
-        load_vgg19("imagenet")
+    with pytest.raises(ConfigError, match="objective.perceptual=none"):
+        load_perceptual("vgg19")
 
 
 def test_validation_faces_are_people_that_training_never_shows():

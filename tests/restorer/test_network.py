@@ -145,7 +145,7 @@ def test_the_image_is_not_clipped():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"fusion": "add"}, {"fusion": "concat"}, {"quantize": False}, {"n_skips": 1}]
+    "arguments", [{}, {"fusion": "add"}, {"fusion": "concat"}, {"fusion": "sft"}, {"quantize": False}, {"n_skips": 1}]
 )
 def test_the_parts_are_wired_as_in_figure_2(arguments):
     restorer = small(**arguments)
@@ -166,10 +166,47 @@ def test_the_parts_are_wired_as_in_figure_2(arguments):
     expected = restorer.to_rgb(features, styles[:, 0])
     restoration = restorer(degraded, noise)
     np.testing.assert_allclose(restoration.image, expected, atol=1e-5)  # the sigmoid in NumPy
-    np.testing.assert_allclose(restoration.commitment_loss, np.mean(losses), rtol=1e-6)
+    np.testing.assert_allclose(restoration.commitment_loss, sum(losses), rtol=1e-6)
+
+
+def test_the_commitment_loss_of_a_codebook_does_not_shrink_with_the_number_of_skips():
+    three = small(n_skips=2)
+    restoration = three(images())
+    parts = []
+    for position, block in enumerate(three.skip_blocks):
+        parts.append(float(block.quantizer(three.encoder(images()).features[-2 - position]).commitment_loss))
+    assert len(parts) == 2 and min(parts) > 0
+    assert float(restoration.commitment_loss) == pytest.approx(sum(parts), rel=1e-6)
+
+
+def test_a_residual_network_adds_to_the_degraded_image():
+    plain, residual = small(), small(residual=True)
+    for ours, theirs in zip(residual.variables, plain.variables):
+        ours.assign(theirs)
+    np.testing.assert_allclose(residual(images()).image, images() + plain(images()).image, atol=1e-6)
+
+
+def test_restorations_of_one_encoding_are_those_of_its_images():
+    restorer = small(pixel_noise=True)
+    encoded, noise = restorer.encode(tf.constant(images())), noise_for(restorer)
+    for one in (noise, -noise, None):
+        np.testing.assert_array_equal(restorer.decode(encoded, one).image, restorer(images(), one).image)
 
 
 # ---- noise
+
+
+def test_noise_for_each_pixel_comes_in_rows_after_the_styles_and_acts_where_it_is():
+    restorer, plain = small(pixel_noise=True), small()
+    assert plain.noise_shape == (3, 16) and restorer.noise_shape == (3 + 2 * (8**2 + 16**2 + 32**2) // 16, 16)
+    noise = np.zeros([2, *restorer.noise_shape], np.float32)
+    still = restorer(images(), noise).image
+    np.testing.assert_array_equal(still, restorer(images()).image)
+    flat = noise[:, 3:].reshape(2, -1)
+    flat[0, -2 * (5 * 32 + 9) - 1] = 5.0  # the last map's second number, counted from the end: row 26, column 22
+    noise[:, 3:] = flat.reshape(2, -1, 16)
+    moved = np.abs(restorer(images(), noise).image - still).max(-1)
+    assert np.argwhere(moved > 1e-6).tolist() == [[0, 32 - 1 - 5, 32 - 1 - 9]]
 
 
 def test_no_noise_is_zero_noise_and_deterministic():

@@ -5,9 +5,20 @@ import pytest
 import tensorflow as tf
 
 from rethink_fr.layers.diff_augment import apply_augmentation
+from rethink_fr.losses.squeezenet import squeezenet
 from rethink_fr.restorer import task as restorer_task
+from rethink_fr.restorer.settings import PosteriorConfig
 from rethink_fr.training.trainer import ReplicaStepContext
+from rethink_fr.weights.published_network import expected_shapes
 from tests.training.helpers import GLOBAL_BATCH, random_batch, replace, small_config, values, with_sgd
+from tests.weights.filled import filled
+
+
+@pytest.fixture(scope="module")
+def weights_of_squeezenet(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("squeezenet") / "squeezenet.npz"
+    np.savez(path, **filled(expected_shapes(squeezenet, (None, None, 3))))
+    return str(path)
 
 
 @pytest.fixture()
@@ -138,15 +149,74 @@ def test_noise_differs_from_step_to_step_and_follows_the_seed(trainer):
 
     draw = drawn(0, 0)
     np.testing.assert_array_equal(draw, drawn(0, 0))
-    assert draw.shape == (4, *trainer.task.restorer.noise_shape)
+    assert draw.shape == (4, 1, *trainer.task.restorer.noise_shape)
     assert not np.allclose(draw, drawn(0, 1))
     assert not np.allclose(draw, drawn(1, 0))
 
 
-def run(strategy, steps: int = 5):
+def posterior_config():
+    """Everything beside the paper switched on."""
+    config = replace(small_config(), "model", pixel_noise=True, residual=True, fusion="sft")
+    posterior = PosteriorConfig(score="energy", draws=3, adaptation=0.01)
+    return replace(config, "objective", conditional=True, posterior=posterior)
+
+
+def test_draws_of_a_step_differ_and_noise_zero_is_trained(monkeypatch):
+    trainer = with_sgd(posterior_config())
+    seen = []
+    original = trainer.task.objective.__call__
+    monkeypatch.setattr(type(trainer.task.objective), "__call__", lambda self, *a: (seen.append(a[1]), original(*a))[1])
+    logs = trainer.train_step(random_batch())
+    (restored,) = seen
+    assert len(restored.draws) == 3
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.abs(restored.draws[one] - restored.draws[other]).max() > 1e-3
+    assert float(logs["loss/deterministic"]) == pytest.approx(
+        float(tf.reduce_mean(tf.abs(random_batch()["clean"] - restored.deterministic)))
+    )
+    assert {"spread/excess_fine", "spread/factor_coarse", "loss/posterior"} <= set(logs) and "loss/l1" not in logs
+
+
+def test_a_conditional_discriminator_sees_the_degraded_image_augmented_alike(monkeypatch):
+    trainer = with_sgd(replace(posterior_config(), "objective", r1_gamma=0.0))
+    seen = []
+    original = trainer.task.discriminator.call
+    monkeypatch.setattr(trainer.task.discriminator, "call", lambda images: (seen.append(images), original(images))[1])
+    monkeypatch.setattr(restorer_task, "apply_augmentation", lambda images, draws, policy: images + draws[0, 0])
+    batch = random_batch()
+    trainer.train_step(batch)
+    assert len(seen) == 3  # the generator's turn, then real and fake
+    shift = seen[1][0, 0, 0, 3] - batch["degraded"][0, 0, 0, 0]
+    np.testing.assert_allclose(seen[1][..., :3], batch["clean"] + shift, atol=1e-6)
+    np.testing.assert_allclose(seen[1][..., 3:], batch["degraded"] + shift, atol=1e-6)
+
+
+def test_without_an_adversarial_term_there_is_no_discriminators_turn():
+    trainer = with_sgd(replace(small_config(), "objective", adversarial=0.0))
+    before = values(trainer.task.discriminator.trainable_variables)
+    logs = trainer.train_step(random_batch())
+    assert not {"loss/adversarial", "loss/discriminator", "loss/r1"} & set(logs)
+    for old, new in zip(before, values(trainer.task.discriminator.trainable_variables)):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_the_perceptual_terms_are_measured_in_the_first_hundred_steps(weights_of_squeezenet):
+    config = replace(small_config(), "objective", perceptual=weights_of_squeezenet)
+    trainer = with_sgd(config)
+    assert trainer.task.boundaries == (100,)
+    trainer.train_step(random_batch())
+    term = trainer.task.objective.relative["feature"]
+    assert float(term.count) == 1 and np.all(term.sums > 0)
+    trainer.phase = 100
+    trainer.train_step(random_batch(1))
+    assert float(term.count) == 1
+    assert {"relative_feature", "relative_style", "spread"} <= set(trainer.task.saved)  # a continued run has them
+
+
+def run(strategy, config, steps: int = 5):
     """Losses, weights and codebooks after some steps; batch k of every strategy is the same global batch."""
     with strategy.scope():
-        trainer = with_sgd(small_config())
+        trainer = with_sgd(config)
     share = GLOBAL_BATCH // strategy.num_replicas_in_sync
 
     @tf.function
@@ -166,9 +236,10 @@ def run(strategy, steps: int = 5):
     return trainer, logs
 
 
-def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrored):
-    one, one_logs = run(tf.distribute.get_strategy())
-    two, two_logs = run(mirrored)
+@pytest.mark.parametrize("config", [small_config(), posterior_config()], ids=["paper", "posterior"])
+def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrored, config):
+    one, one_logs = run(tf.distribute.get_strategy(), config)
+    two, two_logs = run(mirrored, config)
     for number, logs in one_logs.items():
         for name, value in logs.items():
             # float32 sums in another order: 4e-7 at the worst. Within that distance of the kink of a leaky ReLU or of

@@ -105,7 +105,7 @@ def test_the_same_command_continues_and_other_settings_are_refused(run):
         (["--set", "model.with=1"], "model.with: no such key"),
         (["--set", "training.global_batch=0"], "training.global_batch: expected at least 1"),
         (["--set", "data.train=/no/such/folder"], "data.train: no folder /no/such/folder"),
-        (["--set", "objective.vgg19=/no/such.h5"], "objective.vgg19: no file"),
+        (["--set", "objective.perceptual=/no/such.h5"], "objective.perceptual: no file"),
         (["--config", "nothing"], "no configuration 'nothing'"),
     ],
 )
