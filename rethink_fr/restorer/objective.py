@@ -10,7 +10,15 @@ from rethink_fr.losses.adversarial import nonsaturating_generator_loss
 from rethink_fr.losses.feature_network import FeatureNetwork
 from rethink_fr.losses.lpips import unit_vectors
 from rethink_fr.losses.perceptual import RelativeTerm, feature_differences, gram_matrix, style_differences
-from rethink_fr.losses.posterior import BANDS, bands, energy_score, error_ratio, frobenius_norm, regularized_l1
+from rethink_fr.losses.posterior import (
+    BANDS,
+    bands,
+    energy_score,
+    excess_ratio,
+    frobenius_norm,
+    regularized_l1,
+    squared_errors,
+)
 from rethink_fr.losses.reconstruction import l1_loss
 from rethink_fr.restorer.settings import ObjectiveConfig, PosteriorConfig
 
@@ -48,12 +56,11 @@ class Spread(tf.Module):
         )
 
     def adapt(self, excess: tf.Tensor) -> None:
-        """Move the factors against `excess`, `[4]`: how far each error ratio is above the theory's, on this replica.
+        """Move the factors against `excess`, `[4]`: how far each error ratio is above the theory's.
 
-        Call it in replica context. A ratio that is too high means that the draws differ too much.
+        A ratio that is too high means that the draws differ too much. One step counts as 1 at most.
         """
-        replica = tf.distribute.get_replica_context()
-        excess = replica.all_reduce(tf.distribute.ReduceOp.MEAN, tf.clip_by_value(excess, -1.0, 1.0))
+        excess = tf.clip_by_value(excess, -1.0, 1.0)
         self.factors.assign(tf.clip_by_value(self.factors - self.adaptation * excess, 0.0, _LARGEST_SPREAD))
 
 
@@ -141,9 +148,14 @@ class RestorerObjective(tf.Module):
         return tf.add_n([self.weights[name] * term for name, term in terms.items()])
 
     def excess(self, clean: tf.Tensor, draws: Sequence[tf.Tensor]) -> tf.Tensor:
-        """How far the error ratios of the whole image and of its bands are above the theory's, `[4]`."""
+        """How far the error ratios of the whole image and of its bands are above the theory's, `[4]`, without gradient.
+
+        The errors are those of the global batch. Call it in replica context.
+        """
         parts = [(clean, list(draws)), *zip(bands(clean), _by_band(draws))]
-        return tf.stack([error_ratio(target, drawn) for target, drawn in parts])
+        errors = tf.stop_gradient(tf.stack([squared_errors(target, drawn) for target, drawn in parts]))
+        replica = tf.distribute.get_replica_context()
+        return excess_ratio(replica.all_reduce(tf.distribute.ReduceOp.MEAN, errors), len(draws))
 
     def _score(self, clean: tf.Tensor, draws: Sequence[tf.Tensor]) -> tf.Tensor:
         """The score of whole images and of their bands, relative to the former's weight of 1."""

@@ -118,7 +118,7 @@ class RestorerTask:
             excess = self.objective.excess(clean, restored.draws)
             scalars = {f"spread/excess_{name}": value for name, value in zip(("all", *BANDS), tf.unstack(excess))}
             if self.objective.spread.adaptation:
-                self.objective.spread.adapt(tf.stop_gradient(excess))
+                self.objective.spread.adapt(excess)
                 factors = tf.unstack(tf.convert_to_tensor(self.objective.spread.factors))
                 scalars.update({f"spread/factor_{name}": value for name, value in zip(("all", *BANDS), factors)})
         # All draws are alike: the first one stands for them, and the discriminator's work does not grow with P.

@@ -88,16 +88,16 @@ def test_the_reward_for_differing_shrinks_where_draws_differ_too_much_and_grows_
     np.testing.assert_allclose(spread.factors, [0.0, 0.0, 4.0, 0.9], rtol=1e-6)
 
 
-@pytest.mark.parametrize("band", [1, 2, 3])
+@pytest.mark.parametrize("band", [0, 1, 2])
 def test_the_excess_says_which_band_differs_too_much(band):
-    clean = normal(0, 4, 32, 32, 3)
+    clean, loss = normal(0, 4, 32, 32, 3), objective(posterior=PosteriorConfig(score="energy"))
     wide = [normal(1, 4, 32, 32, 3), normal(2, 4, 32, 32, 3)]
-    excess = objective(posterior=PosteriorConfig(score="energy")).excess(clean, wide)
-    np.testing.assert_allclose(excess, np.zeros(4), atol=0.12)  # draws from the truth: the theory's ratio
-    side = 32 // 2 ** (band - 1)
-    added = tf.image.resize(10 * normal(3, 4, side, side, 3), [32, 32], "bilinear")
-    too_wide = objective(posterior=PosteriorConfig(score="energy")).excess(clean, [wide[0] + added, wide[1] - added])
-    assert np.argmax(too_wide[1:]) == band - 1
+    np.testing.assert_allclose(loss.excess(clean, wide), np.zeros(4), atol=0.12)  # draws from the truth
+    side = 32 >> band
+    pattern = np.indices([side, side]).sum(0) % 2 * 2.0 - 1.0 if band < 2 else np.ones([side, side])
+    pattern = np.kron(pattern, np.ones([1 << band, 1 << band]))[None, ..., None].astype(np.float32)
+    too_wide = loss.excess(clean, [wide[0] + pattern, wide[1] - pattern])
+    assert np.argmax(too_wide[1:]) == band
 
 
 def test_settings_are_frozen():
