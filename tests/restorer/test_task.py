@@ -205,12 +205,12 @@ def test_the_perceptual_terms_are_measured_in_the_first_hundred_steps(weights_of
     trainer = with_sgd(config)
     assert trainer.task.boundaries == (100,)
     trainer.train_step(random_batch())
-    term = trainer.task.objective.relative["feature"]
+    term = trainer.task.objective.perceptual.relative["feature"]
     assert float(term.count) == 1 and np.all(term.sums > 0)
     trainer.phase = 100
     trainer.train_step(random_batch(1))
     assert float(term.count) == 1
-    assert {"relative_feature", "relative_style", "spread"} <= set(trainer.task.saved)  # a continued run has them
+    assert {"relative_feature", "relative_style"} <= set(trainer.task.saved)  # a continued run has them
 
 
 def run(strategy, config, steps: int = 5):
