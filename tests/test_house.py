@@ -18,7 +18,7 @@ ROWS = (
     {"addons", "files", "types", "images"},
     {"errors", "config", "ops", "pictures"},
     {"layers", "weights"},
-    {"losses", "drawn_faces"},
+    {"losses", "drawn_faces", "faces"},
     {"data", "metrics", "system"},
     {"restorer", "vqfr"},
     {"models", "systems"},
@@ -44,7 +44,8 @@ ALLOWED = {
     "models": {"restorer"},
     "systems": {"restorer", "system", "vqfr"},
     "runs": {"config", "data", "errors", "files", "system", "systems", "weights"},
-    "inference": {"files", "images", "pictures", "runs", "system"},
+    "faces": {"files", "pictures", "weights"},
+    "inference": {"faces", "files", "images", "metrics", "pictures", "runs", "system"},
     "training": {
         "config",
         "data",
@@ -64,6 +65,7 @@ ALLOWED = {
         "data",
         "errors",
         "evaluation",
+        "faces",
         "files",
         "inference",
         "metrics",
@@ -136,10 +138,11 @@ def test_importing_the_package_is_quick_and_leaves_tensorflow_alone():
 
 
 def test_what_is_asked_before_tensorflow_loads_does_not_load_it():
-    rooms = ("files", "config", "commands", "pictures")
+    rooms = ("files", "config", "commands", "faces", "pictures")
     light = [path for room in rooms for path in (PACKAGE / room).glob("*.py")]
     light += [PACKAGE / name for name in ("errors.py", "types.py", "system.py", "systems.py")]
     light += [PACKAGE / name for name in ("runs/config_file.py", "runs/resolve.py", "inference/restore.py")]
+    light += [PACKAGE / "inference" / name for name in ("folder.py", "photo_plan.py", "background.py")]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in light]
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
     code += "    assert 'tensorflow' not in sys.modules, name"

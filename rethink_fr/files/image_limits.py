@@ -44,6 +44,18 @@ def max_pixels() -> int:
     return int(text)
 
 
+def photo_limit(image: Image.Image) -> int:
+    """The most pixels that this whole photo may have: `max_pixels`, or twice as many if the user did not set it and
+    decoding takes 4 bytes a pixel, as it does for photos of digital cameras.
+
+    Raises:
+        ValueError: as `max_pixels`.
+    """
+    limit = max_pixels()
+    plain = image.format in ("JPEG", "MPO", "PNG") and not image.info.get("progressive")
+    return 2 * limit if plain and not os.environ.get(_VARIABLE) else limit
+
+
 def room_to_decode(image: Image.Image, data: bytes, announced: int, limit: int) -> ContextManager[None]:
     """Wait until this picture may be decoded beside those that other threads decode; decode it within the block.
 

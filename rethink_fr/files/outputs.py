@@ -51,6 +51,7 @@ class Outputs:
         self._claimed: Dict[str, str] = {}  # real path -> what it is an output of
         self._folders: Set[str] = set()  # that claimed paths lie in
         self._made: Dict[_Identity, Path] = {}
+        self._replaceable: Set[str] = set()
         self._cleared: Set[str] = set()  # folders without what killed processes left in them
         self._overwrite = overwrite
         for path in inputs:
@@ -61,6 +62,10 @@ class Outputs:
         identity = _identity(Path(path))
         if identity is not None:
             self._inputs.setdefault(identity, Path(path))
+
+    def allow_replacing(self, path: Union[str, Path]) -> None:
+        """Say that an earlier call, which this one continues, made the file at `path`."""
+        self._replaceable.add(_key(Path(path)))
 
     def check(self, path: Union[str, Path], option: str = "--output") -> None:
         """Refuse `path` if it may not be written, without claiming it.
@@ -104,7 +109,7 @@ class Outputs:
             raise OutputError(path, f"is the same file as the output {shown}; choose different names")
         if path.is_dir():  # also through a link: an input may be reached by it
             raise OutputError(path, f"is a folder, expected a file's name; choose another {option}")
-        if os.path.lexists(path) and not self._overwrite:
+        if os.path.lexists(path) and not self._overwrite and key not in self._replaceable:
             raise OutputError(path, f"is there already; choose another {option}, or add --overwrite to replace it")
 
     def claim(self, path: Union[str, Path], of: Union[str, Path] = "", option: str = "--output") -> Path:
@@ -147,7 +152,7 @@ class Outputs:
         writing.check_writable(claimed, option)
         return claimed
 
-    def write_bytes(self, path: Union[str, Path], data: bytes) -> None:
+    def write_bytes(self, path: Union[str, Path], data: Union[bytes, memoryview]) -> None:
         """Write an output; it is claimed now unless it was claimed before.
 
         Raises:
@@ -155,13 +160,14 @@ class Outputs:
             WriteError: if it cannot be written.
         """
         path = Path(path)
-        if _key(path) not in self._claimed:
+        if (key := _key(path)) not in self._claimed:
             self.claim(path)
         if (folder := os.path.realpath(path.parent)) not in self._cleared:
             self._cleared.add(folder)
             with contextlib.suppress(OSError):
                 writing.clear_temporary(path.parent)
-        writing.write_bytes(path, data, replace=self._overwrite or _identity(path) in self._made)
+        replace = self._overwrite or key in self._replaceable or _identity(path) in self._made
+        writing.write_bytes(path, data, replace)
         identity = _identity(path)
         if identity is not None:
             self._made[identity] = path

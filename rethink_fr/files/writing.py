@@ -75,7 +75,7 @@ def atomic_file(path: Union[str, Path], replace: bool = True) -> Iterator[IO[byt
         raise write_error(path, error) from error
 
 
-def write_bytes(path: Union[str, Path], data: bytes, replace: bool = True) -> None:
+def write_bytes(path: Union[str, Path], data: Union[bytes, memoryview], replace: bool = True) -> None:
     """Write `data` to `path`: readers see the old file or the whole new one. See `atomic_file`."""
     with atomic_file(path, replace) as file:
         file.write(data)

@@ -18,11 +18,13 @@ from rethink_fr.files.image_limits import max_pixels
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import OutputError, Outputs
 from rethink_fr.files.writing import LongNameError
+from rethink_fr.inference.framing import framing_note, size_note
 from rethink_fr.pictures.files import UnreadableImage, encode_png, read_square
 from rethink_fr.pictures.listing import list_images
 from rethink_fr.pictures.sheets import contact_sheet
 
 if TYPE_CHECKING:
+    from rethink_fr.faces.face import Detector
     from rethink_fr.inference.loading import LoadedRestorer
 
 REPORT_NAME = "report.json"
@@ -65,6 +67,7 @@ class RestoredFile:
     texture: Optional[str] = None
     original_size: Optional[Tuple[int, int]] = None  # width, height
     error: Optional[str] = None
+    notes: Tuple[str, ...] = ()  # what people should know although it was restored
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def restore(
     noise_scale: float = 1.0,
     seed: int = 0,
     fidelity: Optional[float] = None,
+    detector: Optional[Detector] = None,
 ) -> RestoreReport:
     """Restore square pictures of one face each, framed as in FFHQ, and write the results and `report.json`.
 
@@ -140,6 +144,7 @@ def restore(
         noise_scale: 0 (one deterministic answer) to 1 (the full variety).
         seed: of the noise.
         fidelity: VQFR version 2 only: 0 to 1; None stands for 1.
+        detector: finds out which pictures clearly are not one framed face, for the report; None: nobody does.
 
     Raises:
         ValueError: if the output cannot be written, or the restorer does not have what is asked for: several samples,
@@ -157,7 +162,7 @@ def restore(
 
     try:
         for picture in tqdm(plan.pictures, desc="restoring", unit="image", delay=2):
-            files.append(_restore_file(restorer, plan, picture, noise_scale, seed, fidelity))
+            files.append(_restore_file(restorer, plan, picture, noise_scale, seed, fidelity, detector))
     except KeyboardInterrupt:
         report()
         raise
@@ -171,6 +176,7 @@ def _restore_file(
     noise_scale: float,
     seed: int,
     fidelity: Optional[float],
+    detector: Optional[Detector],
 ) -> RestoredFile:
     """Restore one picture and write what becomes of it."""
     shown = str(picture.path)
@@ -193,7 +199,9 @@ def _restore_file(
             plan.outputs.write_bytes(plan.output / name, encode_png(image))
     except (UnreadableImage, OutputError, LongNameError) as error:  # what else goes wrong will do so with the next, too
         return RestoredFile(shown, error=error.reason)
-    return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height))
+    notes = (size_note((width, height), restorer.resolution), detector and framing_note(degraded, detector))
+    told = tuple(note for note in notes if note)
+    return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height), notes=told)
 
 
 def _check_abilities(restorer: LoadedRestorer, model: str, plan: RestorePlan, fidelity: Optional[float]) -> None:

@@ -7,9 +7,10 @@ tensorflow-io were measured to be 5 to 25 times slower for WebP and TIFF (`tools
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
-from typing import Callable, Dict, NamedTuple, Optional, Union
+from typing import Callable, Dict, Iterator, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 from PIL import Image
@@ -54,7 +55,7 @@ def read_image(path: Union[str, Path]) -> np.ndarray:
     Raises:
         UnreadableImage: as `decode_image`, or if it is not a regular file of at most 256 MiB.
     """
-    return decode_image(_read(path), str(path))
+    return decode_image(read_file(path), str(path))
 
 
 def read_square(path: Union[str, Path], size: int) -> Decoded:
@@ -63,7 +64,7 @@ def read_square(path: Union[str, Path], size: int) -> Decoded:
     Raises:
         UnreadableImage: as `read_image`.
     """
-    return decode_square(_read(path), size, str(path))
+    return decode_square(read_file(path), size, str(path))
 
 
 def decode_image(data: bytes, name: str = "image") -> np.ndarray:
@@ -119,6 +120,15 @@ def square_resize(image: np.ndarray, size: int, enlarge: Image.Resampling = Imag
     return np.asarray(Image.fromarray(square).resize((size, size), chosen))
 
 
+def over_white(image: Image.Image) -> Image.Image:
+    """An image in mode RGB; if it has transparency, it is laid over white."""
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
 def encode_png(image: np.ndarray, compress_level: int = 6) -> bytes:
     """Encode uint8 `[H, W, 3]` as the bytes of a PNG file (lossless)."""
     return _encode(image, "PNG", compress_level=compress_level)
@@ -148,35 +158,37 @@ def _encode(image: np.ndarray, kind: str, **options: int) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Union[str, Path]) -> bytes:
+def read_file(path: Union[str, Path]) -> bytes:
+    """The bytes of an image file of at most 256 MiB.
+
+    Raises:
+        UnreadableImage: if it cannot be read.
+    """
     try:
         return read_bytes(path, MAX_IMAGE_BYTES)
     except UnreadableFile as error:
         raise UnreadableImage(error.name, error.reason) from error
 
 
-def _decode(data: bytes, name: str, at_least: Optional[int] = None) -> Decoded:
-    """See `decode_image`, or `decode_square` if `at_least` says how many pixels of the shorter side are needed."""
-    limit = max_pixels()
+@contextlib.contextmanager
+def opened(data: bytes, name: str, formats: Tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+    """Open the bytes of an image file that may be hostile, not decoded yet. Decode it, and use it, within the block.
+
+    Raises:
+        UnreadableImage: for anything that goes wrong in opening it or in the block; it names `name` and the reason.
+    """
     if not data:
         raise UnreadableImage(name, "the file is empty")
     try:
         check_tiff_arrays(data)
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             if image.mode == "F":
                 raise RefusedImage("floating-point pixels have no agreed range; convert the file to 8 bits")
-            if at_least is not None:
-                _reduce(image, at_least, limit)
-            reduced = image.size != (width, height)
-            with room_to_decode(image, data, width * height, limit):
-                image.load()  # TIFF applies its orientation here, so that it is not seen again below
-                orientation = _orientation(image)
-                rgb = _upright(_rgb(image), orientation)
+            yield image
     except RefusedImage as error:
         raise UnreadableImage(name, str(error)) from None
     except Image.UnidentifiedImageError:
-        raise UnreadableImage(name, f"not an image in a known format ({', '.join(FORMATS)})") from None
+        raise UnreadableImage(name, f"not an image in a known format ({', '.join(formats)})") from None
     except Image.DecompressionBombError:
         raise UnreadableImage(name, "its header announces more pixels than Pillow accepts; scale it down") from None
     except MemoryError:
@@ -184,6 +196,41 @@ def _decode(data: bytes, name: str, at_least: Optional[int] = None) -> Decoded:
     except Exception as error:  # Decoders of hostile files raise nearly anything: SyntaxError, struct.error, IndexError
         reason = printable(" ".join(str(error).split())) or type(error).__name__
         raise UnreadableImage(name, f"damaged or truncated ({reason})") from error
+
+
+def orientation_of(image: Image.Image) -> Optional[int]:
+    """What the EXIF data of an image say about its orientation: 2 to 8; None if it is upright, or they are damaged."""
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # A damaged EXIF block does not make the pixels unusable.
+        return None
+    return orientation if orientation in _UPRIGHT else None
+
+
+def grey_of_16_bits(image: Image.Image) -> Image.Image:
+    """An image of 16-bit grey pixels in 8 bits.
+
+    Raises:
+        RefusedImage: if a value does not fit into 16 bits.
+    """
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise RefusedImage("32-bit pixels have no agreed range; convert the file to 8 bits")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))  # 65535 = 255 * 257
+
+
+def _decode(data: bytes, name: str, at_least: Optional[int] = None) -> Decoded:
+    """See `decode_image`, or `decode_square` if `at_least` says how many pixels of the shorter side are needed."""
+    limit = max_pixels()
+    with opened(data, name) as image:
+        width, height = image.size
+        if at_least is not None:
+            _reduce(image, at_least, limit)
+        reduced = image.size != (width, height)
+        with room_to_decode(image, data, width * height, limit):
+            image.load()  # TIFF applies its orientation here, so that it is not seen again below
+            orientation = orientation_of(image)
+            rgb = _upright(_rgb(image), orientation)
     if not reduced:
         height, width = rgb.shape[:2]
     elif orientation is not None and orientation >= 5:
@@ -199,14 +246,6 @@ def _reduce(image: Image.Image, at_least: int, limit: int) -> None:
             return
         if min(width, height) // divisor >= at_least and (width // divisor) * (height // divisor) <= limit:
             image.draft(None, (width // divisor, height // divisor))
-
-
-def _orientation(image: Image.Image) -> Optional[int]:
-    try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # A damaged EXIF block does not make the pixels unusable.
-        return None
-    return orientation if orientation in _UPRIGHT else None
 
 
 def _upright(stored: np.ndarray, orientation: Optional[int]) -> np.ndarray:
@@ -227,12 +266,5 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 def _band_as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise RefusedImage("32-bit pixels have no agreed range; convert the file to 8 bits")
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")  # 65535 = 255 * 257
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+        image = grey_of_16_bits(image)
+    return over_white(image)

@@ -1,6 +1,7 @@
-"""Where a face is in a picture, and the way there and back: aligned crops, and pasting what became of them.
+"""Where a face is in a picture, and the aligned square that is cut out of it; `pictures.pasting` goes the way back.
 
-Points are `(x, y)` in pixels; the centre of the first pixel is (0, 0). Maps are `[2, 3]` matrices of points.
+Points are `(x, y)` in pixels; the centre of the first pixel is (0, 0). Maps are `[2, 3]` matrices of points. Pictures
+are Pillow's, of mode L, LA, RGB or RGBA.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from typing import Tuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
-from rethink_fr.addons import distance_to_edge, warp
+from rethink_fr.addons import warp
+from rethink_fr.pictures.files import over_white
 
 Matrix = NDArray[np.float64]  # [2, 3]: (x, y, 1) to (x, y)
+Box = Tuple[int, int, int, int]  # left, top, right, bottom
 
 # FFHQ's frame at 512 px: left eye, right eye, nose, left and right corner of the mouth, as they stand in a picture.
 FFHQ_POINTS_512 = np.array(
@@ -58,70 +62,76 @@ def inverse(matrix: Matrix) -> Matrix:
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
-def crop(picture: NDArray[np.uint8], matrix: Matrix, side: int) -> NDArray[np.float32]:
+def scale_of(matrix: Matrix) -> float:
+    """How many pixels of the square one pixel of the picture becomes."""
+    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
+def from_enlarged(matrix: Matrix, factor: int) -> Matrix:
+    """The map to a square from a picture that was enlarged `factor` times; `matrix` is that from the picture itself."""
+    shrink = np.array([[1 / factor, 0.0], [0.0, 1 / factor]])
+    shift = np.full(2, 0.5 / factor - 0.5)
+    return np.column_stack([matrix[:, :2] @ shrink, matrix[:, :2] @ shift + matrix[:, 2]])
+
+
+def share_outside(matrix: Matrix, side: int, size: Tuple[int, int]) -> float:
+    """Which part of an aligned square lies outside of a picture of this size (width, height); 0 to 1."""
+    steps = (np.arange(32) + 0.5) * side / 32 - 0.5
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    places = mapped(inverse(matrix), grid) + 0.5
+    return float(np.mean(~((places >= 0) & (places <= size)).all(axis=1)))
+
+
+def crop(picture: Image.Image, matrix: Matrix, side: int) -> NDArray[np.uint8]:
     """Cut an aligned square out of a picture; outside of the picture its border is repeated.
 
+    A face that is larger than the square is reduced first, so that no pixel is skipped.
+
     Args:
-        picture: `[H, W, 3]`.
+        picture: transparency is laid over white.
         matrix: from the picture to the square, as `similarity(points, ffhq_points(side))` gives it.
         side: of the square, in pixels.
 
     Returns:
-        float32 `[side, side, 3]`, 0 to 255, sampled bilinearly.
+        `[side, side, 3]`, sampled bilinearly.
     """
-    return warp(picture.astype(np.float32), inverse(matrix), (side, side))
+    scale = scale_of(matrix)
+    box = reached(picture.size, matrix, side, margin=2 + int(2 / scale))
+    if box[0] >= box[2] or box[1] >= box[3]:  # a square beside the picture: the nearest pixel of it
+        left, top = (min(max(0, start), length - 1) for start, length in zip(box, picture.size))
+        box = (left, top, left + 1, top + 1)
+    size = (box[2] - box[0], box[3] - box[1])
+    part, step = picture.crop(box) if scale >= 1 else None, np.ones(2)
+    if part is None:
+        shorter = (int(np.ceil(size[0] * scale)), int(np.ceil(size[1] * scale)))
+        part = picture.resize(shorter, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+        step = np.array(size) / shorter
+    pixels = np.asarray(over_white(part), np.float32)
+    square = warp(pixels, inverse(in_part(matrix, box, step)), (side, side))
+    return np.clip(np.rint(square), 0, 255).astype(np.uint8)
 
 
-def feathered_mask(side: int, margin: float = 0.05, feather: float = 0.1) -> NDArray[np.float32]:
-    """Weights of an aligned square when it is pasted: 0 at its margin, 1 in its middle, a smooth rise between.
-
-    Args:
-        side: of the square, in pixels.
-        margin: width of the border that is not pasted at all, in parts of `side`.
-        feather: width of the rise, in parts of `side`.
-
-    Returns:
-        float32 `[side, side]`, 0 to 1.
-    """
-    border = max(1, round(margin * side))
-    inside = np.zeros([side, side], np.bool_)
-    inside[border : side - border, border : side - border] = True
-    rise = np.clip(distance_to_edge(inside) / max(1.0, feather * side), 0.0, 1.0)
-    return np.asarray(rise * rise * (3.0 - 2.0 * rise), np.float32)  # no kink where it begins and ends
+def reached(size: Tuple[int, int], matrix: Matrix, side: int, margin: int = 1) -> Box:
+    """The part of a picture of this size (width, height) in which a square may show; empty if it lies beside it."""
+    corners = np.array([[-1, -1], [side, -1], [-1, side], [side, side]], np.float64)
+    places = mapped(inverse(matrix), corners)
+    low = np.maximum(np.floor(places.min(axis=0)).astype(int) - margin, 0)
+    high = np.minimum(np.ceil(places.max(axis=0)).astype(int) + 1 + margin, size)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def paste(
-    picture: NDArray[np.uint8], square: NDArray[np.float32], matrix: Matrix, mask: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    """Put an aligned square back where it was cut out.
-
-    Args:
-        picture: `[H, W, 3]`; it is not changed.
-        square: `[side, side, 3]`, 0 to 255.
-        matrix: from the picture to the square, as for `crop`.
-        mask: weights of the square, `[side, side]`, 0 to 1.
-
-    Returns:
-        The picture with the square in it. Where the mask has no weight every pixel is as it was.
-    """
-    result = picture.copy()
-    rows, columns = _reached(picture.shape[:2], square.shape[0], matrix)
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return result
-    shifted = matrix.copy()
-    shifted[:, 2] += matrix[:, :2] @ np.array([columns.start, rows.start], np.float64)
-    size = (rows.stop - rows.start, columns.stop - columns.start)
-    layers = warp(np.concatenate([square, mask[..., None] * 255.0], axis=2), shifted, size)
-    weight = np.clip(layers[..., 3:] / 255.0, 0.0, 1.0)
-    below = picture[rows, columns].astype(np.float32)
-    blended = below + weight * (layers[..., :3] - below)
-    result[rows, columns] = np.where(weight > 0, np.clip(np.rint(blended), 0, 255), below).astype(np.uint8)
-    return result
+def mapped(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points `[N, 2]` after a map."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
 
 
-def _reached(shape: Tuple[int, ...], side: int, matrix: Matrix) -> Tuple[slice, slice]:
-    """The rows and columns of a picture in which a square may show."""
-    corners = np.array([[-1, -1, 1], [side, -1, 1], [-1, side, 1], [side, side, 1]], np.float64) @ inverse(matrix).T
-    low = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
-    high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, [shape[1], shape[0]])
-    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+def in_part(matrix: Matrix, box: Box, step: ArrayLike = (1.0, 1.0)) -> Matrix:
+    """The map from the part of the picture in `box`, of which a pixel is `step` (x, y) pixels of the picture."""
+    steps = np.asarray(step, np.float64)
+    corner = np.array(box[:2], np.float64) + (steps - 1) / 2
+    return np.column_stack([matrix[:, :2] * steps, mapped(matrix, corner[None])[0]])
+
+
+def in_square(matrix: Matrix, factor: float) -> Matrix:
+    """The map to the same square with `factor` times the pixels a side."""
+    return np.column_stack([matrix[:, :2] * factor, (matrix[:, 2] + 0.5) * factor - 0.5])

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Iterator, List, Set, Union
+from typing import Iterator, List, NamedTuple, Set, Tuple, Union
 
 from rethink_fr.files.names import printable
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+
+class Listed(NamedTuple):
+    """The files below a folder, each sorted by its path in it."""
+
+    images: List[Path]
+    others: List[Path]  # whose names are not those of images
 
 
 def list_images(folder: Union[str, Path]) -> List[Path]:
@@ -21,18 +28,32 @@ def list_images(folder: Union[str, Path]) -> List[Path]:
     Raises:
         ValueError: if `folder` is not a folder that can be read.
     """
+    return list_files(folder).images
+
+
+def list_files(folder: Union[str, Path], suffixes: Tuple[str, ...] = IMAGE_SUFFIXES) -> Listed:
+    """List the files below `folder`, those of other kinds too. For what is listed, and errors, see `list_images`.
+
+    Args:
+        folder: to look in.
+        suffixes: of the names of images, in small letters.
+    """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(
-            f"{printable(folder)}: no such folder; expected a folder of images ({', '.join(IMAGE_SUFFIXES)})"
-        )
+        raise ValueError(f"{printable(folder)}: no such folder; expected a folder of images ({', '.join(suffixes)})")
+    listed = Listed([], [])
     try:
-        return sorted(_walk(folder), key=lambda path: path.relative_to(folder).parts)
+        for path, is_image in _walk(folder, suffixes):
+            (listed.images if is_image else listed.others).append(path)
     except OSError as error:
         raise ValueError(f"{printable(folder)}: cannot be listed ({error.strerror}); check its permissions") from error
+    for paths in listed:
+        paths.sort(key=lambda path: path.relative_to(folder).parts)
+    return listed
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, suffixes: Tuple[str, ...]) -> Iterator[Tuple[Path, bool]]:
+    """Every file, and whether it has the name of an image."""
     unlisted: List[Path] = []
 
     def note(error: OSError) -> None:
@@ -49,6 +70,6 @@ def _walk(folder: Path) -> Iterator[Path]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
-            if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES):
-                yield Path(parent, name)
-    yield from unlisted
+            if not name.startswith("."):
+                yield Path(parent, name), name.lower().endswith(suffixes)
+    yield from ((path, True) for path in unlisted)

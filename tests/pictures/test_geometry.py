@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import ndimage
 
 from rethink_fr.addons import distance_to_edge, warp
-from rethink_fr.pictures.geometry import crop, feathered_mask, ffhq_points, inverse, paste, similarity
+from rethink_fr.pictures.geometry import crop, ffhq_points, from_enlarged, inverse, share_outside, similarity
+from rethink_fr.pictures.pasting import feathered_mask
 
 
 def turned(angle: float, scale: float, shift: tuple) -> np.ndarray:
@@ -65,27 +67,36 @@ def test_distances_are_scipys():
     np.testing.assert_allclose(distance_to_edge(mask), ndimage.distance_transform_edt(mask), atol=1e-5)
 
 
-@pytest.mark.parametrize("side", [64, 128])
-def test_pasting_what_was_cut_out_changes_little_inside_and_nothing_outside(side):
-    rows, columns = np.mgrid[:200, :240]
-    waves = [127.5 + 60 * np.sin(columns / 29 + one) + 60 * np.cos(rows / 31 - one) for one in range(3)]
-    picture = np.stack(waves, axis=-1).astype(np.uint8)
-    matrix = similarity(applied(turned(0.2, side / 100, (0, 0)), ffhq_points(100)) + 3, ffhq_points(side))
-    matrix[:, 2] -= matrix[:, :2] @ [70, 60]
-    mask = feathered_mask(side)
-    again = paste(picture, crop(picture, matrix, side), matrix, mask)
-    difference = np.abs(again.astype(int) - picture)
-    reached = warp(mask[..., None], matrix, picture.shape[:2])[..., 0] > 0
-    assert 1000 < reached.sum() < reached.size / 2
-    assert difference[~reached].max() == 0 and difference.max() <= 2
-    bright = paste(picture, np.full([side, side, 3], 255.0, np.float32), matrix, mask)
-    assert (bright[reached] >= picture[reached]).all() and bright.max() == 255
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_a_square_is_found_again_in_the_enlarged_picture(factor):
+    matrix = similarity(applied(turned(0.2, 1.3, (9, 5)), ffhq_points(100)), ffhq_points(64))
+    points = np.array([[0.0, 0.0], [37.5, 11.0], [80.0, 3.0]])
+    enlarged = (points + 0.5) * factor - 0.5
+    np.testing.assert_allclose(applied(from_enlarged(matrix, factor), enlarged), applied(matrix, points), atol=1e-9)
 
 
-def test_a_square_beside_the_picture_leaves_it_as_it_is():
-    picture = np.full([20, 20, 3], 9, np.uint8)
-    away = np.array([[1.0, 0, 500], [0, 1.0, 0]])
-    np.testing.assert_array_equal(paste(picture, np.zeros([32, 32, 3], np.float32), away, feathered_mask(32)), picture)
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_crop_is_the_picture_where_the_map_is_a_shift(mode):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, [60, 70, 3], np.uint8)).convert(mode)
+    shift = np.array([[1.0, 0.0, -11.0], [0.0, 1.0, -7.0]])
+    wanted = np.asarray(picture.convert("RGB"))[7:39, 11:43]
+    np.testing.assert_array_equal(crop(picture, shift, 32), wanted)
+    beyond = crop(picture, np.array([[1.0, 0.0, 10.0], [0.0, 1.0, 7.0]]), 32)  # begins above and left of the picture
+    np.testing.assert_array_equal(beyond[7:, 10:], np.asarray(picture.convert("RGB"))[:25, :22])
+    assert (beyond[:7, 10:] == beyond[7, 10:]).all() and (beyond[:, :10] == beyond[:, 10:11]).all()
+
+
+def test_a_large_face_is_reduced_and_not_skipped_over():
+    stripes = np.zeros([800, 800, 3], np.uint8)
+    stripes[:, ::2] = 200
+    matrix = np.array([[0.08, 0.0, 0.0], [0.0, 0.08, 0.0]])
+    assert np.abs(crop(Image.fromarray(stripes), matrix, 64).astype(int)[2:-2, 2:-2] - 100).max() <= 2
+
+
+def test_what_lies_outside_of_the_picture_is_counted():
+    assert share_outside(np.array([[1.0, 0, 0], [0, 1.0, 0]]), 64, (64, 64)) == 0
+    assert share_outside(np.array([[1.0, 0, 32], [0, 1.0, 0]]), 64, (64, 64)) == pytest.approx(0.5)
+    assert share_outside(np.array([[1.0, 0, 500], [0, 1.0, 0]]), 64, (64, 64)) == 1
 
 
 def test_the_mask_is_none_at_the_margin_and_whole_in_the_middle():

@@ -15,7 +15,6 @@ from rethink_fr.evaluation.networks.facenet import FaceNet
 from rethink_fr.evaluation.networks.inception import InceptionV3
 from rethink_fr.evaluation.networks.lpips_backbones import BACKBONES, Backbone, LpipsNetwork
 from rethink_fr.evaluation.networks.onnx_network import (
-    MAX_ONNX_BYTES,
     LandmarkUnit,
     OnnxEmbedder,
     OnnxLandmarks,
@@ -25,6 +24,7 @@ from rethink_fr.evaluation.networks.picture_network import PictureNetwork
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import read_bytes
 from rethink_fr.weights.known import KNOWN_WEIGHTS, WeightFile, checked_sha256
+from rethink_fr.weights.onnx_session import MAX_ONNX_BYTES
 from rethink_fr.weights.state_dicts import TorchStateError
 from rethink_fr.weights.torch_files import read_weights
 

@@ -7,13 +7,10 @@ tell them in its metadata, as `rethink_fr.value_range` (such as `0..255`) and `r
 
 from __future__ import annotations
 
-import functools
-from types import ModuleType
 from typing import Any, Dict, Literal, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from rethink_fr.errors import install_advice
 from rethink_fr.evaluation.networks.crops import (
     Box,
     check_box,
@@ -24,22 +21,16 @@ from rethink_fr.evaluation.networks.crops import (
     resample_area,
     round_levels,
 )
-from rethink_fr.evaluation.networks.onnx_files import DamagedOnnx, has_external_data
 from rethink_fr.files.names import printable
+from rethink_fr.weights.onnx_session import OnnxError, failure_reason, open_session
 
 ValueRange = Literal["-1..1", "0..1", "0..255"]
 LandmarkUnit = Literal["fraction", "pixel"]
 
-MAX_ONNX_BYTES = 1 << 30  # the largest recognition networks have 250 MB
-_MAX_MEMORY = 3 << 29  # bytes for the values of all networks
 _MAX_SIDE = 1024  # pixels
 _METADATA = "rethink_fr."
 # Levels 0..255 times the first plus the second.
 _RANGES: Dict[str, Tuple[float, float]] = {"-1..1": (2.0 / 255.0, -1.0), "0..1": (1.0 / 255.0, 0.0), "0..255": (1, 0)}
-
-
-class OnnxError(ValueError):
-    """A file that cannot be used, or onnxruntime is not installed. The message is one line that says why."""
 
 
 class _InputSize(NamedTuple):
@@ -78,7 +69,7 @@ class OnnxEmbedder:
     ) -> None:
         self.name = name
         self.sha256 = sha256
-        self._session = _open(name, model)
+        self._session = open_session(name, model)
         try:
             self._describe(value_range, crop)
         except UnicodeDecodeError:
@@ -117,7 +108,7 @@ class OnnxEmbedder:
         try:
             (output,) = self._session.run([self._output], {self._input: np.ascontiguousarray(values)})
         except Exception as error:  # onnxruntime has a dozen kinds, and no common one of its own
-            raise OnnxError(f"{self.name}: onnxruntime failed: {_reason(error)}") from None
+            raise OnnxError(f"{self.name}: onnxruntime failed: {failure_reason(error)}") from None
         output = np.asarray(output)
         if output.dtype.kind != "f" or output.ndim < 2 or len(output) != len(values):
             raise OnnxError(
@@ -165,43 +156,6 @@ class OnnxLandmarks(OnnxEmbedder):
         return in_picture(points, self.crop, images)
 
 
-def _open(name: str, model: bytes) -> Any:
-    runtime = _runtime(name)
-    try:
-        external = has_external_data(model)
-    except DamagedOnnx as error:
-        raise OnnxError(f"{name}: not a usable ONNX file: {error}") from None
-    if external:
-        raise OnnxError(f"{name}: has weights in other files; save it with all of them inside (onnx.save does)")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong comes as an exception
-    _limit_memory()
-    options.add_session_config_entry("session.use_env_allocators", "1")
-    try:
-        return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise OnnxError(f"{name}: not a usable ONNX file: {_reason(error)}") from None
-
-
-@functools.lru_cache(maxsize=1)
-def _limit_memory() -> None:
-    """Limit the memory that networks of this process may use: a small file may ask for any amount."""
-    import onnxruntime as runtime
-
-    memory = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
-    # 1: grow by what is needed, not by doubling.
-    limits = runtime.OrtArenaCfg({"max_mem": _MAX_MEMORY, "arena_extend_strategy": 1})
-    runtime.create_and_register_allocator(memory, limits)
-
-
-def _runtime(name: str) -> ModuleType:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise OnnxError(f"{name}: ONNX files need onnxruntime; {install_advice('onnx')}") from None
-    return onnxruntime
-
-
 def _input_size(name: str, shape: list) -> _InputSize:
     """Layout and size, from the input's shape in the file, such as `[1, 3, 112, 112]` or `['N', 160, 160, 3]`."""
     if len(shape) == 4:
@@ -217,9 +171,3 @@ def _input_size(name: str, shape: list) -> _InputSize:
 def _is_size(dimension: Any) -> bool:
     """Whether a dimension is fixed and sensible. A free dimension is None or a name."""
     return isinstance(dimension, int) and 0 < dimension <= _MAX_SIDE
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an error of onnxruntime's, without the codes and places before it."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return printable(lines[0].rpartition(" : ")[2].strip())[:160]

@@ -1,0 +1,183 @@
+"""Restores whole photos: files and folders of them, one bad one never stopping the rest.
+
+Photos are read until their faces fill a batch; these are restored together, and each photo is written.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
+
+from tqdm import tqdm
+
+from rethink_fr.faces.face import Detector
+from rethink_fr.files.outputs import OutputError
+from rethink_fr.files.writing import LongNameError
+from rethink_fr.inference.faces import BATCH, face_noise, restore_faces
+from rethink_fr.inference.photo import (
+    Embed,
+    Enlarge,
+    Made,
+    OpenPhoto,
+    face_reports,
+    finish_squares,
+    larger_note,
+    open_photo,
+    pictures,
+)
+from rethink_fr.inference.photo_plan import PhotoPlan, PlannedPhoto, copied_name, output_names
+from rethink_fr.inference.photo_report import FolderReport, PhotoReport, PhotoSettings
+from rethink_fr.pictures.files import UnreadableImage, read_file
+from rethink_fr.pictures.photos import UnwritableImage, encode_photo
+
+if TYPE_CHECKING:
+    from rethink_fr.inference.loading import LoadedRestorer
+
+_HELD = 1 << 24  # pixels of photos that wait until their faces fill a batch
+
+
+def restore_photos(
+    restorer: LoadedRestorer,
+    detector: Detector,
+    plan: PhotoPlan,
+    enlarge: Enlarge,
+    embed: Optional[Embed] = None,
+) -> FolderReport:
+    """Restore the photos of a plan, and write what they become and `report.json`.
+
+    If the user interrupts, the report tells what was done until then, and a call with the same settings goes on there.
+
+    Args:
+        restorer: see `load_restorer`.
+        detector: see `faces.opening.open_detector`.
+        plan: see `plan_photos`.
+        enlarge: makes a photo as large as the plan's upscale says; see `inference.background`.
+        embed: an identity network, for the report.
+
+    Raises:
+        ValueError: if the output cannot be written, or the restorer does not have what is asked for.
+    """
+    settings = plan.settings
+    if settings.samples > 1 and restorer.noise_shape is None:
+        raise ValueError(
+            f"{settings.model}: gives one deterministic answer, so --samples {settings.samples} makes no sense; "
+            "leave it out"
+        )
+    if settings.fidelity is not None:
+        restorer.check_fidelity(settings.fidelity)
+    earlier = plan.progress.others(photo.path for photo in plan.photos)
+    files: List[PhotoReport] = [photo.done for photo in plan.photos if photo.done is not None]
+
+    def report(complete: bool) -> FolderReport:
+        order = {os.fspath(photo.path): number for number, photo in enumerate(plan.photos)}
+        made = FolderReport(
+            settings,
+            restorer.resolution,
+            len(earlier) + len(plan.photos),
+            tuple(os.fspath(path) for path in plan.skipped),
+            (*earlier, *sorted(files, key=lambda file: order[file.input])),
+        )
+        plan.progress.close(plan.outputs, made, complete)
+        return made
+
+    with plan.progress.working():
+        try:
+            for group in _groups(restorer, detector, plan, files):
+                _restore_group(restorer, [opened for _, opened in group], settings)
+                for photo, opened in group:
+                    _keep(files, plan, _written(photo, opened, plan, restorer.resolution, enlarge, embed))
+        except KeyboardInterrupt:
+            report(complete=False)
+            raise
+        return report(complete=True)
+
+
+def _groups(
+    restorer: LoadedRestorer, detector: Detector, plan: PhotoPlan, files: List[PhotoReport]
+) -> Iterator[List[Tuple[PlannedPhoto, OpenPhoto]]]:
+    """Photos whose faces are restored together. Those that cannot be read are reported at once."""
+    group: List[Tuple[PlannedPhoto, OpenPhoto]] = []
+    for photo in tqdm(plan.left, desc="restoring", unit="photo", delay=2):
+        try:
+            if photo.error is not None:
+                raise UnreadableImage(photo.path, photo.error)
+            opened = open_photo(photo.path, detector, restorer.resolution, plan.settings)
+        except (UnreadableImage, UnwritableImage) as error:
+            _keep(files, plan, PhotoReport(os.fspath(photo.path), error=error.reason))
+            continue
+        except MemoryError:
+            _keep(
+                files, plan, PhotoReport(os.fspath(photo.path), error="takes more memory than there is; scale it down")
+            )
+            continue
+        group.append((photo, opened))
+        faces = sum(len(one.faces) for _, one in group) * plan.settings.samples
+        if faces >= BATCH or sum(one.pixels for _, one in group) >= _HELD:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _restore_group(restorer: LoadedRestorer, group: Sequence[OpenPhoto], settings: PhotoSettings) -> None:
+    """Restore the faces of several photos in common batches."""
+    squares = [face.crop for opened in group for face in opened.faces]
+    draws = [face_noise(restorer, square, settings.seed, settings.samples) for square in squares]
+    restored = iter(restore_faces(restorer, squares, draws, settings.noise_scale, settings.fidelity))
+    for opened in group:
+        opened.restored = [next(restored) for _ in opened.faces]
+        finish_squares(opened, settings)
+
+
+def _written(
+    photo: PlannedPhoto, opened: OpenPhoto, plan: PhotoPlan, side: int, enlarge: Enlarge, embed: Optional[Embed]
+) -> PhotoReport:
+    """Write what a photo became, and report it."""
+    faces = face_reports(opened, embed)
+    notes = list(opened.photo.notes)
+    larger = larger_note(faces, side)
+    if larger is not None:
+        notes.append(larger)
+    if not faces:
+        notes.append("no face was found")
+    done = PhotoReport(
+        os.fspath(photo.path),
+        size=opened.photo.image.size,
+        faces=faces,
+        bytes=opened.stamp[0],
+        modified=opened.stamp[1],
+    )
+    try:
+        copy = None if faces else copied_name(photo, plan.settings)
+        names = output_names(photo, plan.settings, len(faces)) if copy is None else (copy,)
+        plan.outputs.claim_all([plan.output / name for name in names], of=photo.path)
+        plan.progress.begin(photo.path, names)
+        if copy is not None:
+            plan.outputs.write_bytes(plan.output / copy, read_file(photo.path))
+        else:
+            made = pictures(opened, plan.settings, enlarge)
+            for name in names:  # not by zip(), which would hold a large picture while the next is made
+                lost = _write(plan, name, next(made), opened)
+                notes += [note for note in lost if note not in notes]
+    except (UnreadableImage, UnwritableImage, OutputError, LongNameError, MemoryError) as error:
+        return _failed(photo, error)  # what else goes wrong will do so with the next, too
+    return replace(done, outputs=names, copied=copy is not None, notes=tuple(notes))
+
+
+def _write(plan: PhotoPlan, name: str, made: Made, opened: OpenPhoto) -> List[str]:
+    """Write a picture; returns what its format could not hold."""
+    metadata = opened.photo.metadata if made.is_photo else None
+    data, lost = encode_photo(made.image, os.path.splitext(name)[1], metadata)
+    plan.outputs.write_bytes(plan.output / name, data)
+    return lost
+
+
+def _failed(photo: PlannedPhoto, error: Exception) -> PhotoReport:
+    reason = getattr(error, "reason", "takes more memory than there is; scale it down, or choose a smaller --upscale")
+    return PhotoReport(os.fspath(photo.path), error=reason)
+
+
+def _keep(files: List[PhotoReport], plan: PhotoPlan, report: PhotoReport) -> None:
+    files.append(report)
+    plan.progress.finish(report)
