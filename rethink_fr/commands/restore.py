@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=Path,
-        default=Path("mini128"),
+        default=Path("quickstart"),
         metavar="RUN_OR_SAVED_MODEL",
         help="directory made by train or export, the name of a run in runs/, or a model of the package; "
         "default: %(default)s",
