@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import tensorflow as tf
 
 from rethink_fr.files.names import printable
-from rethink_fr.ops.native import native_ops
+from rethink_fr.ops.native import NativeOpsError, native_ops
 from rethink_fr.system import Inference
 
 _OUR_OPERATORS = "RethinkFr>"  # of `export --native`
@@ -26,6 +26,11 @@ def read_saved_model(path: Path, given: Path) -> Inference:
         images_spec, *controls = function.concrete_functions[0].structured_input_signature[0]
         outputs = function.concrete_functions[0].structured_outputs
         control = controls[0].name if controls else None
+    except NativeOpsError as error:
+        raise ValueError(
+            f"{printable(given)}: exported with --native, and the native operators cannot be loaded here ({error}); "
+            "export it without"
+        ) from None
     except Exception as error:  # of damaged files TensorFlow raises nearly anything: IndexError, RuntimeError, ...
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
         raise ValueError(f"{printable(given)}: not a SavedModel of `rethink-fr export` ({reason})") from None
@@ -38,7 +43,7 @@ def _loaded(path: Path) -> Any:
     """The SavedModel. One that holds the compiled operators needs them loaded first: those of this installation."""
     try:
         return tf.saved_model.load(str(path))
-    except (tf.errors.NotFoundError, FileNotFoundError) as error:
+    except Exception as error:  # RuntimeError, or NotFoundError, by version
         if _OUR_OPERATORS not in str(error):
             raise
     native_ops(required=True)
