@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("quickstart"),
         metavar="RUN_OR_SAVED_MODEL",
-        help="directory made by train or export, or the name of a run in runs/; default: %(default)s",
+        help="directory made by train or export, the name of a run in runs/, or a model of the package; "
+        "default: %(default)s",
     )
     parser.add_argument("--aligned", action="store_true", help="inputs are single faces framed as in FFHQ")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="restorations of each face")
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of products; bfloat16 is faster where the processor has it (VQFR); default: %(default)s",
+        help="of products; bfloat16 is faster where the processor has it; default: %(default)s",
     )
     add_overwrite(parser, "files that are in --output already, and do all anew")
     _add_photo_arguments(parser.add_argument_group("whole photos"))

@@ -267,15 +267,18 @@ def checkpoints(folder: Path) -> Target:
 
 def saved_models(folder: Path) -> Target:
     """An exported model; the picture is what is left of a network after the damage, if anything is."""
+    from rethink_fr.exporting.export import export_saved_model
+    from rethink_fr.exporting.faces import faces_to_check
     from rethink_fr.inference.loading import load_restorer
-    from rethink_fr.inference.saved_model import export_saved_model
     from rethink_fr.restorer.settings import ModelConfig
     from rethink_fr.restorer.system import SYSTEM
+    from rethink_fr.runs.loading import LoadedRun
 
     settings = ModelConfig(resolution=32, width=1 / 32, n_skips=2, codebook_size=16)
-    export_saved_model(SYSTEM.inference(SYSTEM.build(settings), "float32"), folder / "model")
-    files = sorted(path for path in (folder / "model").rglob("*") if path.is_file())
-    return Target(files, lambda path: load_restorer(folder / "model"))
+    loaded = LoadedRun(settings, SYSTEM.inference(SYSTEM.build(settings), "float32"), step=0)
+    export_saved_model(loaded, folder / "model", faces_to_check(None, 32))
+    read = [*(folder / "model").glob("*.pb"), *(folder / "model/variables").iterdir()]
+    return Target(sorted(read), lambda path: load_restorer(folder / "model"))
 
 
 TARGETS: Dict[str, Callable[[Path], Target]] = {
