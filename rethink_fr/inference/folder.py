@@ -6,6 +6,7 @@ Photos are read until their faces fill a batch; these are restored together, and
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
 
@@ -14,7 +15,10 @@ from tqdm import tqdm
 from rethink_fr.faces.face import Detector
 from rethink_fr.files.outputs import OutputError
 from rethink_fr.files.writing import LongNameError
+from rethink_fr.film.clips import UnreadableClip
+from rethink_fr.film.segments import assemble
 from rethink_fr.inference.faces import BATCH, face_noise, restore_faces
+from rethink_fr.inference.film import clip_in_work
 from rethink_fr.inference.photo import (
     Embed,
     Enlarge,
@@ -26,7 +30,7 @@ from rethink_fr.inference.photo import (
     pictures,
 )
 from rethink_fr.inference.photo_plan import PhotoPlan, PlannedPhoto, copied_name, output_names
-from rethink_fr.inference.photo_report import FolderReport, PhotoReport, PhotoSettings
+from rethink_fr.inference.photo_report import FolderReport, PhotoReport, PhotoSettings, file_stamp
 from rethink_fr.pictures.files import UnreadableImage, read_file
 from rethink_fr.pictures.photos import UnwritableImage, encode_photo
 
@@ -86,6 +90,9 @@ def restore_photos(
                 _restore_group(restorer, [opened for _, opened in group], settings)
                 for photo, opened in group:
                     _keep(files, plan, _written(photo, opened, plan, restorer.resolution, enlarge, embed))
+            for photo in plan.left:
+                if photo.is_clip:
+                    _keep(files, plan, _clip_restored(photo, plan, restorer, detector, enlarge))
         except KeyboardInterrupt:
             report(complete=False)
             raise
@@ -97,7 +104,7 @@ def _groups(
 ) -> Iterator[List[Tuple[PlannedPhoto, OpenPhoto]]]:
     """Photos whose faces are restored together. Those that cannot be read are reported at once."""
     group: List[Tuple[PlannedPhoto, OpenPhoto]] = []
-    for photo in tqdm(plan.left, desc="restoring", unit="photo", delay=2):
+    for photo in tqdm([photo for photo in plan.left if not photo.is_clip], desc="restoring", unit="photo", delay=2):
         try:
             if photo.error is not None:
                 raise UnreadableImage(photo.path, photo.error)
@@ -164,6 +171,44 @@ def _written(
     except (UnreadableImage, UnwritableImage, OutputError, LongNameError, MemoryError) as error:
         return _failed(photo, error)  # what else goes wrong will do so with the next, too
     return replace(done, outputs=names, copied=copy is not None, notes=tuple(notes))
+
+
+def _clip_restored(
+    photo: PlannedPhoto, plan: PhotoPlan, restorer: LoadedRestorer, detector: Detector, enlarge: Enlarge
+) -> PhotoReport:
+    """Restore a clip, write it, and report it."""
+    if photo.error is not None:
+        return PhotoReport(os.fspath(photo.path), error=photo.error)
+    (name,) = output_names(photo, plan.settings, 0)
+    stamp = file_stamp(photo.path) or (0, 0)
+    try:
+        with clip_in_work(photo.path, plan.output / name, plan.settings, restorer, plan.progress.continues) as work:
+            work.search(detector)
+            copy = None if work.shown else copied_name(photo, plan.settings)
+            name = copy or name
+            plan.outputs.claim_all([plan.output / name], of=photo.path)
+            plan.progress.begin(photo.path, [name])
+            notes = [] if work.shown else ["no face was found"]
+            if copy is not None:
+                with open(photo.path, "rb") as source, plan.outputs.opened(plan.output / name) as file:
+                    shutil.copyfileobj(source, file)
+            else:
+                segments = work.restore(photo.extension, enlarge)
+                with plan.outputs.opened(plan.output / name) as file:
+                    notes += assemble(file, photo.extension, segments, work.clip, work.times)
+            notes = [*work.notes(), *notes]
+    except (UnreadableClip, OutputError, LongNameError, MemoryError) as error:
+        return _failed(photo, error)
+    return PhotoReport(
+        os.fspath(photo.path),
+        outputs=(name,),
+        size=work.clip.size,
+        clip=work.report(),
+        copied=copy is not None,
+        notes=tuple(notes),
+        bytes=stamp[0],
+        modified=stamp[1],
+    )
 
 
 def _failed(photo: PlannedPhoto, error: Exception) -> PhotoReport:
