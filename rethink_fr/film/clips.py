@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,10 @@ CLIP_SUFFIXES = (
     *(".ogv", ".vob"),
 )
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,nut"
-_LONGEST_SIDE = 16_384  # px: of what H.264 can hold
-_ACCURATE = 0x4 | 0x2000 | 0x4000 | 0x40000  # of swscale: bicubic chroma, full resolution, exact rounding
-_BT601, _BT709, _FULL_RANGE = 5, 1, 2  # AVCOL_SPC_BT470BG and _BT709, AVCOL_RANGE_JPEG
+LONGEST_SIDE = 16_384  # px: of what H.264 can hold
+ACCURATE = 0x4 | 0x2000 | 0x4000 | 0x40000  # of swscale: bicubic chroma, full resolution, exact rounding
+BT601, _BT709, _FULL_RANGE = 5, 1, 2  # AVCOL_SPC_BT470BG and _BT709, AVCOL_RANGE_JPEG
+_HIGH_RANGE = (16, 18)  # AVCOL_TRC_SMPTE2084 and _ARIB_STD_B67
 _TURNS = {  # by the linear part of a display matrix, which maps (x, y) as they are stored to how they are shown
     (1, 0, 0, 1): None,
     (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
@@ -103,19 +104,19 @@ def opened(path: Path) -> Iterator[Any]:
     import av
 
     av.logging.set_level(None)  # it writes to the terminal otherwise
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UnreadableClip("is no file; expected a clip")
+    with contextlib.ExitStack() as stack:
+        try:
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise UnreadableClip("is no file; expected a clip")
+            # Not by its name: in a name FFmpeg finds protocols, and those that are not UTF-8 it cannot open.
+            file = stack.enter_context(open(path, "rb"))
+        except OSError as error:
+            raise UnreadableClip(f"cannot be read ({error.strerror}); check its permissions") from None
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-        # Not by its name: in a name FFmpeg finds protocols, and those that are not UTF-8 it cannot open.
-        with open(path, "rb") as file, av.open(file, container_options=options, metadata_errors="replace") as container:
-            yield container
-    except OSError as error:  # FFmpeg's errors are such, too
-        if isinstance(error, av.FFmpegError):
+        try:
+            yield stack.enter_context(av.open(file, container_options=options, metadata_errors="replace"))
+        except (av.FFmpegError, OSError) as error:  # what FFmpeg asks of the file may fail, too
             raise UnreadableClip(f"cannot be read as a clip ({_said(error)}); it may be damaged") from None
-        raise UnreadableClip(f"cannot be read ({error.strerror}); check its permissions") from None
-    except av.FFmpegError as error:
-        raise UnreadableClip(f"cannot be read as a clip ({_said(error)}); it may be damaged") from None
 
 
 def read_clip(path: Path) -> Clip:
@@ -180,7 +181,16 @@ def colour_matrix(colours: Colours, size: Tuple[int, int]) -> int:
     """The matrix between RGB and the numbers of a clip, as swscale numbers them; if none is told, as players guess."""
     if colours.matrix in (1, 4, 5, 6, 7, 9, 10):
         return 9 if colours.matrix == 10 else colours.matrix
-    return _BT709 if size[1] >= 720 else _BT601
+    return _BT709 if size[1] >= 720 else BT601
+
+
+def ranges(colours: Colours, clip: str, rgb: str) -> Dict[str, int]:
+    """The arguments of PyAV's `reformat` between RGB and a clip, `clip` and `rgb` being "src" and "dst" or the reverse.
+
+    RGB has no such range. PyAV only looks at what it is told if the two differ, so they do.
+    """
+    full = colours.range == _FULL_RANGE
+    return {f"{clip}_color_range": 2 if full else 1, f"{rgb}_color_range": 1 if full else 2}
 
 
 def _video(container: Any) -> Any:
@@ -191,9 +201,9 @@ def _video(container: Any) -> Any:
     if context is None:
         raise UnreadableClip("is of a kind that is not known here; convert it to H.264, for example")
     width, height, limit = context.width, context.height, max_pixels()
-    if width * height > limit or max(width, height) > _LONGEST_SIDE:
+    if width * height > limit or max(width, height) > LONGEST_SIDE:
         raise UnreadableClip(
-            f"has frames of {width} x {height} pixels, expected at most {limit:,} in all and {_LONGEST_SIDE:,} a side; "
+            f"has frames of {width} x {height} pixels, expected at most {limit:,} in all and {LONGEST_SIDE:,} a side; "
             "scale it down"
         )
     if not context.is_open:
@@ -230,10 +240,9 @@ def _image(frame: Any, stream: Any, colours: Colours) -> Image.Image:
     rgb = frame.reformat(
         format="rgb24",
         src_colorspace=matrix,
-        dst_colorspace=_BT601,
-        src_color_range=_FULL_RANGE if colours.range == _FULL_RANGE else 1,
-        dst_color_range=_FULL_RANGE,
-        interpolation=_ACCURATE,
+        dst_colorspace=BT601,
+        **ranges(colours, "src", "dst"),
+        interpolation=ACCURATE,
     )
     image = Image.fromarray(rgb.to_ndarray())
     aspect = stream.sample_aspect_ratio
@@ -263,6 +272,8 @@ def _notes(container: Any, stream: Any, frame: Any, clip: Clip) -> Iterator[str]
     depth = max((component.bits for component in frame.format.components), default=8)
     if depth > 8:
         yield f"its {depth} bits a channel became 8"
+    if clip.colours.transfer in _HIGH_RANGE:
+        yield "has a high dynamic range (HDR), which no model here was trained for"
     if any(component.is_alpha for component in frame.format.components):
         yield "its transparency was dropped"
     if frame.interlaced_frame:

@@ -1,7 +1,8 @@
 """Follows a face from one frame to another by its pixels: much cheaper than finding it anew, and steadier.
 
-The inverse compositional alignment of Baker and Matthews 2004 (International Journal of Computer Vision 56, 3,
-section 3.2), for a turn, a scale and a shift, from coarse to fine. Brightness and contrast are matched in each step.
+First by the best correlation among shifts, roughly; from there by the inverse compositional alignment of Baker and
+Matthews 2004 (International Journal of Computer Vision 56, 3, section 3.2), for a turn, a scale and a shift, from
+coarse to fine. Brightness and contrast are matched in each step.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from rethink_fr.pictures.geometry import Matrix, ffhq_points, inverse, mapped, scale_of, similarity
+from rethink_fr.pictures.geometry import Matrix, composed, ffhq_points, inverse, mapped, scale_of, similarity
 
 _SIDE = 64  # px: of the square in which a face is compared
 _FRAME = 96  # px: of FFHQ's frame, of which that square is the middle
-_STRIDES = (8, 4, 2, 1)  # px between the pixels that are compared, from coarse to fine
+_STRIDES = (4, 2, 1)  # px between the pixels that are compared, from coarse to fine
+_FARTHEST = 40  # px of the square: the longest shift along either side that is looked at
+_STAYING = 0.02  # of correlation that a shift as long as that must gain over none: still faces stay still
 _ITERATIONS = 12
 _ENOUGH = 0.01  # px of the square: a smaller step ends the iterations
 _ALIKE = 0.75  # correlation of what was followed and what was found: below, the face is lost
@@ -48,7 +51,7 @@ def follow(before: Image.Image, after: Image.Image, points: NDArray[np.float64])
     steps = np.array([(box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]])
     to_frame = np.column_stack([np.diag(steps), np.array(box[:2]) + steps / 2 - 0.5])
     start = composed(inverse(to_frame), inverse(to_square))  # from the square to the region
-    warp, likeness = start, -1.0
+    warp, likeness = _shifted(old, new, start), -1.0
     for stride in _STRIDES:
         warp, likeness = _aligned(old, new, start, warp, stride)
     motion = composed(composed(to_frame, warp), composed(inverse(start), inverse(to_frame)))
@@ -58,9 +61,35 @@ def follow(before: Image.Image, after: Image.Image, points: NDArray[np.float64])
     return Followed(motion, likeness, inside and likeness >= _ALIKE and 1 / _MOST_SCALE < scale < _MOST_SCALE)
 
 
-def composed(second: Matrix, first: Matrix) -> Matrix:
-    """The map that does `first`, and then `second`."""
-    return np.column_stack([second[:, :2] @ first[:, :2], mapped(second, first[:, 2][None])[0]])
+def _shifted(old: NDArray[np.float32], new: NDArray[np.float32], start: Matrix) -> Matrix:
+    """`start`, shifted to where `new` looks most as `old` does there."""
+    stride = _STRIDES[0]
+    places, weight = _grid(stride)
+    old, new = (ndimage.gaussian_filter(one, 0.6 * stride) for one in (old, new))
+    template = _sampled(old, mapped(start, places))
+    mean, spread = _moments(template, weight)
+    side, reach = _SIDE // stride, _FARTHEST // stride
+    axis = np.arange(-reach, side + reach) * stride + (stride - 1) / 2
+    around = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    wide = _sampled(new, mapped(start, around)).reshape(len(axis), len(axis))
+    windows = np.lib.stride_tricks.sliding_window_view(wide, (side, side))
+    weights = weight.reshape(side, side)
+    means = np.einsum("abij,ij->ab", windows, weights)
+    squares = np.einsum("abij,ij->ab", np.square(windows), weights)
+    products = np.einsum("abij,ij->ab", windows, weights * (template.reshape(side, side) - mean))
+    likeness = products / (np.sqrt(np.maximum(squares - means**2, 1.0)) * spread)
+    lengths = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) / reach
+    row, column = np.unravel_index(np.argmax(likeness - _STAYING * lengths), likeness.shape)
+    shift = np.array([column - reach, row - reach], np.float64) * stride
+    return np.column_stack([start[:, :2], mapped(start, shift[None])[0]])
+
+
+def _grid(stride: int) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The pixels of the square that are compared at a level, `[N, 2]`, and how much each counts."""
+    axis = np.arange(stride / 2 - 0.5, _SIDE, stride)
+    places = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    weight = np.exp(-np.square(places - (_SIDE - 1) / 2).sum(axis=1) / (2 * (0.3 * _SIDE) ** 2))
+    return places, weight / weight.sum()
 
 
 def _aligned(
@@ -69,15 +98,11 @@ def _aligned(
     """Improve `warp`, from the square to `new`, at one level; and how alike the two are then."""
     if stride > 1:
         old, new = (ndimage.gaussian_filter(one, 0.6 * stride) for one in (old, new))
-    axis = np.arange(stride / 2 - 0.5, _SIDE, stride)
-    x, y = (part.ravel() for part in np.meshgrid(axis, axis))
-    places = np.stack([x, y], axis=1)
+    places, weight = _grid(stride)
     middle = (_SIDE - 1) / 2
-    u, v = x - middle, y - middle
-    weight = np.exp(-(u * u + v * v) / (2 * (0.3 * _SIDE) ** 2))
-    weight /= weight.sum()
+    u, v = (places - middle).T
     template = _sampled(old, mapped(start, places))
-    rows = template.reshape(len(axis), len(axis))
+    rows = template.reshape(_SIDE // stride, _SIDE // stride)
     down, across = (gradient.ravel() / stride for gradient in np.gradient(rows))
     # How the template changes with scale, turn and shift about the middle.
     steepest = np.stack([across * u + down * v, down * u - across * v, across, down], axis=1)
@@ -108,7 +133,7 @@ def _region(to_square: Matrix, size: Tuple[int, int]) -> Tuple[Tuple[float, floa
     """The part of a frame in which a face is followed, and how many pixels of it one pixel there becomes."""
     step = max(1.0, 1.0 / scale_of(to_square))
     centre = mapped(inverse(to_square), np.full([1, 2], (_SIDE - 1) / 2))[0]
-    reach = _SIDE / scale_of(to_square)
+    reach = (_SIDE / 2 + _FARTHEST) / scale_of(to_square)
     low = np.clip(np.floor(centre - reach), 0, np.maximum(np.array(size) - 8, 0))
     high = np.clip(np.ceil(centre + reach), np.minimum(low + 8, size), size)
     return (float(low[0]), float(low[1]), float(high[0]), float(high[1])), step

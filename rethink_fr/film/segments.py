@@ -17,13 +17,13 @@ import numpy as np
 from PIL import Image
 
 from rethink_fr.files.writing import atomic_file
-from rethink_fr.film.clips import Clip, UnreadableClip, colour_matrix, opened
+from rethink_fr.film.clips import ACCURATE, BT601, Clip, UnreadableClip, colour_matrix, opened, ranges
 
 # Formats of FFmpeg by the endings that clips are written with; others become Matroska, which holds any sound.
 _CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _H264 = {"crf": "16", "preset": "fast", "bf": "0", "rc-lookahead": "16"}
 _VP9 = {"crf": "18", "b": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4", "lag-in-frames": "0"}
-_BT601, _FULL_RANGE = 5, 2
+_FULL_RANGE = 2
 
 
 class _Timed(NamedTuple):
@@ -101,6 +101,7 @@ def assemble(file: IO[bytes], suffix: str, segments: Sequence[Path], clip: Clip,
                 video.metadata.update(_plain(source.streams.best("video").metadata))
                 target.metadata.update(_plain(source.metadata))
                 copies = _copies(source, target, suffix, clip, notes)
+                target.set_chapters(source.chapters())
                 streams = (_film_packets(segments, clip, times, video), _copied_packets(source, copies))
                 for timed in heapq.merge(*streams, key=lambda one: one[:2]):
                     target.mux_one(timed.packet)
@@ -115,11 +116,10 @@ def _encoder(container: Any, clip: Clip, size: Tuple[int, int], suffix: str) -> 
     codec, options = ("libvpx-vp9", _VP9) if suffix.lower() == ".webm" else ("libx264", _H264)
     stream = container.add_stream(codec, rate=clip.rate, options=dict(options))
     stream.width, stream.height = size
-    # Halved colours need even sides.
-    stream.pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
+    stream.pix_fmt = _pixels(size)
     context = stream.codec_context
     context.time_base = 1 / clip.rate
-    context.color_range = _FULL_RANGE if clip.colours.range == _FULL_RANGE else 1
+    context.color_range = _range(clip)
     context.color_primaries, context.color_trc = clip.colours.primaries, clip.colours.transfer
     context.colorspace = colour_matrix(clip.colours, clip.size)
     return stream
@@ -128,18 +128,24 @@ def _encoder(container: Any, clip: Clip, size: Tuple[int, int], suffix: str) -> 
 def _frame(image: Image.Image, clip: Clip, size: Tuple[int, int]) -> Any:
     import av
 
-    frame = av.VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
-    made = frame.reformat(
-        format="yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p",
-        src_colorspace=_BT601,
+    made = av.VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24").reformat(
+        format=_pixels(size),
+        src_colorspace=BT601,  # which stands for RGB's own
         dst_colorspace=colour_matrix(clip.colours, clip.size),
-        src_color_range=_FULL_RANGE,
-        dst_color_range=_FULL_RANGE if clip.colours.range == _FULL_RANGE else 1,
-        interpolation=0x4 | 0x2000 | 0x4000 | 0x40000,
+        **ranges(clip.colours, "dst", "src"),
+        interpolation=ACCURATE,
     )
-    made.color_range = _FULL_RANGE if clip.colours.range == _FULL_RANGE else 1
-    made.colorspace = colour_matrix(clip.colours, clip.size)
+    made.color_range, made.colorspace = _range(clip), colour_matrix(clip.colours, clip.size)
     return made
+
+
+def _pixels(size: Tuple[int, int]) -> str:
+    """Halved colours need even sides."""
+    return "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
+
+
+def _range(clip: Clip) -> int:
+    return _FULL_RANGE if clip.colours.range == _FULL_RANGE else 1
 
 
 def _packets(path: Path) -> Iterator[Any]:

@@ -22,8 +22,8 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
 from rethink_fr.faces.face import Face
-from rethink_fr.film.following import composed, follow
-from rethink_fr.pictures.geometry import Matrix, inverse, mapped, similarity
+from rethink_fr.film.following import follow
+from rethink_fr.pictures.geometry import Matrix, composed, inverse, mapped, similarity
 
 _COPY = 1024  # px: the longer side of the grey copies in which faces are followed
 _THUMBNAIL = (32, 18)

@@ -24,10 +24,11 @@ from tqdm import tqdm
 
 from rethink_fr.faces.face import Detector, Face
 from rethink_fr.faces.search import find_faces
+from rethink_fr.files.image_limits import max_pixels
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import UnreadableFile, read_json
 from rethink_fr.files.writing import write_json
-from rethink_fr.film.clips import Clip, UnreadableClip, read_clip, read_frames
+from rethink_fr.film.clips import LONGEST_SIDE, Clip, UnreadableClip, read_clip, read_frames
 from rethink_fr.film.segments import frames_in, write_segment
 from rethink_fr.film.smoothing import smooth_points
 from rethink_fr.film.tracks import Track, Tracks
@@ -67,12 +68,14 @@ class ClipWork:
         self.clip = read_clip(path)
         width, height = (side * settings.upscale for side in self.clip.size)
         self.size = (width, height)
+        _check_size(self.size)
         self._stamp = file_stamp(path)
         self._continue()
         self.times: List[int] = []
         self.keeps_grey = False
         self.shown: List[_Shown] = []
         self.reports: Tuple[TrackReport, ...] = ()
+        self._damaged = 0  # packets and frames
 
     def search(self, detector: Detector) -> None:
         """Find the faces, and follow them to the end of the clip."""
@@ -90,7 +93,7 @@ class ClipWork:
         if last is None:
             raise UnreadableClip("has no frame that can be read; it may be damaged")
         tracks.found(kept.faces(tracks.frames - 1, last, detector, settings))
-        self.keeps_grey = grey
+        self.keeps_grey, self._damaged = grey, clip.damaged
         seconds = [float(time * clip.unit) for time in self.times]
         found = [(track, tracks.in_frames(smooth_points(track, seconds))) for track in tracks.tracks()]
         if settings.only_center_face:
@@ -130,7 +133,7 @@ class ClipWork:
         return ClipReport(
             frames=len(self.times),
             seconds=round(float(end * clip.unit), 3),
-            damaged=clip.damaged,
+            damaged=self._damaged,
             has_sound=clip.has_sound,
             tracks=self.reports,
         )
@@ -138,8 +141,10 @@ class ClipWork:
     def notes(self) -> List[str]:
         """What people should know of how this clip was restored."""
         notes = list(self.clip.notes)
-        if self.clip.damaged:
-            notes.append(f"{self.clip.damaged} frames or packets of it are damaged; what could not be read is left out")
+        if self._damaged:
+            notes.append(f"{self._damaged} frames or packets of it are damaged; what could not be read is left out")
+        if len(self.times) < 0.95 * self.clip.frames - 1:
+            notes.append(f"its header tells of {self.clip.frames} frames, {len(self.times)} could be read")
         if self.size[0] % 2 or self.size[1] % 2:
             notes.append("has an odd width or height: it was written with colours in full resolution (4:4:4)")
         larger = [str(number) for number, one in enumerate(self.reports, 1) if one.larger_than_model]
@@ -268,8 +273,20 @@ def clip_in_work(
     parts = output.parent / f".rfr-clip-{digest}"
     if not continues:
         _remove(parts)
-    yield ClipWork(path, parts, settings, restorer)
+    try:
+        yield ClipWork(path, parts, settings, restorer)
+    except UnreadableClip:
+        _remove(parts)
+        raise
     _remove(parts)
+
+
+def _check_size(size: Tuple[int, int]) -> None:
+    if max(size) > LONGEST_SIDE or size[0] * size[1] > 2 * max_pixels():
+        raise UnreadableClip(
+            f"would have {size[0]} x {size[1]} pixels, expected at most {2 * max_pixels():,} in all and "
+            f"{LONGEST_SIDE:,} a side; choose a smaller --upscale"
+        )
 
 
 def _remove(parts: Path) -> None:
