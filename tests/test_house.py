@@ -143,7 +143,7 @@ def test_what_is_asked_before_tensorflow_loads_does_not_load_it():
     light = [path for room in rooms for path in (PACKAGE / room).glob("*.py")]
     light += [PACKAGE / name for name in ("errors.py", "types.py", "system.py", "systems.py")]
     light += [PACKAGE / name for name in ("runs/config_file.py", "runs/resolve.py", "inference/restore.py")]
-    light += [PACKAGE / "inference" / name for name in ("folder.py", "photo_plan.py", "background.py", "film.py")]
+    light += [PACKAGE / "inference" / name for name in ("folder.py", "photo_plan.py", "background.py")]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in light]
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
     code += "    assert 'tensorflow' not in sys.modules, name"

@@ -31,9 +31,11 @@ from rethink_fr.faces.search import find_faces
 from rethink_fr.film.clips import Clip, read_clip, read_frames
 from rethink_fr.film.smoothing import smooth_points
 from rethink_fr.film.tracks import Tracks
+from rethink_fr.inference.background import lanczos
 from rethink_fr.inference.faces import align, face_noise, restore_faces
-from rethink_fr.inference.film import ClipWork
+from rethink_fr.inference.folder import restore_photos
 from rethink_fr.inference.loading import LoadedRestorer, load_restorer
+from rethink_fr.inference.photo_plan import plan_photos
 from rethink_fr.inference.photo_report import PhotoSettings
 from rethink_fr.pictures.geometry import inverse, mapped
 from rethink_fr.pictures.pasting import feathered_mask, paste, patch
@@ -69,17 +71,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "clip.mp4")
         clip = write(path, made.degraded)
-        work = ClipWork(path, Path(folder, "parts"), PhotoSettings("bench"), restorer)
-        work.search(detector)
-        film = [
-            frame.image for part in work.restore(".mp4", lambda image: image) for frame in read_frames(read_clip(part))
-        ]
+        plan = plan_photos([path], Path(folder, "out"), [], PhotoSettings("bench"))
+        report = restore_photos(restorer, detector, plan, lanczos(1))
+        film = [frame.image for frame in read_frames(read_clip(Path(folder, "out", "clip.mp4")))]
         frames = [frame.image for frame in read_frames(clip)]
         found = [find_faces(frame, detector) for frame in frames]
         for name, one_draw in (("frame by frame", False), ("frame by frame, one draw", True)):
             single = [photo(restorer, frame, faces, one_draw) for frame, faces in zip(frames, found)]
             results[name] = [frame.image for frame in read_frames(write(path, single))]
         results["film"] = film
+    print(f"tracks: {[len(file.clip.tracks) for file in report.files if file.clip]}")
     print(f"{'':28}{'flicker':>10}{'of clean':>10}{'from clean':>12}")
     own = flicker(made.clean, made.motion)
     for name, images in results.items():

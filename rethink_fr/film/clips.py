@@ -75,7 +75,7 @@ class Clip:
     size: Tuple[int, int]  # width and height of its frames: upright, with square pixels
     rate: Fraction  # frames a second, on average
     unit: Fraction  # of time stamps, in seconds
-    frames: int  # how many its header tells; 0 if it tells nothing
+    seconds: float  # as its header tells; 0 if it tells nothing
     colours: Colours
     has_sound: bool
     notes: List[str] = field(default_factory=list)  # what of it is not kept, in words
@@ -132,12 +132,10 @@ def read_clip(path: Path) -> Clip:
             size=(0, 0),
             rate=_rate(stream),
             unit=Fraction(stream.time_base or Fraction(1, 90_000)),
-            frames=int(stream.frames or 0),
+            seconds=_seconds(container, stream),
             colours=Colours(0, 2, 2, 2),
             has_sound=bool(container.streams.audio),
         )
-        if not clip.frames and container.duration:
-            clip.frames = int(container.duration / 1_000_000 * clip.rate)
         first = next(_decoded(container, stream, clip), None)
         if first is None:
             raise UnreadableClip("has no frame that can be read; it may be damaged")
@@ -284,6 +282,12 @@ def _notes(container: Any, stream: Any, frame: Any, clip: Clip) -> Iterator[str]
         yield f"its pixels are not square; it was written with square ones, {clip.size[0]} x {clip.size[1]}"
     if len(container.streams.video) > 1:
         yield "holds several films; the best one was taken"
+
+
+def _seconds(container: Any, stream: Any) -> float:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return float((container.duration or 0) / 1_000_000)
 
 
 def _rate(stream: Any) -> Fraction:

@@ -6,7 +6,6 @@ Photos are read until their faces fill a batch; these are restored together, and
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
 
@@ -15,13 +14,12 @@ from tqdm import tqdm
 from rethink_fr.faces.face import Detector
 from rethink_fr.files.outputs import OutputError
 from rethink_fr.files.writing import LongNameError
-from rethink_fr.film.clips import UnreadableClip
-from rethink_fr.film.segments import assemble
 from rethink_fr.inference.faces import BATCH, face_noise, restore_faces
-from rethink_fr.inference.film import clip_in_work
+from rethink_fr.inference.film import restore_clip
 from rethink_fr.inference.photo import (
     Embed,
     Enlarge,
+    Made,
     OpenPhoto,
     face_reports,
     finish_squares,
@@ -30,7 +28,7 @@ from rethink_fr.inference.photo import (
     pictures,
 )
 from rethink_fr.inference.photo_plan import PhotoPlan, PlannedPhoto, copied_name, output_names
-from rethink_fr.inference.photo_report import FolderReport, PhotoReport, PhotoSettings, file_stamp
+from rethink_fr.inference.photo_report import FolderReport, PhotoReport, PhotoSettings
 from rethink_fr.pictures.files import UnreadableImage, read_file
 from rethink_fr.pictures.photos import UnwritableImage, encode_photo
 
@@ -92,7 +90,7 @@ def restore_photos(
                     _keep(files, plan, _written(photo, opened, plan, restorer.resolution, enlarge, embed))
             for photo in plan.left:
                 if photo.is_clip:
-                    _keep(files, plan, _clip_restored(photo, plan, restorer, detector, enlarge))
+                    _keep(files, plan, restore_clip(photo, plan, restorer, detector, enlarge))
         except KeyboardInterrupt:
             report(complete=False)
             raise
@@ -162,53 +160,21 @@ def _written(
         if copy is not None:
             plan.outputs.write_bytes(plan.output / copy, read_file(photo.path))
         else:
-            for name, made in zip(names, pictures(opened, plan.settings, enlarge)):
-                suffix = os.path.splitext(name)[1]
-                metadata = opened.photo.metadata if made.is_photo else None
-                data, lost = encode_photo(made.image, suffix, metadata)
+            made = pictures(opened, plan.settings, enlarge)
+            for name in names:  # not by zip(), which would hold a large picture while the next is made
+                lost = _write(plan, name, next(made), opened)
                 notes += [note for note in lost if note not in notes]
-                plan.outputs.write_bytes(plan.output / name, data)
     except (UnreadableImage, UnwritableImage, OutputError, LongNameError, MemoryError) as error:
         return _failed(photo, error)  # what else goes wrong will do so with the next, too
     return replace(done, outputs=names, copied=copy is not None, notes=tuple(notes))
 
 
-def _clip_restored(
-    photo: PlannedPhoto, plan: PhotoPlan, restorer: LoadedRestorer, detector: Detector, enlarge: Enlarge
-) -> PhotoReport:
-    """Restore a clip, write it, and report it."""
-    if photo.error is not None:
-        return PhotoReport(os.fspath(photo.path), error=photo.error)
-    (name,) = output_names(photo, plan.settings, 0)
-    stamp = file_stamp(photo.path) or (0, 0)
-    try:
-        with clip_in_work(photo.path, plan.output / name, plan.settings, restorer, plan.progress.continues) as work:
-            work.search(detector)
-            copy = None if work.shown else copied_name(photo, plan.settings)
-            name = copy or name
-            plan.outputs.claim_all([plan.output / name], of=photo.path)
-            plan.progress.begin(photo.path, [name])
-            notes = [] if work.shown else ["no face was found"]
-            if copy is not None:
-                with open(photo.path, "rb") as source, plan.outputs.opened(plan.output / name) as file:
-                    shutil.copyfileobj(source, file)
-            else:
-                segments = work.restore(photo.extension, enlarge)
-                with plan.outputs.opened(plan.output / name) as file:
-                    notes += assemble(file, photo.extension, segments, work.clip, work.times)
-            notes = [*work.notes(), *notes]
-    except (UnreadableClip, OutputError, LongNameError, MemoryError) as error:
-        return _failed(photo, error)
-    return PhotoReport(
-        os.fspath(photo.path),
-        outputs=(name,),
-        size=work.clip.size,
-        clip=work.report(),
-        copied=copy is not None,
-        notes=tuple(notes),
-        bytes=stamp[0],
-        modified=stamp[1],
-    )
+def _write(plan: PhotoPlan, name: str, made: Made, opened: OpenPhoto) -> List[str]:
+    """Write a picture; returns what its format could not hold."""
+    metadata = opened.photo.metadata if made.is_photo else None
+    data, lost = encode_photo(made.image, os.path.splitext(name)[1], metadata)
+    plan.outputs.write_bytes(plan.output / name, data)
+    return lost
 
 
 def _failed(photo: PlannedPhoto, error: Exception) -> PhotoReport:
