@@ -19,7 +19,7 @@ ROWS = (
     {"errors", "config", "ops", "pictures"},
     {"layers", "weights"},
     {"losses", "drawn_faces", "faces"},
-    {"data", "metrics", "system"},
+    {"data", "film", "metrics", "system"},
     {"restorer", "vqfr"},
     {"models", "systems"},
     {"runs"},
@@ -46,7 +46,8 @@ ALLOWED = {
     "systems": {"restorer", "system", "vqfr"},
     "runs": {"config", "data", "errors", "files", "system", "systems", "weights"},
     "faces": {"files", "pictures", "weights"},
-    "inference": {"faces", "files", "images", "metrics", "ops", "pictures", "runs", "system"},
+    "film": {"faces", "files", "pictures"},
+    "inference": {"faces", "files", "film", "images", "metrics", "ops", "pictures", "runs", "system"},
     "exporting": {
         "data",
         "drawn_faces",
@@ -154,7 +155,7 @@ def test_importing_the_package_is_quick_and_leaves_tensorflow_alone():
 
 
 def test_what_is_asked_before_tensorflow_loads_does_not_load_it():
-    rooms = ("files", "config", "commands", "faces", "pictures")
+    rooms = ("files", "config", "commands", "faces", "film", "pictures")
     light = [path for room in rooms for path in (PACKAGE / room).glob("*.py")]
     light += [PACKAGE / name for name in ("errors.py", "types.py", "system.py", "systems.py")]
     light += [PACKAGE / name for name in ("runs/config_file.py", "runs/resolve.py", "inference/restore.py")]
