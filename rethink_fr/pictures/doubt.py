@@ -15,7 +15,7 @@ Spread = Tuple[Box, NDArray[np.float32]]  # levels in a part of a picture, as `p
 
 # From no doubt to much: black, violet, red, orange, light yellow; brightness rises evenly, for the colour-blind too.
 _COLOURS = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32)
-_LEGEND = 28  # px
+LEGEND = 28  # px
 _COVER = 0.85  # of the photo, at the most
 _SCALES = (2, 4, 8, 16, 32, 64)
 
@@ -46,7 +46,7 @@ def doubt_map(picture: Image.Image, spreads: Sequence[Spread]) -> Image.Image:
     """
     scale = scale_for(spreads)
     width, height = picture.size
-    drawn = Image.new("RGB", (max(width, 220), height + _LEGEND), (255, 255, 255))
+    drawn = Image.new("RGB", (max(width, 220), height + LEGEND), (255, 255, 255))
     drawn.paste(over_white(picture).convert("L"), (0, 0))
     for box, levels in spreads:
         below = np.asarray(drawn.crop(box), np.float32)
