@@ -120,7 +120,7 @@ class Desk:
             self._visitors[visitor].photo = photo.rename(folder / name)
         return shown
 
-    def restore(self, visitor: str, asked: Asked, tell: Callable[[float, str], None]) -> Shown:
+    def restore(self, visitor: str, asked: Asked, tell: Callable[[float, str], object]) -> Shown:
         """Restore the photo of a visitor.
 
         Args:

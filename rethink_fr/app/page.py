@@ -6,7 +6,7 @@ import html
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
+from typing import Any, Dict, Tuple
 
 import gradio as gr
 
@@ -16,8 +16,6 @@ from rethink_fr.app.view import asset, drawn, summary
 TITLE = "Restore faces"
 _MOST_WAITING = 20  # restorations in the queue; who comes then is told to come back
 _FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # Gradio's own come from another host
-
-Made = TypeVar("Made")
 
 
 def build(desk: Desk) -> gr.Blocks:
@@ -71,7 +69,12 @@ def build(desk: Desk) -> gr.Blocks:
                 )
                 button = gr.Button("Restore", variant="primary")
             with gr.Column(scale=3, min_width=280):
-                status = gr.Markdown("Drop a photo, or choose one.", elem_id="status")
+                status = gr.HTML(
+                    "Drop a photo, or choose one.",
+                    html_template='<p role="status">${value}</p>',  # is read out when it changes
+                    elem_id="status",
+                    padding=True,
+                )
                 viewer = gr.HTML(
                     "",
                     css_template=asset("viewer.css"),
@@ -80,12 +83,14 @@ def build(desk: Desk) -> gr.Blocks:
                     min_height=200,
                 )
 
-        def take(upload: Optional[str], request: gr.Request) -> Tuple[str, str]:
-            if upload is None:
-                return "Drop a photo, or choose one.", ""
-            shown = _plainly(lambda: desk.take(request.session_hash, Path(upload)))
+        def take(upload: str, request: gr.Request) -> Tuple[None, str, str]:
+            # In each case the place to drop photos is empty again, for the next one.
+            try:
+                shown = desk.take(request.session_hash, Path(upload))
+            except Exception as error:
+                return None, _told(error), ""
             width, height = shown.size
-            return f"{_escaped(shown.name)}, {width} × {height} px. Press “Restore”.", drawn(shown)
+            return None, f"{html.escape(shown.name)}, {width} × {height} px. Press “Restore”.", drawn(shown)
 
         def restore(
             samples: float,
@@ -94,20 +99,24 @@ def build(desk: Desk) -> gr.Blocks:
             seed: float,
             request: gr.Request,
             progress: gr.Progress = gr.Progress(),  # noqa: B008 (so Gradio wants it)
-        ) -> Tuple[str, str]:
-            asked = _plainly(lambda: Asked(int(samples), float(noise), float(fidelity), int(seed)))
-            shown = _plainly(lambda: desk.restore(request.session_hash, asked, lambda part, what: progress(part, what)))
+        ) -> Tuple[Any, Any]:
+            try:
+                asked = Asked(int(samples), float(noise), float(fidelity), int(seed))
+                shown = desk.restore(request.session_hash, asked, progress)
+            except Exception as error:
+                return _told(error), gr.skip()
             return summary(shown), drawn(shown)
 
-        quick: Dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        photo.change(take, photo, [status, viewer], concurrency_limit=2, **quick)
+        # Private: programs have the command line.
+        quiet: Dict[str, Any] = {"api_visibility": "private", "show_progress_on": viewer}
+        photo.upload(take, photo, [photo, status, viewer], concurrency_limit=2, **quiet)
         button.click(
             restore,
             [samples, noise, fidelity, seed],
             [status, viewer],
             concurrency_limit=1,
-            api_visibility="private",
-            show_progress_on=viewer,
+            scroll_to_output=True,
+            **quiet,
         )
 
         def leave(request: gr.Request) -> None:
@@ -119,26 +128,29 @@ def build(desk: Desk) -> gr.Blocks:
 
 
 def theme() -> gr.themes.Base:
-    """Gradio's look with fonts that every machine has."""
-    return gr.themes.Default(font=list(_FONTS[0]), font_mono=list(_FONTS[1]))
+    """Gradio's look with fonts that every machine has, and small text dark enough to be read."""
+    chosen = gr.themes.Default(font=list(_FONTS[0]), font_mono=list(_FONTS[1]))
+    return chosen.set(
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
+    )
 
 
-def _plainly(do: Callable[[], Made]) -> Made:
-    """Do something; what goes wrong is told to the visitor in plain words, and to the terminal where it should not."""
-    try:
-        return do()
-    except PlainError as error:
-        raise gr.Error(_escaped(str(error)), title="That did not work", print_exception=False) from None
-    except (TypeError, ValueError, OverflowError) as error:
-        traceback.print_exc(file=sys.stderr)
-        raise gr.Error(
-            "A setting is not what it should be.", title="That did not work", print_exception=False
-        ) from error
-    except Exception as error:
-        traceback.print_exc(file=sys.stderr)
-        told = "Something went wrong here that should not; whoever runs this page finds it in the terminal."
-        raise gr.Error(told, title="That did not work", print_exception=False) from error
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text)
+def _told(error: Exception) -> str:
+    """Say in plain words what went wrong, in a note that pops up, too; to the terminal what should never go wrong."""
+    if isinstance(error, PlainError):
+        text = html.escape(str(error))
+    elif isinstance(error, (TypeError, ValueError, OverflowError)):
+        text = "A setting is not what it should be; a number is missing, perhaps."
+    else:
+        text = "Something went wrong that should not; whoever runs this page finds it in the terminal."
+    if not isinstance(error, PlainError):
+        traceback.print_exception(error, file=sys.stderr)
+    gr.Warning(text, title="That did not work")
+    return text
