@@ -23,7 +23,6 @@ from rethink_fr.inference.background import lanczos
 from rethink_fr.inference.folder import restore_group
 from rethink_fr.inference.photo import OpenPhoto, face_reports, larger_note, open_photo, pictures, tails
 from rethink_fr.inference.photo_report import FaceReport, PhotoSettings
-from rethink_fr.pictures.doubt import LEGEND
 from rethink_fr.pictures.files import UnreadableImage, over_white
 from rethink_fr.pictures.metadata import Metadata
 from rethink_fr.pictures.photos import UnwritableImage, encode_photo, output_suffix, read_photo
@@ -239,7 +238,7 @@ class Desk:
                 after.append(_display(made.image, metadata, folder / f"after_{len(after)}.jpg"))
             elif tail == "_doubt":
                 doubt = _display(made.image.crop((0, 0, *size)), Metadata(), folder / "over.jpg")
-                legend = _write_png(made.image.crop((0, size[1], 220, size[1] + LEGEND)), folder / "legend.png")
+                legend = _write_png(made.image.crop((0, size[1], 220, made.image.size[1])), folder / "legend.png")
         return Shown(
             name,
             size,

@@ -31,7 +31,10 @@ Arrays = Dict[str, NDArray[np.float64]]
 
 
 class Candidates(NamedTuple):
-    """Everything that a network sees, faces or not, in pixels of its input."""
+    """Everything that a network sees, faces or not, in pixels of its input.
+
+    Networks count from the corner of the first pixel; here (0, 0) is its centre, as everywhere in this package.
+    """
 
     boxes: NDArray[np.float64]  # [N, 4]: left, top, right, bottom
     points: NDArray[np.float64]  # [N, 5, 2]
@@ -112,7 +115,8 @@ def _read_yunet(outputs: Arrays, size: Tuple[int, int]) -> Candidates:
         places = (points.reshape(-1, 5, 2) + corners[:, None]) * float(step)
         scores = np.sqrt(np.clip(classes, 0, 1) * np.clip(objects, 0, 1))[:, 0]
         found.append(Candidates(np.concatenate([middles - halves, middles + halves], axis=1), places, scores))
-    return Candidates(*(np.concatenate(part) for part in zip(*found)))
+    boxes, points, scores = (np.concatenate(part) for part in zip(*found))
+    return Candidates(boxes - 0.5, points - 0.5, scores)
 
 
 def _anchors(sides: NDArray[np.float64], size: Tuple[int, int]) -> NDArray[np.float64]:

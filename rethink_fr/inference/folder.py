@@ -18,6 +18,7 @@ from rethink_fr.inference.faces import BATCH, face_noise, restore_faces
 from rethink_fr.inference.photo import (
     Embed,
     Enlarge,
+    Made,
     OpenPhoto,
     face_reports,
     finish_squares,
@@ -155,15 +156,21 @@ def _written(
         if copy is not None:
             plan.outputs.write_bytes(plan.output / copy, read_file(photo.path))
         else:
-            for name, made in zip(names, pictures(opened, plan.settings, enlarge)):
-                suffix = os.path.splitext(name)[1]
-                metadata = opened.photo.metadata if made.is_photo else None
-                data, lost = encode_photo(made.image, suffix, metadata)
+            made = pictures(opened, plan.settings, enlarge)
+            for name in names:  # not by zip(), which would hold a large picture while the next is made
+                lost = _write(plan, name, next(made), opened)
                 notes += [note for note in lost if note not in notes]
-                plan.outputs.write_bytes(plan.output / name, data)
     except (UnreadableImage, UnwritableImage, OutputError, LongNameError, MemoryError) as error:
         return _failed(photo, error)  # what else goes wrong will do so with the next, too
     return replace(done, outputs=names, copied=copy is not None, notes=tuple(notes))
+
+
+def _write(plan: PhotoPlan, name: str, made: Made, opened: OpenPhoto) -> List[str]:
+    """Write a picture; returns what its format could not hold."""
+    metadata = opened.photo.metadata if made.is_photo else None
+    data, lost = encode_photo(made.image, os.path.splitext(name)[1], metadata)
+    plan.outputs.write_bytes(plan.output / name, data)
+    return lost
 
 
 def _failed(photo: PlannedPhoto, error: Exception) -> PhotoReport:

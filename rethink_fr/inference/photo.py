@@ -104,16 +104,20 @@ def pictures(opened: OpenPhoto, settings: PhotoSettings, enlarge: Enlarge) -> It
     if not opened.faces:
         yield Made(next(names), canvas, True)
         return
-    pasted = canvas
-    for sample in range(settings.samples):
-        pasted = canvas if settings.samples == 1 else canvas.copy()
-        paste(pasted, _patches(opened, sample, settings.upscale, canvas.size), settings.blend)
+    if settings.samples == 1:
+        paste(canvas, _patches(opened, 0, settings.upscale, canvas.size), settings.blend)
+        yield Made(next(names), canvas, True)
+        return
+    samples = [_patches(opened, sample, settings.upscale, canvas.size) for sample in range(settings.samples)]
+    for patches in samples:
+        pasted = canvas.copy()
+        paste(pasted, patches, settings.blend)
         yield Made(next(names), pasted, True)
-    if settings.samples > 1:
-        yield Made(next(names), _sheet(opened), False)
-        samples = [_patches(opened, sample, settings.upscale, canvas.size) for sample in range(settings.samples)]
-        spreads = [(box, settings.blend * levels) for box, levels in spread(canvas, samples)]
-        yield Made(next(names), doubt_map(pasted, spreads), False)
+        del pasted  # so that only one copy of a large photo is there
+    yield Made(next(names), _sheet(opened), False)
+    spreads = [(box, settings.blend * levels) for box, levels in spread(canvas, samples)]
+    paste(canvas, samples[0], settings.blend)
+    yield Made(next(names), doubt_map(canvas, spreads), False)
 
 
 def face_reports(opened: OpenPhoto, embed: Optional[Embed]) -> Tuple[FaceReport, ...]:

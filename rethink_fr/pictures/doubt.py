@@ -15,7 +15,8 @@ Spread = Tuple[Box, NDArray[np.float32]]  # levels in a part of a picture, as `p
 
 # From no doubt to much: black, violet, red, orange, light yellow; brightness rises evenly, for the colour-blind too.
 _COLOURS = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32)
-LEGEND = 28  # px
+_LEGEND = 28  # px
+_STRIP = 512  # px
 _COVER = 0.85  # of the photo, at the most
 _SCALES = (2, 4, 8, 16, 32, 64)
 
@@ -46,8 +47,10 @@ def doubt_map(picture: Image.Image, spreads: Sequence[Spread]) -> Image.Image:
     """
     scale = scale_for(spreads)
     width, height = picture.size
-    drawn = Image.new("RGB", (max(width, 220), height + LEGEND), (255, 255, 255))
-    drawn.paste(over_white(picture).convert("L"), (0, 0))
+    drawn = Image.new("RGB", (max(width, 220), height + _LEGEND), (255, 255, 255))
+    for top in range(0, height, _STRIP):  # in strips, for Pillow converts what it pastes
+        strip = picture.crop((0, top, width, min(height, top + _STRIP)))
+        drawn.paste(over_white(strip).convert("L"), (0, top))
     for box, levels in spreads:
         below = np.asarray(drawn.crop(box), np.float32)
         cover = (_COVER * np.clip(2 * levels / scale, 0.0, 1.0))[..., None]

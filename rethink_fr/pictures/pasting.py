@@ -38,8 +38,9 @@ def feathered_mask(side: int, margin: float = 0.05, feather: float = 0.1) -> NDA
         float32 `[side, side]`, 0 to 1.
     """
     border = max(1, round(margin * side))
-    inside = np.zeros([side, side], np.bool_)
-    inside[border : side - border, border : side - border] = True
+    half = side / 2 - border  # a square with round corners, in which other people and the background are
+    across = np.abs(np.arange(side) + 0.5 - side / 2) / half
+    inside = across[:, None] ** 4 + across**4 <= 1.0
     rise = np.clip(distance_to_edge(inside) / max(1.0, feather * side), 0.0, 1.0)
     return np.asarray(rise * rise * (3.0 - 2.0 * rise), np.float32)  # no kink where it begins and ends
 

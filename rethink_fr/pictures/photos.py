@@ -139,7 +139,7 @@ def encode_photo(image: Image.Image, suffix: str, metadata: Optional[Metadata] =
     if kind == "JPEG" and image.mode in ("LA", "RGBA"):
         image = over_white(image)
         notes.append("JPEG has no transparency: it was laid over white")
-    options = _OPTIONS[kind]
+    options = {**_OPTIONS[kind], "icc_profile": b""}  # else Pillow writes the profile that the image was read with
     buffer = io.BytesIO()
     carried = {} if metadata is None else metadata.options(kind, image.mode, image.size)
     try:
