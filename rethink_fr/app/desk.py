@@ -21,7 +21,7 @@ from rethink_fr.faces.face import Detector
 from rethink_fr.files.names import printable
 from rethink_fr.inference.background import lanczos
 from rethink_fr.inference.folder import restore_group
-from rethink_fr.inference.photo import OpenPhoto, face_reports, larger_note, open_photo, pictures, tails
+from rethink_fr.inference.photo import Made, OpenPhoto, face_reports, larger_note, open_photo, pictures, tails
 from rethink_fr.inference.photo_report import FaceReport, PhotoSettings
 from rethink_fr.pictures.files import UnreadableImage, over_white
 from rethink_fr.pictures.metadata import Metadata
@@ -211,7 +211,7 @@ class Desk:
         )
 
     def _written(self, opened: OpenPhoto, settings: PhotoSettings, before: Path, folder: Path) -> Shown:
-        """Write what a photo became into `folder`, for download and to be shown."""
+        """Write what a photo became into `folder`."""
         name, size, metadata = opened.path.name, opened.photo.image.size, opened.photo.metadata
         reports = face_reports(opened, None)
         notes = list(opened.photo.notes)
@@ -220,38 +220,55 @@ class Desk:
             notes.append(larger)
         if not opened.faces:
             return Shown(name, size, before, notes=tuple(notes))
-        faces = [
-            _write_png(_strip(opened, sample), folder / f"faces_{sample}.png") for sample in range(settings.samples)
-        ]
-        downloads: List[Path] = []
-        extras: List[Path] = []
-        after: List[Path] = []
-        doubt = legend = None
         stem, suffix = opened.path.stem, output_suffix(opened.path.suffix)
-        for tail, made in zip(tails(settings, len(opened.faces)), pictures(opened, settings, lanczos(1))):
-            path = folder / f"{stem}_restored{tail}{suffix if made.is_photo else '.png'}"
-            data, lost = encode_photo(made.image, path.suffix, metadata if made.is_photo else None)
-            notes += [note for note in lost if note not in notes]
-            path.write_bytes(data)
-            (downloads if made.is_photo else extras).append(path)
-            if made.is_photo:
-                after.append(_display(made.image, metadata, folder / f"after_{len(after)}.jpg"))
-            elif tail == "_doubt":
-                doubt = _display(made.image.crop((0, 0, *size)), Metadata(), folder / "over.jpg")
-                legend = _write_png(made.image.crop((0, size[1], 220, made.image.size[1])), folder / "legend.png")
+        results = _Results(folder, metadata, size)
+        made = pictures(opened, settings, lanczos(1))
+        for tail in tails(settings, len(opened.faces)):
+            results.write(next(made), f"{stem}_restored{tail}", suffix)  # one large picture at a time
         return Shown(
             name,
             size,
             before,
-            tuple(after),
-            tuple(faces),
-            doubt,
-            legend,
-            tuple(downloads),
-            tuple(extras),
-            reports,
-            tuple(notes),
+            after=tuple(results.after),
+            faces=tuple(
+                _write_png(_strip(opened, sample), folder / f"faces_{sample}.png") for sample in range(settings.samples)
+            ),
+            doubt=results.doubt,
+            legend=results.legend,
+            downloads=tuple(results.downloads),
+            extras=tuple(results.extras),
+            reports=reports,
+            notes=tuple(dict.fromkeys([*notes, *results.lost])),
         )
+
+
+class _Results:
+    """Writes what a photo became, for download and to be shown."""
+
+    def __init__(self, folder: Path, metadata: Metadata, size: Tuple[int, int]) -> None:
+        self._folder, self._metadata, self._size = folder, metadata, size
+        self.after: List[Path] = []
+        self.downloads: List[Path] = []
+        self.extras: List[Path] = []
+        self.doubt: Optional[Path] = None
+        self.legend: Optional[Path] = None
+        self.lost: List[str] = []
+
+    def write(self, made: Made, stem: str, suffix: str) -> None:
+        """Write one picture."""
+        path = self._folder / f"{stem}{suffix if made.is_photo else '.png'}"
+        data, lost = encode_photo(made.image, path.suffix, self._metadata if made.is_photo else None)
+        path.write_bytes(data)
+        self.lost += lost
+        if made.is_photo:
+            self.downloads.append(path)
+            self.after.append(_display(made.image, self._metadata, self._folder / f"after_{len(self.after)}.jpg"))
+            return
+        self.extras.append(path)
+        if made.tail == "_doubt":
+            width, height = self._size
+            self.doubt = _display(made.image.crop((0, 0, width, height)), Metadata(), self._folder / "over.jpg")
+            self.legend = _write_png(made.image.crop((0, height, 220, made.image.size[1])), self._folder / "legend.png")
 
 
 class _in_plain_words:  # noqa: N801 (reads as a statement)

@@ -86,7 +86,7 @@ def build(desk: Desk) -> gr.Blocks:
         def take(upload: str, request: gr.Request) -> Tuple[None, str, str]:
             # In each case the place to drop photos is empty again, for the next one.
             try:
-                shown = desk.take(request.session_hash, Path(upload))
+                shown = desk.take(_visitor(request), Path(upload))
             except Exception as error:
                 return None, _told(error), ""
             width, height = shown.size
@@ -102,7 +102,7 @@ def build(desk: Desk) -> gr.Blocks:
         ) -> Tuple[Any, Any]:
             try:
                 asked = Asked(int(samples), float(noise), float(fidelity), int(seed))
-                shown = desk.restore(request.session_hash, asked, progress)
+                shown = desk.restore(_visitor(request), asked, progress)
             except Exception as error:
                 return _told(error), gr.skip()
             return summary(shown), drawn(shown)
@@ -120,7 +120,7 @@ def build(desk: Desk) -> gr.Blocks:
         )
 
         def leave(request: gr.Request) -> None:
-            desk.leave(request.session_hash)
+            desk.leave(_visitor(request))
 
         page.unload(leave)
     page.queue(max_size=_MOST_WAITING)
@@ -140,6 +140,13 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover_dark="*primary_800",
     )
+
+
+def _visitor(request: gr.Request) -> str:
+    """Whose request this is: the page draws a name when it is opened."""
+    if not request.session_hash:
+        raise PlainError("Open the page anew.")
+    return str(request.session_hash)
 
 
 def _told(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """`rethink-fr app` serves a page for trying restoration in a browser.
 
-    rethink-fr app --model runs/faces
+    rethink-fr app --model runs/faces --port 7860
 
 Only this machine reaches it unless `--host` says otherwise. Photos are kept for an hour at most, in a folder that is
 removed at the end.
