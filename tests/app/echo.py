@@ -12,6 +12,7 @@ from rethink_fr.pictures.geometry import ffhq_points
 from rethink_fr.system import Inference
 
 SIDE = 64
+LOCAL = (None, "", "localhost", "127.0.0.1", "::1")
 
 
 def _answer(images, noise):
@@ -38,5 +39,14 @@ def restorer() -> LoadedRestorer:
     return LoadedRestorer(Inference(None, _answer, SIDE, None, "noise", (None, 1, 1)))
 
 
+def _tell_of_other_hosts(event, arguments):
+    """Print the hosts beside this one that anything in this process asks for."""
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        place = arguments[1] if event == "socket.connect" else arguments
+        if isinstance(place, tuple) and place[0] not in LOCAL:
+            print("asked another host:", place[0], file=sys.stderr)
+
+
 if __name__ == "__main__":
+    sys.addaudithook(_tell_of_other_hosts)
     serve(restorer(), OneFace(), "echo", "127.0.0.1", int(sys.argv[1]), lambda place: print(place, flush=True))

@@ -11,7 +11,9 @@ from PIL import Image
 from rethink_fr.app import desk as desks
 from rethink_fr.app.desk import Asked, Desk, PlainError
 from rethink_fr.app.view import drawn, summary
-from tests.app.echo import OneFace, restorer
+from rethink_fr.inference.loading import LoadedRestorer
+from rethink_fr.system import Inference
+from tests.app.echo import SIDE, OneFace, restorer
 
 
 @pytest.fixture
@@ -58,6 +60,22 @@ def test_the_same_seed_gives_the_same_and_noise_0_one_answer(desk, tmp_path):
     assert first == files(seed=1) != files(seed=2)
     one, other = files(noise_scale=0.0)
     assert one == other
+
+
+def test_a_model_with_a_fidelity_is_asked_with_it_and_gives_one_answer(tmp_path):
+    asked = []
+
+    def answer(images, fidelity):
+        asked.append(float(fidelity))
+        return {"restored": images * 0.5}
+
+    model = LoadedRestorer(Inference(None, answer, SIDE, None, "fidelity", ()))
+    desk = Desk(model, OneFace(), "with fidelity", tmp_path)
+    desk.take("anne", photo(tmp_path))
+    shown = restored(desk, "anne", Asked(samples=4, fidelity=0.25))
+    assert asked == [0.25]
+    assert len(shown.downloads) == 1 and shown.downloads[0].name == "me_restored.jpg" and shown.doubt is None
+    assert 'type="radio"' not in drawn(shown)
 
 
 def test_visitors_get_their_own_and_nothing_is_left(desk, tmp_path, monkeypatch):

@@ -56,8 +56,10 @@ def served(tmp_path_factory):
     assert server.wait(20) == 0
     assert not list(folder.iterdir())  # nothing is left
     log.seek(0)
-    assert "Traceback" not in log.read()
+    told = log.read()
     log.close()
+    assert "Traceback" not in told
+    assert "asked another host" not in told
 
 
 @pytest.fixture(scope="module")
