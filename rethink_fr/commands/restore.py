@@ -17,7 +17,7 @@ from typing import Iterator, Optional, Sequence, Tuple
 
 from rethink_fr.commands.arguments import add_overwrite
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.errors import report_failures
+from rethink_fr.errors import OK, report_failures
 from rethink_fr.files.addresses import address
 from rethink_fr.files.names import printable
 
@@ -146,6 +146,12 @@ def _restore_photos(arguments: argparse.Namespace) -> int:
         settings,
         arguments.overwrite,
     )
+    earlier = len(plan.photos) - len(plan.left)
+    if not plan.left and plan.progress.is_complete:
+        print(f"all {earlier} photos were done before; see {printable(arguments.output)}/report.json")
+        return OK
+    if earlier:
+        print(f"{earlier} of {len(plan.photos)} photos were done before; going on with the others")
 
     from rethink_fr.inference.folder import restore_photos
     from rethink_fr.inference.loading import load_restorer
@@ -155,9 +161,6 @@ def _restore_photos(arguments: argparse.Namespace) -> int:
         from rethink_fr.evaluation.networks.loading import load_onnx_embedder
 
         embed = load_onnx_embedder(arguments.identity_net)
-    earlier = len(plan.photos) - len(plan.left)
-    if earlier:
-        print(f"{earlier} of {len(plan.photos)} photos were done before; going on with the others")
     report = restore_photos(
         load_restorer(arguments.model, arguments.precision),
         open_detector(arguments.detector),

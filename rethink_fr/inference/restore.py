@@ -20,7 +20,7 @@ from rethink_fr.files.image_limits import max_pixels
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import OutputError, Outputs
 from rethink_fr.files.writing import LongNameError
-from rethink_fr.inference.framing import framing_note, size_note
+from rethink_fr.inference.framing import framing_note, size_notes
 from rethink_fr.pictures.files import UnreadableImage, encode_png, read_square
 from rethink_fr.pictures.listing import list_images
 from rethink_fr.pictures.sheets import contact_sheet
@@ -201,9 +201,10 @@ def _restore_file(
             plan.outputs.write_bytes(plan.output / name, encode_png(image))
     except (UnreadableImage, OutputError, LongNameError) as error:  # what else goes wrong will do so with the next, too
         return RestoredFile(shown, error=error.reason)
-    notes = (size_note((width, height), restorer.resolution), detector and framing_note(degraded, detector))
-    told = tuple(note for note in notes if note)
-    return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height), notes=told)
+    notes = size_notes((width, height), restorer.resolution)
+    framing = None if detector is None else framing_note(degraded, detector)
+    notes += [] if framing is None else [framing]
+    return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height), notes=tuple(notes))
 
 
 def _check_abilities(restorer: LoadedRestorer, model: str, plan: RestorePlan, fidelity: Optional[float]) -> None:

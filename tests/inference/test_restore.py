@@ -98,7 +98,7 @@ def test_unreadable_pictures_are_listed_and_the_others_restored(photos, run, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["restore", "PHOTOS", "--model", "RUN", "--output", "OUT"], "--aligned"),
+        (["restore", "PHOTOS", "--model", "RUN", "--output", "PHOTOS"], "would be overwritten"),
         (["restore", "/no/such", "--aligned", "--model", "RUN", "--output", "OUT"], "/no/such: no such file"),
         (["restore", "PHOTOS", "--aligned", "--model", "PHOTOS", "--output", "OUT"], "no model here"),
         (["restore", "PHOTOS", "--aligned", "--model", "RUN", "--output", "PHOTOS"], "would be overwritten"),
