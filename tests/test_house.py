@@ -24,7 +24,7 @@ ROWS = (
     {"models", "systems"},
     {"runs"},
     {"training", "inference", "evaluation"},
-    {"exporting"},
+    {"app", "exporting"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -75,8 +75,10 @@ ALLOWED = {
         "system",
         "systems",
     },
+    "app": {"faces", "files", "inference", "pictures"},
     "evaluation": {"errors", "files", "images", "losses", "metrics", "pictures", "runs", "weights"},
     "commands": {
+        "app",
         "config",
         "data",
         "errors",
@@ -160,9 +162,10 @@ def test_what_is_asked_before_tensorflow_loads_does_not_load_it():
     light += [PACKAGE / name for name in ("errors.py", "types.py", "system.py", "systems.py")]
     light += [PACKAGE / name for name in ("runs/config_file.py", "runs/resolve.py", "inference/restore.py")]
     light += [PACKAGE / "inference" / name for name in ("folder.py", "photo_plan.py", "background.py")]
+    light += [PACKAGE / "app" / name for name in ("desk.py", "gate.py", "serve.py", "view.py")]  # nor Gradio
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in light]
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
-    code += "    assert 'tensorflow' not in sys.modules, name"
+    code += "    assert not {'tensorflow', 'gradio'} & set(sys.modules), name"
     subprocess.run([sys.executable, "-c", code, *names], check=True, cwd=ROOT)
 
 
