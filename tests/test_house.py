@@ -19,12 +19,12 @@ ROWS = (
     {"errors", "config", "ops", "pictures"},
     {"layers", "weights"},
     {"losses", "drawn_faces", "faces"},
-    {"data", "metrics", "system"},
+    {"data", "film", "metrics", "system"},
     {"restorer", "vqfr"},
     {"models", "systems"},
     {"runs"},
     {"training", "inference", "evaluation"},
-    {"exporting"},
+    {"app", "exporting"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -46,7 +46,8 @@ ALLOWED = {
     "systems": {"restorer", "system", "vqfr"},
     "runs": {"config", "data", "errors", "files", "system", "systems", "weights"},
     "faces": {"files", "pictures", "weights"},
-    "inference": {"faces", "files", "images", "metrics", "ops", "pictures", "runs", "system"},
+    "film": {"faces", "files", "pictures"},
+    "inference": {"faces", "files", "film", "images", "metrics", "ops", "pictures", "runs", "system"},
     "exporting": {
         "data",
         "drawn_faces",
@@ -74,8 +75,10 @@ ALLOWED = {
         "system",
         "systems",
     },
+    "app": {"faces", "files", "inference", "pictures"},
     "evaluation": {"errors", "files", "images", "losses", "metrics", "pictures", "runs", "weights"},
     "commands": {
+        "app",
         "config",
         "data",
         "errors",
@@ -154,14 +157,15 @@ def test_importing_the_package_is_quick_and_leaves_tensorflow_alone():
 
 
 def test_what_is_asked_before_tensorflow_loads_does_not_load_it():
-    rooms = ("files", "config", "commands", "faces", "pictures")
+    rooms = ("files", "config", "commands", "faces", "film", "pictures")
     light = [path for room in rooms for path in (PACKAGE / room).glob("*.py")]
     light += [PACKAGE / name for name in ("errors.py", "types.py", "system.py", "systems.py")]
     light += [PACKAGE / name for name in ("runs/config_file.py", "runs/resolve.py", "inference/restore.py")]
     light += [PACKAGE / "inference" / name for name in ("folder.py", "photo_plan.py", "background.py")]
+    light += [PACKAGE / "app" / name for name in ("desk.py", "gate.py", "serve.py", "view.py")]  # nor Gradio
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in light]
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
-    code += "    assert 'tensorflow' not in sys.modules, name"
+    code += "    assert not {'tensorflow', 'gradio'} & set(sys.modules), name"
     subprocess.run([sys.executable, "-c", code, *names], check=True, cwd=ROOT)
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, Collection, Dict, Iterable, Optional, Sequence, Set, Tuple, Union
+from typing import IO, Any, Collection, Dict, Iterable, Iterator, Optional, Sequence, Set, Tuple, Union
 
 from rethink_fr.files import stores, writing
 from rethink_fr.files.addresses import address, is_remote
@@ -159,6 +159,16 @@ class Outputs:
             OutputError: if it may not be written.
             WriteError: if it cannot be written.
         """
+        with self.opened(path) as file:
+            file.write(data)
+
+    @contextlib.contextmanager
+    def opened(self, path: Union[str, Path]) -> Iterator[IO[bytes]]:
+        """Open an output that is too large for memory. It is there once the block ends without an exception.
+
+        Raises:
+            OutputError, WriteError: as `write_bytes`.
+        """
         path = Path(path)
         if (key := _key(path)) not in self._claimed:
             self.claim(path)
@@ -167,7 +177,8 @@ class Outputs:
             with contextlib.suppress(OSError):
                 writing.clear_temporary(path.parent)
         replace = self._overwrite or key in self._replaceable or _identity(path) in self._made
-        writing.write_bytes(path, data, replace)
+        with writing.atomic_file(path, replace) as file:
+            yield file
         identity = _identity(path)
         if identity is not None:
             self._made[identity] = path

@@ -15,6 +15,7 @@ from rethink_fr.faces.face import Detector
 from rethink_fr.files.outputs import OutputError
 from rethink_fr.files.writing import LongNameError
 from rethink_fr.inference.faces import BATCH, face_noise, restore_faces
+from rethink_fr.inference.film import restore_clip
 from rethink_fr.inference.photo import (
     Embed,
     Enlarge,
@@ -84,9 +85,12 @@ def restore_photos(
     with plan.progress.working():
         try:
             for group in _groups(restorer, detector, plan, files):
-                _restore_group(restorer, [opened for _, opened in group], settings)
+                restore_group(restorer, [opened for _, opened in group], settings)
                 for photo, opened in group:
                     _keep(files, plan, _written(photo, opened, plan, restorer.resolution, enlarge, embed))
+            for photo in plan.left:
+                if photo.is_clip:
+                    _keep(files, plan, restore_clip(photo, plan, restorer, detector, enlarge))
         except KeyboardInterrupt:
             report(complete=False)
             raise
@@ -98,7 +102,7 @@ def _groups(
 ) -> Iterator[List[Tuple[PlannedPhoto, OpenPhoto]]]:
     """Photos whose faces are restored together. Those that cannot be read are reported at once."""
     group: List[Tuple[PlannedPhoto, OpenPhoto]] = []
-    for photo in tqdm(plan.left, desc="restoring", unit="photo", delay=2):
+    for photo in tqdm([photo for photo in plan.left if not photo.is_clip], desc="restoring", unit="photo", delay=2):
         try:
             if photo.error is not None:
                 raise UnreadableImage(photo.path, photo.error)
@@ -120,7 +124,7 @@ def _groups(
         yield group
 
 
-def _restore_group(restorer: LoadedRestorer, group: Sequence[OpenPhoto], settings: PhotoSettings) -> None:
+def restore_group(restorer: LoadedRestorer, group: Sequence[OpenPhoto], settings: PhotoSettings) -> None:
     """Restore the faces of several photos in common batches."""
     squares = [face.crop for opened in group for face in opened.faces]
     draws = [face_noise(restorer, square, settings.seed, settings.samples) for square in squares]

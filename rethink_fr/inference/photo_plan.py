@@ -14,11 +14,15 @@ from rethink_fr.files.image_limits import max_pixels
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import Outputs
 from rethink_fr.files.writing import LongNameError
+from rethink_fr.film import segments
+from rethink_fr.film.clips import CLIP_SUFFIXES, is_clip, missing_package
 from rethink_fr.inference.photo import tails
 from rethink_fr.inference.photo_report import PhotoReport, PhotoSettings
 from rethink_fr.inference.progress import REPORT_NAME, Progress
 from rethink_fr.pictures.listing import list_files
 from rethink_fr.pictures.photos import PHOTO_SUFFIXES, output_suffix
+
+_SUFFIXES = (*PHOTO_SUFFIXES, *CLIP_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ class PlannedPhoto:
     extension: str
     done: Optional[PhotoReport] = None  # by an earlier call
     error: Optional[str] = None  # why nothing can be written for it
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether it is a clip, by its name."""
+        return is_clip(self.path)
 
 
 @dataclass(frozen=True)
@@ -57,8 +66,10 @@ def plan_photos(
     Photos that would have one name get numbers: of `a/me.jpg` and `b/me.jpg` the second becomes `me_2.jpg`. What
     earlier calls wrote, or what lies in an output folder below an input folder, is no input.
 
+    Clips are listed among the photos; those in folders that cannot be restored like this get an `error`.
+
     Args:
-        inputs: photo files, and folders of them.
+        inputs: photo files and clips, and folders of them.
         output: the folder for the results and `report.json`.
         reads: other files that the call reads, such as the model's; none is written over.
         settings: how photos are restored.
@@ -66,8 +77,13 @@ def plan_photos(
 
     Raises:
         ValueError: if there is nothing to restore, an output is an input or is there already (see `files.outputs`), or
-            the folder has the report of another kind of call.
+            the folder has the report of another kind of call; or a clip is given that cannot be restored like this.
     """
+    inputs = list(inputs)
+    for path in inputs:
+        problem = _clip_problem(path, settings) if is_clip(path) and not path.is_dir() else None
+        if problem is not None:
+            raise ValueError(f"{printable(path)}: {problem}")
     max_pixels()  # a wrong setting is reported now, not with the first photo
     progress = Progress(output, settings, overwrite)
     work, skipped = _work(inputs, output, progress.made)
@@ -86,6 +102,8 @@ def plan_photos(
 
 def output_names(photo: PlannedPhoto, settings: PhotoSettings, faces: int) -> Tuple[str, ...]:
     """The files that a photo with so many faces becomes."""
+    if photo.is_clip:
+        return (f"{photo.stem}{photo.extension}",)
     own = ("_sheet", "_doubt")
     return tuple(
         f"{photo.stem}{tail}{'.png' if settings.face_only or tail in own else photo.extension}"
@@ -102,7 +120,8 @@ def copied_name(photo: PlannedPhoto, settings: PhotoSettings) -> Optional[str]:
 def _named(path: Path, name: Path, settings: PhotoSettings, taken: Set[str]) -> PlannedPhoto:
     """Name the outputs of a photo as no other's are, and put their names to those that are taken."""
     stem, suffix = os.path.splitext(name)
-    extension = output_suffix(suffix) if settings.extension == "auto" else f".{settings.extension}"
+    own_suffix = segments.output_suffix if is_clip(path) else output_suffix
+    extension = own_suffix(suffix) if settings.extension == "auto" else f".{settings.extension}"
     photo, number = PlannedPhoto(path, f"{stem}{settings.suffix}", extension), 1
     while taken.intersection(names := output_names(photo, settings, 1)):
         number += 1
@@ -113,12 +132,29 @@ def _named(path: Path, name: Path, settings: PhotoSettings, taken: Set[str]) -> 
 
 def _checked(photo: PlannedPhoto, output: Path, settings: PhotoSettings, outputs: Outputs) -> PlannedPhoto:
     if photo.done is None:
+        problem = _clip_problem(photo.path, settings) if photo.is_clip else None
+        if problem is not None:
+            return replace(photo, error=problem)
         try:
             for name in output_names(photo, settings, 1):
                 outputs.check(output / name)
         except LongNameError as error:
             return replace(photo, error=error.reason)
     return photo
+
+
+def _clip_problem(path: Path, settings: PhotoSettings) -> Optional[str]:
+    """Why a clip cannot be restored with these settings, or here; None if it can."""
+    asked = {
+        "--samples": settings.samples > 1,
+        "--face-only": settings.face_only,
+        "--ext": settings.extension != "auto",
+        "--identity-net": settings.identity_net is not None,
+    }
+    for option, given in asked.items():
+        if given:
+            return f"is a clip, and {option} is for photos; leave it out for clips"
+    return missing_package()
 
 
 def _work(inputs: Iterable[Path], output: Path, made: Set[Path]) -> Tuple[List[Tuple[Path, Path]], List[Path]]:
@@ -129,14 +165,16 @@ def _work(inputs: Iterable[Path], output: Path, made: Set[Path]) -> Tuple[List[T
     skipped: List[Path] = []
     for given in inputs:
         if given.is_dir():
-            listed = list_files(given, PHOTO_SUFFIXES)
+            listed = list_files(given, _SUFFIXES)
             inside = real_output.startswith(os.path.join(os.path.realpath(given), ""))
             images, others = (
                 [path for path in paths if not _is_own(path, own, real_output if inside else None)] for paths in listed
             )
             if not images:
-                kinds = ", ".join(PHOTO_SUFFIXES)
-                raise ValueError(f"{printable(given)}: holds no photos; expected files ending in {kinds}, at any depth")
+                kinds = ", ".join(_SUFFIXES)
+                raise ValueError(
+                    f"{printable(given)}: holds no photos or clips; expected files ending in {kinds}, at any depth"
+                )
             work += [(path, path.relative_to(given)) for path in images]
             skipped += others
         elif os.path.lexists(given):

@@ -52,6 +52,34 @@ class FaceReport:
 
 
 @dataclass(frozen=True)
+class TrackReport:
+    """One face of a clip, as long as it was followed. Places and sizes in pixels of the clip, upright."""
+
+    number: int
+    first_frame: int  # counted from 0
+    last_frame: int
+    start: float  # seconds: time stamps of these frames
+    end: float
+    searches: int  # how often the detector saw it
+    score: float  # of the detector, at best
+    box: Tuple[float, float, float, float]  # in its first frame: left, top, right, bottom
+    size: float  # the median over its frames, and so is the next
+    model_pixels: float  # of the model for one of the clip
+    larger_than_model: bool  # whether the clip has detail that the model's resolution cannot hold
+
+
+@dataclass(frozen=True)
+class ClipReport:
+    """What is to be said of a clip beside what is said of a photo."""
+
+    frames: int
+    seconds: float
+    damaged: int  # packets and frames that could not be read
+    has_sound: bool
+    tracks: Tuple[TrackReport, ...]
+
+
+@dataclass(frozen=True)
 class PhotoReport:
     """What became of one input."""
 
@@ -59,12 +87,18 @@ class PhotoReport:
     outputs: Tuple[str, ...] = ()  # relative to the output folder
     size: Optional[Tuple[int, int]] = None  # width, height; upright
     faces: Tuple[FaceReport, ...] = ()
+    clip: Optional[ClipReport] = None  # if it is one; then its faces are in `tracks`
     copied: bool = False  # whether the output is the input, byte for byte
     notes: Tuple[str, ...] = ()
     error: Optional[str] = None
     # Of the input's file: by these it is known again.
     bytes: Optional[int] = None
     modified: Optional[int] = None  # nanoseconds
+
+    @property
+    def count(self) -> int:
+        """How many faces were restored; in a clip, how many tracks."""
+        return len(self.faces) if self.clip is None else len(self.clip.tracks)
 
 
 @dataclass(frozen=True)
@@ -85,9 +119,11 @@ class FolderReport:
     def summary(self) -> str:
         """What was done, in one line."""
         done = [file for file in self.files if not file.error]
-        faces = sum(len(file.faces) for file in done)
-        parts = [f"{len(done)} of {len(self.files)} photos done", f"{faces} faces restored"]
-        without = sum(not file.faces for file in done)
+        clips = sum(file.clip is not None for file in done)
+        what = "photos" if not clips else "clips" if clips == len(done) else "photos and clips"
+        faces = sum(file.count for file in done)
+        parts = [f"{len(done)} of {len(self.files)} {what} done", f"{faces} faces restored"]
+        without = sum(not file.count for file in done)
         if without:
             parts.append(f"{without} without a face")
         if self.skipped:

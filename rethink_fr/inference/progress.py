@@ -19,7 +19,15 @@ from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import OutputError, Outputs
 from rethink_fr.files.reading import MAX_JSON_BYTES, UnreadableFile, read_bytes, read_json
 from rethink_fr.files.writing import write_error
-from rethink_fr.inference.photo_report import FaceReport, FolderReport, PhotoReport, PhotoSettings, file_stamp
+from rethink_fr.inference.photo_report import (
+    ClipReport,
+    FaceReport,
+    FolderReport,
+    PhotoReport,
+    PhotoSettings,
+    TrackReport,
+    file_stamp,
+)
 
 REPORT_NAME = "report.json"
 _JOURNAL_NAME = "report.unfinished.jsonl"
@@ -195,6 +203,13 @@ def _as_report(entry: Optional[Dict[str, Any]]) -> Optional[PhotoReport]:
             faces.append(FaceReport(**{**face, **lists, "points": points}))
         size = None if entry["size"] is None else tuple(entry["size"])
         lists = {name: tuple(entry[name]) for name in ("outputs", "notes")}
-        return PhotoReport(**{**entry, **lists, "size": size, "faces": tuple(faces)})
+        return PhotoReport(**{**entry, **lists, "size": size, "faces": tuple(faces), "clip": _as_clip(entry["clip"])})
     except (TypeError, KeyError):
         return None
+
+
+def _as_clip(entry: Optional[Dict[str, Any]]) -> Optional[ClipReport]:
+    if entry is None:
+        return None
+    tracks = tuple(TrackReport(**{**track, "box": tuple(track["box"])}) for track in entry["tracks"])
+    return ClipReport(**{**entry, "tracks": tracks})

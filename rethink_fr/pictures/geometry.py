@@ -62,6 +62,11 @@ def inverse(matrix: Matrix) -> Matrix:
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
+def composed(second: Matrix, first: Matrix) -> Matrix:
+    """The map that does `first`, and then `second`."""
+    return np.column_stack([second[:, :2] @ first[:, :2], mapped(second, first[:, 2][None])[0]])
+
+
 def scale_of(matrix: Matrix) -> float:
     """How many pixels of the square one pixel of the picture becomes."""
     return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
