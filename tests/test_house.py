@@ -162,7 +162,7 @@ def test_what_is_asked_before_tensorflow_loads_does_not_load_it():
     light += [PACKAGE / name for name in ("errors.py", "types.py", "system.py", "systems.py")]
     light += [PACKAGE / name for name in ("runs/config_file.py", "runs/resolve.py", "inference/restore.py")]
     light += [PACKAGE / "inference" / name for name in ("folder.py", "photo_plan.py", "background.py")]
-    light += [PACKAGE / "app" / name for name in ("desk.py", "gate.py", "serve.py", "view.py")]  # nor Gradio
+    light += [PACKAGE / "app" / name for name in ("desk.py", "gate.py", "results.py", "serve.py", "view.py")]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in light]
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
     code += "    assert not {'tensorflow', 'gradio'} & set(sys.modules), name"

@@ -6,6 +6,7 @@ minutes after the visitor left; everything is when the server ends.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import shutil
@@ -13,31 +14,25 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, Optional
 
-from PIL import Image
-
+from rethink_fr.app.results import Shown, display_copy, write_results
 from rethink_fr.faces.face import Detector
 from rethink_fr.files.names import printable
-from rethink_fr.inference.background import lanczos
 from rethink_fr.inference.folder import restore_group
-from rethink_fr.inference.photo import Made, OpenPhoto, face_reports, larger_note, open_photo, pictures, tails
-from rethink_fr.inference.photo_report import FaceReport, PhotoSettings
-from rethink_fr.pictures.files import UnreadableImage, over_white
-from rethink_fr.pictures.metadata import Metadata
-from rethink_fr.pictures.photos import UnwritableImage, encode_photo, output_suffix, read_photo
+from rethink_fr.inference.photo import open_photo
+from rethink_fr.inference.photo_report import PhotoSettings
+from rethink_fr.pictures.files import UnreadableImage
+from rethink_fr.pictures.photos import UnwritableImage, read_photo
 
 if TYPE_CHECKING:
     from rethink_fr.inference.loading import LoadedRestorer
 
 MAX_BYTES = 64 << 20  # of an uploaded file
 MAX_SAMPLES = 8
-_SHOWN = 1600  # px: longest side of what the browser shows; downloads have the photo's size
-_FACE = 160  # px: side of a face in the strip of samples
 _KEPT, _KEPT_AFTER = 3600.0, 600.0  # seconds after the last use; after the visitor left
 _MOST_KEPT = 4 << 30  # bytes of all visitors together
 _LONGEST_NAME = 80
-_FACES_IN_STRIP = 4
 
 
 class PlainError(Exception):
@@ -52,23 +47,6 @@ class Asked:
     noise_scale: float = 1.0
     fidelity: Optional[float] = None
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the page shows: the photo, and once it is restored what became of it. All paths are of files to serve."""
-
-    name: str  # as the visitor called the photo
-    size: Tuple[int, int]
-    before: Path
-    after: Tuple[Path, ...] = ()  # one for each sample
-    faces: Tuple[Path, ...] = ()  # the restored faces of each sample
-    doubt: Optional[Path] = None
-    legend: Optional[Path] = None
-    downloads: Tuple[Path, ...] = ()  # the photo of each sample
-    extras: Tuple[Path, ...] = ()  # contact sheet, map of doubt
-    reports: Tuple[FaceReport, ...] = ()
-    notes: Tuple[str, ...] = ()
 
 
 @dataclass
@@ -114,7 +92,7 @@ class Desk:
         name = _clean(upload.name)
         with _in_plain_words(name):
             read = read_photo(photo)
-            shown = Shown(name, read.image.size, _display(read.image, read.metadata, folder / "before.jpg"))
+            shown = Shown(name, read.image.size, display_copy(read.image, read.metadata, folder / "before.jpg"))
         with self._lock:
             self._visitors[visitor].photo = photo.rename(folder / name)
         return shown
@@ -147,7 +125,7 @@ class Desk:
             tell(0.8, "Putting them back")
             made = folder / secrets.token_urlsafe(12)
             made.mkdir(mode=0o700)
-            shown = self._written(opened, settings, folder / "before.jpg", made)
+            shown = write_results(opened, settings, self.restorer.resolution, folder / "before.jpg", made)
             for earlier in folder.iterdir():
                 if earlier.is_dir() and earlier != made:
                     shutil.rmtree(earlier, ignore_errors=True)
@@ -210,83 +188,18 @@ class Desk:
             fidelity=asked.fidelity if self.restorer.takes_fidelity else None,
         )
 
-    def _written(self, opened: OpenPhoto, settings: PhotoSettings, before: Path, folder: Path) -> Shown:
-        """Write what a photo became into `folder`."""
-        name, size, metadata = opened.path.name, opened.photo.image.size, opened.photo.metadata
-        reports = face_reports(opened, None)
-        notes = list(opened.photo.notes)
-        larger = larger_note(reports, self.restorer.resolution)
-        if larger is not None:
-            notes.append(larger)
-        if not opened.faces:
-            return Shown(name, size, before, notes=tuple(notes))
-        stem, suffix = opened.path.stem, output_suffix(opened.path.suffix)
-        results = _Results(folder, metadata, size)
-        made = pictures(opened, settings, lanczos(1))
-        for tail in tails(settings, len(opened.faces)):
-            results.write(next(made), f"{stem}_restored{tail}", suffix)  # one large picture at a time
-        return Shown(
-            name,
-            size,
-            before,
-            after=tuple(results.after),
-            faces=tuple(
-                _write_png(_strip(opened, sample), folder / f"faces_{sample}.png") for sample in range(settings.samples)
-            ),
-            doubt=results.doubt,
-            legend=results.legend,
-            downloads=tuple(results.downloads),
-            extras=tuple(results.extras),
-            reports=reports,
-            notes=tuple(dict.fromkeys([*notes, *results.lost])),
-        )
 
-
-class _Results:
-    """Writes what a photo became, for download and to be shown."""
-
-    def __init__(self, folder: Path, metadata: Metadata, size: Tuple[int, int]) -> None:
-        self._folder, self._metadata, self._size = folder, metadata, size
-        self.after: List[Path] = []
-        self.downloads: List[Path] = []
-        self.extras: List[Path] = []
-        self.doubt: Optional[Path] = None
-        self.legend: Optional[Path] = None
-        self.lost: List[str] = []
-
-    def write(self, made: Made, stem: str, suffix: str) -> None:
-        """Write one picture."""
-        path = self._folder / f"{stem}{suffix if made.is_photo else '.png'}"
-        data, lost = encode_photo(made.image, path.suffix, self._metadata if made.is_photo else None)
-        path.write_bytes(data)
-        self.lost += lost
-        if made.is_photo:
-            self.downloads.append(path)
-            self.after.append(_display(made.image, self._metadata, self._folder / f"after_{len(self.after)}.jpg"))
-            return
-        self.extras.append(path)
-        if made.tail == "_doubt":
-            width, height = self._size
-            self.doubt = _display(made.image.crop((0, 0, width, height)), Metadata(), self._folder / "over.jpg")
-            self.legend = _write_png(made.image.crop((0, height, 220, made.image.size[1])), self._folder / "legend.png")
-
-
-class _in_plain_words:  # noqa: N801 (reads as a statement)
-    """Turns what goes wrong with a photo within the block into `PlainError`."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
-        if isinstance(error, (UnreadableImage, UnwritableImage)):
-            raise PlainError(f"{self._name} cannot be used: {error.reason}.") from error
-        if isinstance(error, MemoryError):
-            raise PlainError(f"{self._name} takes more memory than there is. Scale it down.") from error
-        if isinstance(error, FileNotFoundError):
-            raise PlainError("Another photo was chosen meanwhile. Restore again.") from error
+@contextlib.contextmanager
+def _in_plain_words(name: str) -> Iterator[None]:
+    """Turn what goes wrong with a photo within the block into `PlainError`."""
+    try:
+        yield
+    except (UnreadableImage, UnwritableImage) as error:
+        raise PlainError(f"{name} cannot be used: {error.reason}.") from error
+    except MemoryError as error:
+        raise PlainError(f"{name} takes more memory than there is. Scale it down.") from error
+    except FileNotFoundError as error:
+        raise PlainError("Another photo was chosen meanwhile. Restore again.") from error
 
 
 def _clean(name: str) -> str:
@@ -295,31 +208,3 @@ def _clean(name: str) -> str:
     stem = re.sub(r"[^\w .()+-]", "_", stem if dot else suffix).strip(" .")[:_LONGEST_NAME] or "photo"
     suffix = re.sub(r"\W", "", suffix)[:8] if dot else ""
     return f"{stem}.{suffix}" if suffix else stem
-
-
-def _display(image: Image.Image, metadata: Metadata, path: Path) -> Path:
-    """Write a copy of a picture that a browser shows."""
-    shown = image
-    if max(image.size) > _SHOWN:
-        shown = image.copy()
-        shown.thumbnail((_SHOWN, _SHOWN), Image.Resampling.LANCZOS)
-    data, _ = encode_photo(over_white(shown) if image.mode not in ("L", "RGB") else shown, ".jpg", metadata)
-    path.write_bytes(data)
-    return path
-
-
-def _strip(opened: OpenPhoto, sample: int) -> Image.Image:
-    """The faces of a sample, the largest first, side by side."""
-    sizes = [face.face.size for face in opened.faces]
-    largest = sorted(range(len(sizes)), key=lambda number: -sizes[number])[:_FACES_IN_STRIP]
-    strip = Image.new("RGB", (_FACE * len(largest), _FACE))
-    for place, number in enumerate(largest):
-        square = Image.fromarray(opened.restored[number][sample])
-        strip.paste(square.resize((_FACE, _FACE), Image.Resampling.LANCZOS), (place * _FACE, 0))
-    return strip
-
-
-def _write_png(image: Image.Image, path: Path) -> Path:
-    data, _ = encode_photo(image, ".png")
-    path.write_bytes(data)
-    return path

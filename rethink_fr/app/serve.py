@@ -31,6 +31,8 @@ _SETTINGS = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
+    "NO_PROXY": "*",  # Gradio asks its own server whether it is there
+    "no_proxy": "*",
 }
 
 
@@ -87,8 +89,9 @@ def serve(
             full=desk.full,
         )
         page = build(desk)
+        named = f"[{host}]" if ":" in host else host  # as in an address
         page.launch(
-            server_name=host,
+            server_name=named,
             server_port=port,
             prevent_thread_lock=True,
             quiet=True,
@@ -107,7 +110,7 @@ def serve(
             theme=theme(),
         )
         try:
-            ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            ready(f"http://{named}:{port}")
             while not stopped.wait(_TIDY_EVERY):
                 desk.tidy()
         finally:

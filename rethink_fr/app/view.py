@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import List, Optional
 from urllib.parse import quote
 
-from rethink_fr.app.desk import Shown
+from rethink_fr.app.results import Shown
 from rethink_fr.inference.photo_report import FaceReport
 
 PREFIX = "gradio_api/file="  # where Gradio serves files, relative to the page

@@ -1,6 +1,6 @@
 """`rethink-fr restore` restores the faces in photos.
 
-    rethink-fr restore photo.jpg holiday/ --model runs/faces --output restored
+    rethink-fr restore photo.jpg holiday/ --model runs/faces --output restored --samples 4
 
 Every face that is found is restored and put back; the photo stays what it was, in its format, size and colours. With
 `--aligned` the inputs are single faces framed as in FFHQ, and each becomes a PNG file of the model's resolution.

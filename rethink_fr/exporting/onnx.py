@@ -45,7 +45,7 @@ def to_onnx(inference: Inference, precision: str, plain: bool = False) -> OnnxMo
         ExportError: if a package is missing, or the model would need operators that ONNX does not have.
     """
     tf2onnx, onnx = _packages()
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     reason = _why_plain(plain) if has_deformable_convolution(inference.network) else ""
     with_operator = has_deformable_convolution(inference.network) and not reason
     function = portable_function(inference, batch=None)
@@ -61,10 +61,10 @@ def to_onnx(inference: Inference, precision: str, plain: bool = False) -> OnnxMo
     except Exception as error:  # tf2onnx raises ValueError, KeyError, AssertionError, ...
         raise ExportError(f"tf2onnx cannot convert this network ({_first_line(error)})") from error
     opset = _WITH_DEFORM_CONV if with_operator else OPSET
-    _tidy(model, opset)
-    foreign = foreign_operators(model)
+    foreign = foreign_operators(model, opset)
     if foreign:
         raise ExportError(f"ONNX has no operator for these of the network: {', '.join(foreign)}")
+    _tidy(model, opset)
     notes = [f"opset {opset}, operators of ONNX only"]
     if with_operator:
         notes.append("deformable convolution is ONNX's DeformConv; --plain writes it as plain operators instead")
@@ -98,10 +98,20 @@ def onnx_restorer(model: bytes) -> Restore:
     return restore
 
 
-def foreign_operators(model: Any) -> List[str]:
-    """The operators of a model that are not ONNX's own, by name, those of loops and branches included."""
-    found = {node.op_type for node in _nodes(model.graph) if node.domain not in ("", "ai.onnx")}
-    return sorted(found)
+def foreign_operators(model: Any, opset: int) -> List[str]:
+    """The operators of a model that are not ONNX's own, by name, those of loops and branches included.
+
+    What tf2onnx cannot convert it leaves as TensorFlow calls it.
+    """
+    from onnx import defs
+
+    return sorted(
+        {
+            node.op_type
+            for node in _nodes(model.graph)
+            if node.domain not in ("", "ai.onnx") or not defs.has(node.op_type, opset, "")
+        }
+    )
 
 
 def runtime_has_deform_conv() -> bool:

@@ -116,9 +116,11 @@ def _with_noise(inference: Inference, network: Any) -> Signatures:
         images: tf.Tensor, count: tf.Tensor = some, seed: tf.Tensor = zero, noise_scale: tf.Tensor = one
     ) -> Tensors:
         number = tf.reduce_max(count)
-        tf.debugging.Assert(
-            (number >= 1) & (number <= MAX_SAMPLES), [f"count: expected 1 to {MAX_SAMPLES}, found", number]
-        )
+        allowed = (number >= 1) & (number <= MAX_SAMPLES)
+        with tf.control_dependencies(
+            [tf.debugging.Assert(allowed, [f"count: expected 1 to {MAX_SAMPLES}, found", number])]
+        ):
+            number = tf.identity(number)  # only now: nothing is computed for a number that is refused
         made = tf.map_fn(
             lambda sample: with_noise(images, drawn(images, seed, sample), noise_scale)["restored"],
             tf.range(number),

@@ -98,13 +98,12 @@ def _reason(text: str) -> str:
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[None]:
-    """Nothing that the block writes to stderr is seen: the converter's C++ prints tables that are of no use here."""
+    """What the block writes to stderr is not seen: the converter's C++ prints tables, the quantizer progress bars."""
     saved = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)
+    with open(os.devnull, "w") as sink, contextlib.redirect_stderr(sink):
+        try:
+            os.dup2(sink.fileno(), 2)
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
