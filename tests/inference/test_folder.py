@@ -55,7 +55,7 @@ def test_files_of_other_kinds_are_counted_and_listed(tmp_path):
     report = call([tmp_path / "in"], tmp_path / "out")
     assert [os.path.relpath(name, tmp_path / "in") for name in report.skipped] == [
         "deep/other.txt",
-        "film.mp4",
+        "page.html",
         "note.txt",
     ]
     assert "3 files that are no pictures skipped (2 .txt, 1 .html)" in report.summary()
