@@ -110,19 +110,25 @@ def pictures(opened: OpenPhoto, settings: PhotoSettings, enlarge: Enlarge) -> It
     if not opened.faces:
         yield Made(next(names), canvas, True)
         return
+
+    def patches(sample: int) -> List[Patch]:
+        return [
+            patch(squares[sample], face.crop, from_enlarged(face.matrix, settings.upscale), canvas.size)
+            for face, squares in zip(opened.faces, opened.restored)
+        ]
+
     if settings.samples == 1:
-        paste(canvas, _patches(opened, 0, settings.upscale, canvas.size), settings.blend)
+        paste(canvas, patches(0), settings.blend)
         yield Made(next(names), canvas, True)
         return
-    samples = [_patches(opened, sample, settings.upscale, canvas.size) for sample in range(settings.samples)]
-    for patches in samples:
+    for sample in range(settings.samples):
         pasted = canvas.copy()
-        paste(pasted, patches, settings.blend)
+        paste(pasted, patches(sample), settings.blend)
         yield Made(next(names), pasted, True)
         del pasted  # so that only one copy of a large photo is there
     yield Made(next(names), _sheet(opened), False)
-    spreads = [(box, settings.blend * levels) for box, levels in spread(canvas, samples)]
-    paste(canvas, samples[0], settings.blend)
+    spreads = [(box, settings.blend * levels) for box, levels in spread(canvas, settings.samples, patches)]
+    paste(canvas, patches(0), settings.blend)
     yield Made(next(names), doubt_map(canvas, spreads), False)
 
 
@@ -170,13 +176,6 @@ def _canvas(image: Image.Image, keep_grey: bool) -> Image.Image:
     if image.mode in ("L", "LA") and not keep_grey:
         return image.convert("RGB" if image.mode == "L" else "RGBA")
     return image
-
-
-def _patches(opened: OpenPhoto, sample: int, upscale: int, size: Tuple[int, int]) -> List[Patch]:
-    return [
-        patch(squares[sample], face.crop, from_enlarged(face.matrix, upscale), size)
-        for face, squares in zip(opened.faces, opened.restored)
-    ]
 
 
 def _sheet(opened: OpenPhoto) -> Image.Image:

@@ -7,7 +7,7 @@ changed leaves the picture as it is, to the byte. What is computed in float is n
 from __future__ import annotations
 
 import functools
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,15 @@ from scipy import ndimage
 
 from rethink_fr.addons import distance_to_edge, warp
 from rethink_fr.pictures.files import over_white
-from rethink_fr.pictures.geometry import Box, Matrix, in_part, in_square, reached, scale_of
+from rethink_fr.pictures.geometry import Box, Matrix, in_part, in_square, mapped, reached, scale_of
 
 _TILE = 1024  # px: side of what is pasted at a time
 _SMOOTHEST = 4  # times that a square is enlarged by bicubic interpolation; what is left is done bilinearly
 _UNCHANGED = 3.0  # levels: where restoring changed less, the picture keeps what the square could not hold
 _BLUR = 1 / 56  # of the square's side: over which changes are averaged for it
-_FAR = 1e-6  # of `_NEAR`, at the least, so that shares can be divided by their sum
-_CHANGE, _CUT, _KEPT, _WEIGHT, _NEAR = slice(0, 3), slice(3, 6), 6, 7, 8  # layers of a patch
+_FAR = 1e-6  # nearness to the face, at the least, so that shares can be divided by their sum
+_CHANGE, _CUT, _KEPT = slice(0, 3), slice(3, 6), slice(6, 7)  # layers of a patch
+_MARGIN = 3  # pixels of the layers around what a box shows: bicubic interpolation looks two further
 
 
 def feathered_mask(side: int, margin: float = 0.05, feather: float = 0.1) -> NDArray[np.float32]:
@@ -48,7 +49,7 @@ def feathered_mask(side: int, margin: float = 0.05, feather: float = 0.1) -> NDA
 class Patch(NamedTuple):
     """What becomes of a picture in one face: made by `patch`, put in by `paste`."""
 
-    layers: NDArray[np.float32]  # [S, S, 9]: change, what was cut out, how much is kept, weight, nearness to the face
+    layers: NDArray[np.float16]  # [S, S, 7]: change, what was cut out, how much of the picture is kept
     matrix: Matrix  # from the picture to the layers
     box: Box  # of the picture that it may change
 
@@ -70,21 +71,13 @@ def patch(restored: NDArray[np.uint8], cut: NDArray[np.uint8], matrix: Matrix, s
     blurred = ndimage.uniform_filter(np.abs(change).max(axis=2), max(3, round(side * _BLUR) | 1))
     kept = np.exp(-np.square(blurred / _UNCHANGED))
     layers = np.concatenate([change, cut, kept[..., None]], axis=2, dtype=np.float32)
-    scale = scale_of(matrix)
-    if scale >= 2:
-        layers, matrix = _reduced(layers, int(scale)), in_square(matrix, 1 / int(scale))
-    elif scale < 1:
-        factor = min(_SMOOTHEST, int(np.ceil(1 / scale)))
-        layers, matrix = _enlarged(layers, factor), in_square(matrix, factor)
-    layers = np.concatenate([layers, _weights(len(layers))], axis=2)
-    # A rim without weight: beyond the layers their border is repeated.
-    layers = np.pad(layers, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    layers[[0, -1], :, _WEIGHT] = layers[:, [0, -1], _WEIGHT] = 0
-    matrix = np.column_stack([matrix[:, :2], matrix[:, 2] + 1])
-    return Patch(layers, matrix, reached(size, matrix, len(layers)))
+    factor = int(scale_of(matrix))
+    if factor >= 2:
+        layers, matrix = _reduced(layers, factor), in_square(matrix, 1 / factor)
+    return Patch(layers.astype(np.float16), matrix, reached(size, matrix, len(layers)))
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)
 def _weights(side: int) -> NDArray[np.float32]:
     """The mask of a square, and how near its pixels are to the middle, float32 `[side, side, 2]`."""
     rows, columns = (np.mgrid[:side, :side].astype(np.float32) + 0.5) / side - 0.5
@@ -109,23 +102,33 @@ def paste(picture: Image.Image, patches: Sequence[Patch], blend: float = 1.0) ->
             picture.paste(_added(part, blend * change), box)
 
 
-def spread(picture: Image.Image, samples: Sequence[Sequence[Patch]]) -> Iterator[Tuple[Box, NDArray[np.float32]]]:
+def spread(
+    picture: Image.Image, samples: int, patches_of: Callable[[int], Sequence[Patch]]
+) -> List[Tuple[Box, NDArray[np.float32]]]:
     """How much several restorations of one picture differ, in each pixel, once they are pasted.
 
     Args:
         picture: that they would be pasted into.
-        samples: the patches of each restoration.
+        samples: how many there are.
+        patches_of: makes the patches of a restoration, of the same faces for each; only one's are held at a time.
 
-    Yields:
+    Returns:
         Boxes that do not overlap, and the standard deviation in each, in levels: the root of the mean over the channels
         of the variance over the samples, float32 `[rows, columns]`. Outside of the boxes it is 0.
     """
-    for box in _tiles(samples[0]):
-        part = picture.crop(box)
-        changes = [changed(part, box, patches) for patches in samples]
-        present = [change for change in changes if change is not None]
-        if len(present) == len(samples):
-            yield box, np.sqrt(np.stack(present).var(axis=0).mean(axis=2))
+    sums: Dict[Box, NDArray[np.float32]] = {}
+    squares: Dict[Box, NDArray[np.float32]] = {}
+    for sample in range(samples):
+        patches = patches_of(sample)
+        for box in _tiles(patches):
+            change = changed(picture.crop(box), box, patches)
+            if change is not None:
+                sums[box] = sums.get(box, np.float32(0)) + change
+                squares[box] = squares.get(box, np.float32(0)) + np.square(change).mean(axis=2)
+    return [
+        (box, np.sqrt(np.maximum(squares[box] / samples - np.square(total / samples).mean(axis=2), 0)))
+        for box, total in sums.items()
+    ]
 
 
 def changed(part: Image.Image, box: Box, patches: Sequence[Patch]) -> Optional[NDArray[np.float32]]:
@@ -140,15 +143,35 @@ def changed(part: Image.Image, box: Box, patches: Sequence[Patch]) -> Optional[N
     untouched = np.ones_like(shares)
     for one, common in reaching:
         place = (slice(common[1] - box[1], common[3] - box[1]), slice(common[0] - box[0], common[2] - box[0]))
-        layers = warp(one.layers, in_part(one.matrix, common), (common[3] - common[1], common[2] - common[0]))
-        weight = np.clip(layers[..., _WEIGHT, None], 0.0, 1.0)
+        layers, weights = _warped(one, common)
+        weight = np.clip(weights[..., :1], 0.0, 1.0)
         finer = base[place] - layers[..., _CUT]  # what the square could not hold
-        change = layers[..., _CHANGE] - (1.0 - np.clip(layers[..., _KEPT, None], 0.0, 1.0)) * finer
-        share = np.maximum(layers[..., _NEAR, None], _FAR) * weight
+        change = layers[..., _CHANGE] - (1.0 - np.clip(layers[..., _KEPT], 0.0, 1.0)) * finer
+        share = np.maximum(weights[..., 1:], _FAR) * weight
         total[place] += share * change
         shares[place] += share
         untouched[place] *= 1.0 - weight
     return np.where(shares > 0, (1.0 - untouched) * total / np.maximum(shares, np.finfo(np.float32).tiny), 0.0)
+
+
+def _warped(one: Patch, box: Box) -> Tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The layers of a patch, and its weights (see `_weights`), as they lie in a box of the picture.
+
+    Layers that have to be enlarged are so by bicubic interpolation first, no more of them than the box shows.
+    """
+    edges = np.array([[box[0], box[1]], [box[2], box[1]], [box[0], box[3]], [box[2], box[3]]], np.float64)
+    places, side = mapped(one.matrix, edges), len(one.layers)
+    low = np.clip(np.floor(places.min(axis=0)).astype(int) - _MARGIN, 0, side - 1)
+    high = np.clip(np.ceil(places.max(axis=0)).astype(int) + _MARGIN, low + 1, side)
+    part = (slice(low[1], high[1]), slice(low[0], high[0]))
+    layers, weights = one.layers[part].astype(np.float32), _weights(side)[part]
+    matrix = in_part(np.column_stack([one.matrix[:, :2], one.matrix[:, 2] - low]), box)
+    size = (box[3] - box[1], box[2] - box[0])
+    factor = min(_SMOOTHEST, int(np.ceil(1 / scale_of(one.matrix))))
+    if factor == 1:
+        both = warp(np.concatenate([layers, weights], axis=2), matrix, size)
+        return both[..., : layers.shape[2]], both[..., layers.shape[2] :]
+    return warp(_enlarged(layers, factor), in_square(matrix, factor), size), warp(weights, matrix, size)
 
 
 def _reduced(layers: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
@@ -160,12 +183,9 @@ def _reduced(layers: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
 
 
 def _enlarged(layers: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    side = len(layers) * factor
-    channels = [
-        Image.fromarray(np.ascontiguousarray(channel)).resize((side, side), Image.Resampling.BICUBIC)
-        for channel in np.moveaxis(layers, -1, 0)
-    ]
-    return np.stack([np.asarray(channel) for channel in channels], axis=-1)
+    size = (layers.shape[1] * factor, layers.shape[0] * factor)
+    channels = [Image.fromarray(np.ascontiguousarray(channel)) for channel in np.moveaxis(layers, -1, 0)]
+    return np.stack([np.asarray(channel.resize(size, Image.Resampling.BICUBIC)) for channel in channels], axis=-1)
 
 
 def _tiles(patches: Sequence[Patch]) -> Iterator[Box]:

@@ -131,7 +131,7 @@ def test_the_spread_is_that_of_what_is_pasted():
     levels = (40, 100, 220)
     samples = [[patch(np.full_like(cut, level), cut, matrix, picture.size)] for level in levels]
     found = np.zeros([200, 240], np.float32)
-    for (left, top, right, bottom), values in spread(picture, samples):
+    for (left, top, right, bottom), values in spread(picture, len(samples), samples.__getitem__):
         found[top:bottom, left:right] = values
     results = []
     for patches in samples:
