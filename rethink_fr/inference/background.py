@@ -24,6 +24,11 @@ def enlarged(image: Image.Image, upscale: int) -> Image.Image:
     return image.resize((image.size[0] * upscale, image.size[1] * upscale), Image.Resampling.LANCZOS)
 
 
+def lanczos(upscale: int) -> Enlarge:
+    """What enlarges photos by Lanczos."""
+    return functools.partial(enlarged, upscale=upscale)
+
+
 def check_background_model(path: Path) -> None:
     """Refuse what cannot be a SavedModel, without loading it.
 
@@ -135,4 +140,4 @@ class BackgroundModel:
 
 def background(path: Optional[Path], upscale: int) -> Enlarge:
     """What enlarges a photo: the SavedModel at `path`, or Lanczos."""
-    return functools.partial(enlarged, upscale=upscale) if path is None else BackgroundModel(path, upscale)
+    return lanczos(upscale) if path is None else BackgroundModel(path, upscale)
