@@ -68,6 +68,7 @@ ALLOWED = {
         "evaluation",
         "faces",
         "files",
+        "film",
         "inference",
         "metrics",
         "ops",
