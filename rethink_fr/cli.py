@@ -14,6 +14,7 @@ from typing import Optional, Sequence
 
 from rethink_fr import __version__, errors
 from rethink_fr.commands import (
+    app,
     build_ops,
     convert_vqfr,
     degrade,
@@ -27,7 +28,7 @@ from rethink_fr.commands import (
     weights,
 )
 
-COMMANDS = (train, restore, evaluate, study, degrade, prepare, export, build_ops, convert_vqfr, weights, info)
+COMMANDS = (train, restore, app, evaluate, study, degrade, prepare, export, build_ops, convert_vqfr, weights, info)
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

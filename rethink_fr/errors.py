@@ -115,10 +115,13 @@ def _first_line(text: str) -> str:
 def install_advice(extra: str) -> str:
     """Say how to install an extra of this package, for the end of an error message.
 
-    It has to work from a clone of the repository: no package index has the package.
+    It names what works from a package index, and what works from a clone of the repository.
 
     Example:
         >>> install_advice("onnx")
-        'install the extra with: pip install ".[onnx]", in the folder of the project'
+        'install the extra with: pip install "rethink-fr[onnx]", or in a clone of the project: pip install ".[onnx]"'
     """
-    return f'install the extra with: pip install ".[{extra}]", in the folder of the project'
+    return (
+        f'install the extra with: pip install "rethink-fr[{extra}]", or in a clone of the project: '
+        f'pip install ".[{extra}]"'
+    )

@@ -214,7 +214,7 @@ def test_tensorflow_io_is_not_imported_without_an_address(tmp_path):
     code = (
         "import sys; from rethink_fr.cli import main\n"
         "import rethink_fr.training.run, rethink_fr.inference.restore, rethink_fr.inference.loading\n"
-        "import rethink_fr.evaluation.evaluate, rethink_fr.data.prepare, rethink_fr.inference.saved_model\n"
+        "import rethink_fr.evaluation.evaluate, rethink_fr.data.prepare, rethink_fr.exporting.export\n"
         "from tests.training import toy; from rethink_fr.systems import SYSTEMS; SYSTEMS['toy'] = toy.SYSTEM\n"
         "assert main(sys.argv[1:]) == 0\n"
         "assert not {'tensorflow_io', 'tensorflow_addons'} & set(sys.modules)"

@@ -2,7 +2,8 @@
 
     rethink-fr export --model runs/faces --format saved_model --output exported
 
-The result is loaded again and compared with the Keras model before the command reports success.
+The result is loaded again and compared with the Keras model on faces before the command reports success. If it is
+further away than its tolerance, nothing is written. What it takes and gives is printed. See docs/exporting.md.
 """
 
 from __future__ import annotations
@@ -22,18 +23,51 @@ EXAMPLE = "rethink-fr export --model runs/faces --format saved_model --output ex
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--model", required=True, type=Path, metavar="RUN_DIR")
-    parser.add_argument("--format", required=True, choices=("saved_model",))
-    parser.add_argument("--output", required=True, type=Path, metavar="PATH")
-    add_overwrite(parser, "a SavedModel that is there already")
+    parser.add_argument("--format", required=True, choices=("saved_model", "tflite", "onnx"))
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="a new folder for a SavedModel, a file for the others",
+    )
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "float16", "int8"),
+        help="float16: TFLite and ONNX; int8 (of weights, dynamic range): TFLite",
+    )
+    parser.add_argument(
+        "--check",
+        type=Path,
+        metavar="FOLDER",
+        help="degraded faces to compare on, the first six; by default drawn ones",
+    )
+    parser.add_argument(
+        "--native", action="store_true", help="SavedModel: keep the compiled operators, for those who load them"
+    )
+    parser.add_argument(
+        "--plain", action="store_true", help="ONNX: deformable convolution as plain operators, for runtimes without it"
+    )
+    add_overwrite(parser, "an exported model that is there already")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export the run, and print how far the export is from the Keras model."""
-    from rethink_fr.inference.saved_model import export_run
+    """Export the run; print what the model takes and gives, and how it compares with the Keras model."""
+    from rethink_fr.exporting.export import export_run
 
-    report = export_run(arguments.model, arguments.output, arguments.overwrite)
-    print(
-        f"{printable(report.output)}: SavedModel of step {report.step}; largest difference to the Keras model "
-        f"{report.difference:.3g} of 255 levels"
+    report = export_run(
+        arguments.model,
+        arguments.output,
+        arguments.format,
+        arguments.precision,
+        arguments.check,
+        arguments.native,
+        arguments.plain,
+        arguments.overwrite,
     )
+    print(f"{printable(report.output)}: {report.made} of step {report.step}; {'; '.join(report.notes)}")
+    print("\n".join(report.interface))
+    print(report.comparison.text(report.tolerance))
+    print(report.comparison.costs())
     return OK

@@ -1,6 +1,6 @@
 """`rethink-fr restore` restores the faces in photos and clips.
 
-    rethink-fr restore photo.jpg holiday/ --model runs/faces --output restored
+    rethink-fr restore photo.jpg holiday/ --model runs/faces --output restored --samples 4
 
 Every face that is found is restored and put back; the photo stays what it was, in its format, size and colours. In a
 clip each face is followed from frame to frame, and its sound and timing stay. With
@@ -18,7 +18,7 @@ from typing import Iterator, Optional, Sequence, Tuple
 
 from rethink_fr.commands.arguments import add_overwrite
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.errors import report_failures
+from rethink_fr.errors import OK, report_failures
 from rethink_fr.files.addresses import address
 from rethink_fr.files.names import printable
 
@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("quickstart"),
         metavar="RUN_OR_SAVED_MODEL",
-        help="directory made by train or export, or the name of a run in runs/; default: %(default)s",
+        help="directory made by train or export, the name of a run in runs/, or a model of the package; "
+        "default: %(default)s",
     )
     parser.add_argument("--aligned", action="store_true", help="inputs are single faces framed as in FFHQ")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="restorations of each face")
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of products; bfloat16 is faster where the processor has it (VQFR); default: %(default)s",
+        help="of products; bfloat16 is faster where the processor has it; default: %(default)s",
     )
     add_overwrite(parser, "files that are in --output already, and do all anew")
     _add_photo_arguments(parser.add_argument_group("whole photos, and clips"))
@@ -147,6 +148,12 @@ def _restore_photos(arguments: argparse.Namespace) -> int:
         settings,
         arguments.overwrite,
     )
+    earlier = len(plan.photos) - len(plan.left)
+    if not plan.left and plan.progress.is_complete:
+        print(f"all {earlier} photos were done before; see {printable(arguments.output)}/report.json")
+        return OK
+    if earlier:
+        print(f"{earlier} of {len(plan.photos)} photos were done before; going on with the others")
 
     from rethink_fr.inference.folder import restore_photos
     from rethink_fr.inference.loading import load_restorer
@@ -156,9 +163,6 @@ def _restore_photos(arguments: argparse.Namespace) -> int:
         from rethink_fr.evaluation.networks.loading import load_onnx_embedder
 
         embed = load_onnx_embedder(arguments.identity_net)
-    earlier = len(plan.photos) - len(plan.left)
-    if earlier:
-        print(f"{earlier} of {len(plan.photos)} photos were done before; going on with the others")
     report = restore_photos(
         load_restorer(arguments.model, arguments.precision),
         open_detector(arguments.detector),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Optional, Tuple
 
@@ -16,11 +17,16 @@ _TILE, _OVERLAP = 256, 16  # px of a tile, and of what it shares with the next o
 _LARGEST_FACTOR = 8
 
 
-def lanczos(upscale: int) -> Enlarge:
-    """Enlarge by Lanczos; an upscale of 1 leaves a photo as it is."""
+def enlarged(image: Image.Image, upscale: int) -> Image.Image:
+    """A photo enlarged by Lanczos; an upscale of 1 leaves it as it is."""
     if upscale == 1:
-        return lambda image: image
-    return lambda image: image.resize((image.size[0] * upscale, image.size[1] * upscale), Image.Resampling.LANCZOS)
+        return image
+    return image.resize((image.size[0] * upscale, image.size[1] * upscale), Image.Resampling.LANCZOS)
+
+
+def lanczos(upscale: int) -> Enlarge:
+    """What enlarges photos by Lanczos."""
+    return functools.partial(enlarged, upscale=upscale)
 
 
 def check_background_model(path: Path) -> None:
@@ -92,7 +98,7 @@ class BackgroundModel:
         if image.mode in ("L", "LA"):
             made = made.convert("L")
         if image.mode in ("LA", "RGBA"):
-            made.putalpha(lanczos(self._upscale)(image.getchannel("A")))
+            made.putalpha(enlarged(image.getchannel("A"), self._upscale))
         return made
 
     def _part(self, image: Image.Image, core: Tuple[int, int, int, int]) -> Image.Image:

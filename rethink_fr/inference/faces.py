@@ -10,7 +10,6 @@ Nothing here imports TensorFlow by itself; the restorer that is given brings it.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -52,9 +51,7 @@ def face_noise(restorer: LoadedRestorer, square: npt.NDArray[np.uint8], seed: in
     """The noise of a face, one row for each sample: the same for the same pixels and seed, whatever is beside them."""
     if restorer.noise_shape is None:
         return None
-    pixels = hashlib.sha256(np.ascontiguousarray(square).tobytes()).digest()
-    own = (int.from_bytes(pixels[:4], "big") ^ seed) & 0x7FFFFFFF
-    drawn: npt.NDArray[np.float32] = restorer.draw_noise(own, samples).numpy()
+    drawn: npt.NDArray[np.float32] = restorer.draw_noise(seed, samples, of=square).numpy()
     return drawn
 
 

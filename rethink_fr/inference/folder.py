@@ -85,7 +85,7 @@ def restore_photos(
     with plan.progress.working():
         try:
             for group in _groups(restorer, detector, plan, files):
-                _restore_group(restorer, [opened for _, opened in group], settings)
+                restore_group(restorer, [opened for _, opened in group], settings)
                 for photo, opened in group:
                     _keep(files, plan, _written(photo, opened, plan, restorer.resolution, enlarge, embed))
             for photo in plan.left:
@@ -124,7 +124,7 @@ def _groups(
         yield group
 
 
-def _restore_group(restorer: LoadedRestorer, group: Sequence[OpenPhoto], settings: PhotoSettings) -> None:
+def restore_group(restorer: LoadedRestorer, group: Sequence[OpenPhoto], settings: PhotoSettings) -> None:
     """Restore the faces of several photos in common batches."""
     squares = [face.crop for opened in group for face in opened.faces]
     draws = [face_noise(restorer, square, settings.seed, settings.samples) for square in squares]

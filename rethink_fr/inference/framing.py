@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from rethink_fr.pictures.geometry import ffhq_points
 _SIDE = 256  # px: of the copy that is looked at
 _SMALLEST = 40  # px of it: a face that FFHQ frames has about 160
 _THERE, _SURE = 0.6, 0.95  # scores: to be the face that was meant, and to be another one beside it
-_FARTHEST = 0.1  # mean distance of the five points from where FFHQ has them, in parts of the side
+_FARTHEST = 0.08  # mean distance of the five points from where FFHQ has them, in parts of the side
+_SQUARE = 1.05  # the longer side of a square picture, at the most, for one of the shorter
 _ADVICE = "; --aligned is for single faces framed as in FFHQ, leave it out for whole photos"
 
 
@@ -38,8 +39,12 @@ def framing_note(square: npt.NDArray[np.uint8], detector: Detector) -> Optional[
     return None
 
 
-def size_note(size: Tuple[int, int], side: int) -> Optional[str]:
-    """Say that a picture of this size (width, height) is larger than what the model makes of it; None if it is not."""
-    if min(size) * LARGER <= side:
-        return None
-    return f"has {size[0]} x {size[1]} px, the model makes {side} x {side} of it, so that fine detail may be lost"
+def size_notes(size: Tuple[int, int], side: int) -> List[str]:
+    """Say what of a picture of this size (width, height) is lost when a model of `side` px restores its square."""
+    notes = []
+    if max(size) > _SQUARE * min(size):
+        notes.append(f"is not square ({size[0]} x {size[1]} px): only its middle was restored{_ADVICE}")
+    if min(size) * LARGER > side:
+        shorter = min(size)
+        notes.append(f"has {shorter} px a side, the model makes {side} of them, so that fine detail may be lost")
+    return notes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
@@ -15,6 +17,7 @@ from rethink_fr.files.names import printable
 from rethink_fr.inference.saved_model import read_saved_model
 from rethink_fr.runs.loading import load_run
 from rethink_fr.runs.mirror import local_model
+from rethink_fr.runs.shipped import CARD, load_shipped, shipped_folder, shipped_models
 from rethink_fr.system import Inference, Precision
 
 _FIDELITY = 1.0  # the value VQFR is trained with
@@ -140,15 +143,21 @@ class LoadedRestorer:
         if not 0.0 <= fidelity <= 1.0:
             raise ValueError(f"fidelity is {fidelity}, expected 0 to 1")
 
-    def draw_noise(self, seed: int, count: int) -> tf.Tensor:
-        """Draw noise for `count` images, float32 `[count, *noise_shape]`; row k depends on `seed` and k only.
+    def draw_noise(self, seed: int, count: int, of: Optional[npt.NDArray[np.uint8]] = None) -> tf.Tensor:
+        """Draw noise from N(0, 1), float32 `[count, *noise_shape]`.
+
+        Args:
+            seed: integer.
+            count: number of draws.
+            of: a picture, uint8 `[R, R, 3]`, whose samples the draws are for: row k depends on `seed`, k and the
+                picture's pixels. Without it row k depends on `seed` and k only.
 
         Raises:
             ValueError: if this restorer takes no noise.
         """
         if self.noise_shape is None:
             raise ValueError("this restorer takes no noise: its answer is deterministic")
-        draws = [tf.random.stateless_normal(self.noise_shape, [seed, number]) for number in range(count)]
+        draws = [tf.random.stateless_normal(self.noise_shape, _noise_seed(seed, number, of)) for number in range(count)]
         return tf.stack(draws) if draws else tf.zeros([0, *self.noise_shape])
 
 
@@ -156,9 +165,10 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
     """Load the restorer of a run directory (its averaged weights) or of an exported SavedModel.
 
     Args:
-        path_or_name: a directory, an address on an object store, or the name of a directory in `runs/`, where
-            `rethink-fr train` puts them.
-        precision: in which convolutions multiply; "bfloat16" works for VQFR's run directories only.
+        path_or_name: a directory, an address on an object store, the name of a directory in `runs/`, where
+            `rethink-fr train` puts them, or "mini128", the network that comes with the package. Its weights are for
+            non-commercial research, which is said on stderr.
+        precision: in which convolutions multiply; "bfloat16" does not work for a SavedModel.
 
     Raises:
         ValueError: if there is no restorer, it cannot be read, or it does not compute in that precision.
@@ -169,6 +179,13 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
             return _load_folder(folder, path, precision)
     if not path.exists() and (Path("runs") / path).is_dir():
         path = Path("runs") / path
+    shipped = None if path.exists() else shipped_folder(str(path_or_name))
+    if shipped is not None:
+        print(
+            f"{path}: trained on faces that are for research only, and so are its weights; see {shipped / CARD}",
+            file=sys.stderr,
+        )
+        return _traced(load_shipped(shipped, precision).inference)
     return _load_folder(path, path, precision)
 
 
@@ -180,12 +197,24 @@ def _load_folder(path: Path, given: Path, precision: Precision) -> LoadedRestore
             )
         return LoadedRestorer(read_saved_model(path, given))
     if (path / "config.yaml").is_file():
-        inference = load_run(path, precision).inference
-        return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
+        return _traced(load_run(path, precision).inference)
     raise ValueError(
-        f"{printable(given)}: no model here; expected a run directory made by `rethink-fr train` or a SavedModel made "
-        "by `rethink-fr export`"
+        f"{printable(given)}: no model here; expected a run directory made by `rethink-fr train`, a SavedModel made by "
+        f"`rethink-fr export`, or the name of a model that comes with the package: {', '.join(shipped_models())}"
     )
+
+
+def _traced(inference: Inference) -> LoadedRestorer:
+    return LoadedRestorer(inference._replace(function=tf.function(inference.function, reduce_retracing=True)))
+
+
+def _noise_seed(seed: int, number: int, picture: Optional[npt.NDArray[np.uint8]]) -> List[int]:
+    """The two numbers that a stateless random operation takes."""
+    if picture is None:
+        return [seed, number]
+    pixels = hashlib.sha256(picture.tobytes()).digest()
+    digest = hashlib.sha256(f"{seed} {number} {picture.shape} ".encode("ascii") + pixels).digest()
+    return [int.from_bytes(digest[start : start + 8], "little", signed=True) for start in (0, 8)]
 
 
 def _checked_values(images: Any) -> tf.Tensor:

@@ -157,10 +157,7 @@ def larger_note(faces: Tuple[FaceReport, ...], side: int) -> Optional[str]:
     if not larger:
         return None
     which = ", ".join(f"{number} ({side / faces[number - 1].model_pixels:,.0f} px)" for number in larger)
-    return (
-        f"larger than the model's {side} px, so that fine detail may be lost: face {which}; "
-        "counted with the frame around it"
-    )
+    return f"larger than the model's {side} px, frame included, so that fine detail may be lost: face {which}"
 
 
 def _canvas(image: Image.Image, keep_grey: bool) -> Image.Image:

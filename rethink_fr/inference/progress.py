@@ -65,10 +65,8 @@ class Progress:
 
     def done(self, path: Path) -> Optional[PhotoReport]:
         """The report of a photo that does not have to be done again; None if it has to."""
-        report = _as_report(self._done.get(os.fspath(path)))
-        if report is None or report.error is not None or file_stamp(path) != (report.bytes, report.modified):
-            return None
-        return report if all((self._folder / name).is_file() for name in report.outputs) else None
+        report = self._written(os.fspath(path))
+        return report if report is not None and file_stamp(path) == (report.bytes, report.modified) else None
 
     def replaceable(self, paths: Iterable[Path]) -> Iterator[Path]:
         """What may be replaced when these photos are done again: their own outputs, and the report."""
@@ -80,10 +78,15 @@ class Progress:
                 yield self._folder / name
 
     def others(self, paths: Iterable[Path]) -> List[PhotoReport]:
-        """The reports of photos that are none of these: they stay in the report."""
+        """The reports of photos that are none of these and were written: they stay in the report."""
         own = {os.fspath(path) for path in paths}
-        found = (_as_report(entry) for name, entry in self._done.items() if name not in own)
+        found = (self._written(name) for name in self._done if name not in own)
         return [report for report in found if report is not None]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last call came to its end."""
+        return self.continues and not os.path.lexists(self._folder / _JOURNAL_NAME)
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
@@ -123,6 +126,13 @@ class Progress:
         if complete:
             with contextlib.suppress(OSError):
                 (self._folder / _JOURNAL_NAME).unlink()
+
+    def _written(self, name: str) -> Optional[PhotoReport]:
+        """The report of a photo whose outputs are all there."""
+        report = _as_report(self._done.get(name))
+        if report is None or report.error is not None:
+            return None
+        return report if all((self._folder / one).is_file() for one in report.outputs) else None
 
     def _note(self, line: Dict[str, Any]) -> None:
         if self._journal is not None:

@@ -12,15 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
 
-import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from rethink_fr.files.image_limits import max_pixels
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import OutputError, Outputs
 from rethink_fr.files.writing import LongNameError
-from rethink_fr.inference.framing import framing_note, size_note
+from rethink_fr.inference.framing import framing_note, size_notes
 from rethink_fr.pictures.files import UnreadableImage, encode_png, read_square
 from rethink_fr.pictures.listing import list_images
 from rethink_fr.pictures.sheets import contact_sheet
@@ -133,8 +131,8 @@ def restore(
 
     A picture of another size is resized to the model's resolution (if it is not square, its central square is taken);
     results are PNG files of that resolution. With several samples each input gets a contact sheet too, and with
-    `plan.texture` VQFR's second image. Sample k of every input uses the k-th noise of `seed`, so that the result for a
-    picture does not depend on the others.
+    `plan.texture` VQFR's second image. Each picture has noise of its own (Eq. 5 of "Rethinking Deep Face Restoration"),
+    which follows from `seed` and the picture's pixels: the result for a picture does not depend on the others.
 
     Where two pictures would be written under one name, the first that can be read has it. If the user interrupts, the
     report tells what was done until then.
@@ -153,7 +151,6 @@ def restore(
             a fidelity, a texture image.
     """
     _check_abilities(restorer, model, plan, fidelity)
-    noise = None if restorer.noise_shape is None else restorer.draw_noise(seed, plan.samples).numpy()
     files: List[RestoredFile] = []
 
     def report() -> RestoreReport:
@@ -165,7 +162,7 @@ def restore(
 
     try:
         for picture in tqdm(plan.pictures, desc="restoring", unit="image", delay=2):
-            files.append(_restore_file(restorer, plan, picture, noise, noise_scale, fidelity, detector))
+            files.append(_restore_file(restorer, plan, picture, noise_scale, seed, fidelity, detector))
     except KeyboardInterrupt:
         report()
         raise
@@ -176,8 +173,8 @@ def _restore_file(
     restorer: LoadedRestorer,
     plan: RestorePlan,
     picture: PlannedPicture,
-    noise: Optional[npt.NDArray[np.float32]],
     noise_scale: float,
+    seed: int,
     fidelity: Optional[float],
     detector: Optional[Detector],
 ) -> RestoredFile:
@@ -189,6 +186,7 @@ def _restore_file(
         degraded, width, height = read_square(picture.path, restorer.resolution)
         # Only now: a picture that cannot be read takes no name.
         plan.outputs.claim_all([plan.output / name for name in picture.names], of=picture.path)
+        noise = None if restorer.noise_shape is None else restorer.draw_noise(seed, plan.samples, degraded).numpy()
         images = restorer.restore_picture(degraded, noise, noise_scale, fidelity)
         restored = images["restored"]
         made = list(zip(picture.restored, restored))
@@ -201,9 +199,10 @@ def _restore_file(
             plan.outputs.write_bytes(plan.output / name, encode_png(image))
     except (UnreadableImage, OutputError, LongNameError) as error:  # what else goes wrong will do so with the next, too
         return RestoredFile(shown, error=error.reason)
-    notes = (size_note((width, height), restorer.resolution), detector and framing_note(degraded, detector))
-    told = tuple(note for note in notes if note)
-    return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height), notes=told)
+    notes = size_notes((width, height), restorer.resolution)
+    framing = None if detector is None else framing_note(degraded, detector)
+    notes += [] if framing is None else [framing]
+    return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height), notes=tuple(notes))
 
 
 def _check_abilities(restorer: LoadedRestorer, model: str, plan: RestorePlan, fidelity: Optional[float]) -> None:

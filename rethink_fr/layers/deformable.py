@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.ops import deform_conv2d
-from rethink_fr.ops.implementation import Implementation
+from rethink_fr.ops.deform_conv import DeformConvImplementation
 
 # The name under which graphs call it, whichever implementation is inside: `complexity` counts it by this name.
 IMPLEMENTS = "rethink_fr.deform_conv2d"
@@ -33,8 +33,8 @@ class DeformableConv2D(keras.layers.Layer):
         filters: number of output channels.
         kernel_size: side k of the square kernel, odd, in pixels.
         deformable_groups: number of groups of neighbouring channels; the channels of a group share offsets and mask.
-        implementation: "auto", "compiled" or "reference", see `ops.deform_conv2d`. Changing the attribute has an effect
-            on graphs that are traced afterwards.
+        implementation: "auto", "compiled", "reference" or "unrolled", see `ops.deform_conv2d`. Changing the attribute
+            has an effect on graphs that are traced afterwards.
 
     Raises:
         ValueError: if `kernel_size` is even, or a shape does not fit.
@@ -52,7 +52,7 @@ class DeformableConv2D(keras.layers.Layer):
         filters: int,
         kernel_size: int = 3,
         deformable_groups: int = 1,
-        implementation: Implementation = "auto",
+        implementation: DeformConvImplementation = "auto",
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -83,7 +83,9 @@ class DeformableConv2D(keras.layers.Layer):
 
 
 @cache
-def _convolution(padding: int, deformable_groups: int, implementation: Implementation) -> Callable[..., tf.Tensor]:
+def _convolution(
+    padding: int, deformable_groups: int, implementation: DeformConvImplementation
+) -> Callable[..., tf.Tensor]:
     def convolve(features, offsets, mask, filters, bias):
         return deform_conv2d(
             features,

@@ -91,8 +91,9 @@ class StyleBlock(keras.layers.Layer):
     Bilinear upsampling, then two modulated 3x3 convolutions with a leaky ReLU after each: the block of the decoder.
     Karras et al. 2020 (arXiv:1912.04958), section 2; "Rethinking Deep Face Restoration", Table 5.
 
-    Call with `(features, style, noise=None)`: features `[B, h, w, C]`, style `[B, S]`; returns `[B, 2h, 2w, filters]`.
-    With `pixel_noise`, noise is `[B, 2h, 2w, 2]`, a map for each convolution; None stands for zeros.
+    Call with `(features, style, noise=None, beside=None)`: features `[B, h, w, C]`, style `[B, S]`; returns
+    `[B, 2h, 2w, filters]`. With `pixel_noise`, noise is `[B, 2h, 2w, 2]`, a map for each convolution; None stands for
+    zeros. `beside`, `[B, 2h, 2w, D]`, joins the enlarged features.
 
     Args:
         filters: number of output channels.
@@ -110,8 +111,15 @@ class StyleBlock(keras.layers.Layer):
         self.noise_up = PixelNoise() if pixel_noise else None
         self.noise_out = PixelNoise() if pixel_noise else None
 
-    def call(self, features: tf.Tensor, style: tf.Tensor, noise: Optional[tf.Tensor] = None) -> tf.Tensor:
-        features = self.conv_up(upsample_2x(features), style)
+    def call(
+        self,
+        features: tf.Tensor,
+        style: tf.Tensor,
+        noise: Optional[tf.Tensor] = None,
+        beside: Optional[tf.Tensor] = None,
+    ) -> tf.Tensor:
+        features = upsample_2x(features)
+        features = self.conv_up(features if beside is None else tf.concat([features, beside], axis=-1), style)
         if self.noise_up is None or self.noise_out is None:
             return leaky_relu(self.conv_out(leaky_relu(features), style))
         if noise is None:

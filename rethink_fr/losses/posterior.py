@@ -76,7 +76,7 @@ def regularized_l1(target: tf.Tensor, draws: Sequence[tf.Tensor], spread: float 
         gamma = sqrt(pi / (2 P (P - 1))),   beta = sqrt(2 / (pi P (P + 1)))
 
     Bendel, Ahmad and Schniter 2023 (arXiv:2210.13389, section 3). If pixels are independent and Gaussian, a `spread`
-    of 1 is least for the true posterior; the paper adapts it while it trains, see `error_ratio`.
+    of 1 is least for the true posterior; the paper adapts it while it trains, see `excess_ratio`.
 
     Args:
         target: `[B, h, w, C]`.
@@ -91,13 +91,17 @@ def regularized_l1(target: tf.Tensor, draws: Sequence[tf.Tensor], spread: float 
     return tf.reduce_mean(tf.abs(target - mean)) - spread * beta * gamma * deviation
 
 
-def error_ratio(target: tf.Tensor, draws: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Mean squared error of one draw over that of the mean of P draws, less what the theory says it is: a scalar.
-
-    For draws from the true posterior the ratio is `2 / (1 + 1 / P)` (the same paper): 4 / 3 for two. Above
-    0 the draws differ too much, below too little.
-    """
+def squared_errors(target: tf.Tensor, draws: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Mean squared errors of one draw, averaged over the draws, and of the mean of all: `[2]`."""
     mean = tf.add_n(list(draws)) / len(draws)
     one = tf.add_n([tf.reduce_mean(tf.square(target - draw)) for draw in draws]) / len(draws)
-    ratio = tf.math.divide_no_nan(one, tf.reduce_mean(tf.square(target - mean)))
-    return ratio - 2.0 / (1.0 + 1.0 / len(draws))
+    return tf.stack([one, tf.reduce_mean(tf.square(target - mean))])
+
+
+def excess_ratio(errors: tf.Tensor, count: int) -> tf.Tensor:
+    """How far the ratio of `squared_errors` of `count` draws, `[..., 2]`, is above what the theory says: `[...]`.
+
+    For draws from the true distribution the ratio is `2 / (1 + 1 / P)` (Bendel et al. 2023): 4 / 3 for two. Above 0 the
+    draws differ too much, below too little.
+    """
+    return tf.math.divide_no_nan(errors[..., 0], errors[..., 1]) - 2.0 / (1.0 + 1.0 / count)

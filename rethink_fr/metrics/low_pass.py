@@ -80,6 +80,8 @@ def fit_low_pass(restored: ArrayLike, degraded: ArrayLike) -> LowPass:
             low = down @ planes @ across.T if factor > 1 or sigma > 0.0 else planes
             low = up @ low @ back.T if factor > 1 else low
             fits.append(LowPass(sigma, factor, float(np.mean(np.square(low - target), dtype=np.float64))))
+            if fits[-1].error == 0.0:  # the input itself
+                return fits[-1]
     return min(fits, key=lambda fit: fit.error)
 
 

@@ -153,7 +153,7 @@ def diversity(samples: ArrayLike, network: FeatureMaps) -> float:
             squares[place] = squares.get(place, 0.0) + float(np.mean(np.square(units)))
     # The mean squared difference of two of S values is twice their variance (with S - 1).
     variances = [(squares[place] - np.mean(np.square(sums[place])) / count) / (count - 1) for place in sums]
-    return float(2.0 * np.sum(variances))
+    return max(0.0, float(2.0 * np.sum(variances)))  # rounding may leave a little below nothing
 
 
 def identity_spread(embeddings: ArrayLike) -> float:

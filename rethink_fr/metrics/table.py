@@ -1,5 +1,6 @@
 """The metrics of `rethink-fr evaluate`, each whole in one entry: what it is called, what it needs, how it is computed
-and how it is shown. What can be asked for, and all tables, reports and pages, follow from this table.
+and how it is shown. What can be asked for, and all tables, reports and pages, follow from this table. Those of several
+samples of each picture stand in `rethink_fr.metrics.sample_table`.
 
 There are two protocols, never mixed in one report: `ours`, and `vqfr` for numbers on the basis of VQFR's tables.
 """
@@ -7,25 +8,11 @@ There are two protocols, never mixed in one report: `ours`, and `vqfr` for numbe
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Dict, Tuple, get_args
+from typing import Any, Dict, Tuple, get_args
 
 from rethink_fr import metrics  # loads NumPy when a metric is computed: `--help` lists the metrics without it
-from rethink_fr.metrics.metric import (
-    Face,
-    FaceSet,
-    Metric,
-    Need,
-    OfImage,
-    OfSamples,
-    OfSet,
-    PerceptualNeed,
-    Protocol,
-    SampleSet,
-    Tools,
-)
-
-if TYPE_CHECKING:
-    from rethink_fr.metrics.posterior import SampleErrors
+from rethink_fr.metrics.metric import Face, FaceSet, Metric, Need, OfImage, OfSet, PerceptualNeed, Protocol, Tools
+from rethink_fr.metrics.sample_table import sample_metrics
 
 
 def _psnr(image: Face, reference: Face, _: Tools) -> float:
@@ -72,77 +59,6 @@ def _perceptual(image: Face, reference: Face, tools: Tools) -> float:
 
     a, b = (to_model(face.picture) for face in (image, reference))
     return float(metrics.perceptual_distance(a, b, tools["perceptual"])[0])
-
-
-def _diversity(samples: SampleSet, tools: Tools) -> float:
-    from rethink_fr.images import to_model
-
-    return float(metrics.diversity(to_model(samples.pictures), tools["perceptual"]))
-
-
-def _of_mean(metric: Metric) -> Metric:
-    """The metric of the mean of all samples of each picture, which is not rounded."""
-
-    def of_samples(samples: SampleSet, tools: Tools) -> float:
-        assert metric.of_image is not None
-        mean = Face(samples.pictures.mean(axis=0, keepdims=True), {})
-        return metric.of_image(mean, Face(samples.reference[None], {}), tools)
-
-    return _of_samples(
-        f"{metric.name}_mean",
-        f"{metric.title} of the mean",
-        f"{metric.title} of the mean of all samples of a picture, which is not rounded; see {metric.name}",
-        metric.decimals,
-        of_samples,
-        unit=metric.unit,
-    )
-
-
-def _error_ratio(band: str) -> Metric:
-    where = f", in the {band} band of a Laplacian pyramid (2 x 2 means, bilinear)" if band else ""
-
-    def of_samples(samples: SampleSet, _: Tools) -> SampleErrors:
-        return samples.band_errors[band] if band else metrics.sample_errors(samples.pictures, samples.reference)
-
-    return _of_samples(
-        f"error_ratio_{band}" if band else "error_ratio",
-        f"Error ratio, {band}" if band else "Error ratio",
-        f"squared error of one sample over that of the mean of S samples, each averaged over the pictures{where}; of "
-        "draws from the true posterior 2 / (1 + 1 / S) (Bendel et al. 2023), below it samples are too much alike",
-        2,
-        of_samples,
-        better="nearer",
-        ideal=lambda count: metrics.calibrated_ratio(count),
-    )
-
-
-def _coverage(percent: int) -> Metric:
-    return _of_samples(
-        f"coverage_{percent}",
-        f"Coverage at {percent} %",
-        f"share of pixels and channels whose truth lies in the central {percent} % prediction interval of the samples "
-        "(Student's t, S - 1 degrees of freedom)",
-        3,
-        lambda samples, _: metrics.interval_coverage(samples.pictures, samples.reference, percent / 100),
-        better="nearer",
-        ideal=lambda _: percent / 100,
-    )
-
-
-def _of_samples(
-    name: str, title: str, definition: str, decimals: int, of_samples: OfSamples, *needs: Need, **more: Any
-) -> Metric:
-    return Metric(
-        name,
-        title,
-        definition,
-        **{"better": "higher", "unit": "", **more},
-        decimals=decimals,
-        needs=("samples", *needs),
-        group="samples",
-        protocols=("ours",),
-        of_samples=of_samples,
-    )
 
 
 def _frechet_to_statistics(faces: FaceSet) -> float:
@@ -327,46 +243,7 @@ _TABLE: Tuple[Metric, ...] = (
         needs=("codes",),
         of_set=lambda faces: _code_usage(faces).perplexity,
     ),
-    _of_mean(_PSNR),
-    _of_mean(_SSIM),
-    *map(_error_ratio, ("", "fine", "middle", "coarse")),
-    *map(_coverage, (50, 80, 95)),
-    _of_samples(
-        "spread_error_correlation",
-        "Spread with error",
-        "correlation, over the pixels and channels of a picture, of the samples' standard deviation and the absolute "
-        "error of their mean",
-        2,
-        lambda samples, _: metrics.spread_error_correlation(samples.pictures, samples.reference),
-    ),
-    _of_samples(
-        "crps",
-        "CRPS",
-        "continuous ranked probability score of the samples (Gneiting and Raftery 2007; Ferro 2014: fair for any "
-        "number of samples), mean over pixels and channels",
-        2,
-        lambda samples, _: metrics.fair_crps(samples.pictures, samples.reference),
-        better="lower",
-        unit="levels",
-    ),
-    _of_samples(
-        "diversity",
-        "Diversity",
-        "mean perceptual distance over all pairs of samples of a picture; see perceptual",
-        4,
-        _diversity,
-        "perceptual",
-    ),
-    _of_samples(
-        "identity_spread",
-        "Deg. between samples",
-        "mean angle between the identity embeddings of two samples of a picture, over all pairs",
-        2,
-        lambda samples, _: metrics.identity_spread(samples.features["recognition"]),
-        "recognition",
-        better="lower",
-        unit="deg",
-    ),
+    *sample_metrics([_PSNR, _SSIM]),
 )
 
 METRICS: Dict[Protocol, Dict[str, Metric]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, List, Literal, Optional, Tuple, Union
 
 import tensorflow as tf
 
@@ -11,6 +11,8 @@ from rethink_fr.ops.implementation import Implementation, compiled_operators
 from rethink_fr.ops.native import native_ops
 
 Pair = Union[int, Tuple[int, int]]
+# "unrolled" is the reference without a loop, for a converter that cannot hold one. The graph gets long.
+DeformConvImplementation = Union[Implementation, Literal["unrolled"]]
 
 
 def deform_conv2d(
@@ -24,7 +26,7 @@ def deform_conv2d(
     padding: Pair = 1,
     dilations: Pair = 1,
     deformable_groups: int = 1,
-    implementation: Implementation = "auto",
+    implementation: DeformConvImplementation = "auto",
 ) -> tf.Tensor:
     """Modulated deformable convolution (Zhu et al. 2019, "Deformable ConvNets v2", Eq. 1).
 
@@ -46,7 +48,8 @@ def deform_conv2d(
         strides, padding, dilations: an integer, or a pair for rows and columns. Padding is with zeros on all sides.
         deformable_groups: how many groups of consecutive channels have offsets and masks of their own.
         implementation: "compiled" uses the native operator, "reference" TensorFlow's own operations, and "auto" the
-            native operator if there is one and the dtype is float32.
+            native operator if there is one and the dtype is float32. "unrolled" is the reference without a loop in its
+            graph, for the export to TFLite; every size must be known.
 
     Returns:
         `[B, Ho, Wo, F]`, with the dtype of `inputs`. Ho and Wo are those of a plain convolution.
@@ -83,9 +86,12 @@ def deform_conv2d(
     mask = tf.convert_to_tensor(mask, dtype)
     _check(inputs, offsets, mask, filters, bias, geometry)
 
-    compiled = compiled_operators("deform_conv2d", implementation, dtype)
+    compiled = compiled_operators(
+        "deform_conv2d", "reference" if implementation == "unrolled" else implementation, dtype
+    )
     if compiled is None:
-        outputs = deform_conv2d_reference(inputs, offsets, mask, filters, geometry)
+        unroll = implementation == "unrolled"
+        outputs = deform_conv2d_reference(inputs, offsets, mask, filters, geometry, unroll)
     else:
         outputs = compiled.rethink_fr_deform_conv2d(
             inputs=inputs,

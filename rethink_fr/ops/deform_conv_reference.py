@@ -34,18 +34,29 @@ class DeformConvGeometry(NamedTuple):
 
 
 def deform_conv2d_reference(
-    inputs: tf.Tensor, offsets: tf.Tensor, mask: tf.Tensor, filters: tf.Tensor, geometry: DeformConvGeometry
+    inputs: tf.Tensor,
+    offsets: tf.Tensor,
+    mask: tf.Tensor,
+    filters: tf.Tensor,
+    geometry: DeformConvGeometry,
+    unroll: bool = False,
 ) -> tf.Tensor:
     """Deformable convolution as `deform_conv2d` defines it, without bias, and with a mask that is not None.
 
     Args:
         inputs, offsets, mask, filters: as in `deform_conv2d`, float32 or float64.
         geometry: the kernel's size, strides, padding, dilations and the number of deformable groups.
+        unroll: whether the graph holds the operations of every tile instead of a loop. All shapes must be known then.
 
     Returns:
         `[B, Ho, Wo, F]`.
+
+    Raises:
+        ValueError: if `unroll` is set and a shape is not known.
     """
     rows_per_tile, tiles = _tiling(inputs, offsets, geometry)
+    if unroll and not isinstance(tiles, int):
+        raise ValueError(f"deform_conv2d: offsets are {offsets.shape}; without a loop, every size must be known")
 
     @tf.custom_gradient
     def convolve(inputs, offsets, mask, filters):
@@ -61,6 +72,7 @@ def deform_conv2d_reference(
             rows_per_tile,
             tiles,
             (offsets, mask),
+            unroll,
         ), gradient
 
     outputs = convolve(inputs, offsets, mask, filters)
@@ -154,11 +166,20 @@ def _multiply(columns: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
 
 
 def _map_tiles(
-    function: Callable[..., tf.Tensor], rows_per_tile: tf.Tensor, tiles: tf.Tensor, by_rows: Tuple[tf.Tensor, ...]
+    function: Callable[..., tf.Tensor],
+    rows_per_tile: tf.Tensor,
+    tiles: tf.Tensor,
+    by_rows: Tuple[tf.Tensor, ...],
+    unroll: bool,
 ) -> tf.Tensor:
     """Call `function(first_row, *tiles)` for each tile of the tensors `by_rows`, and join the results along rows."""
     if isinstance(tiles, int) and tiles <= 1:
         return function(0, *by_rows)
+    if unroll:
+        starts = range(0, by_rows[0].shape[1], rows_per_tile)
+        return tf.concat(
+            [function(first, *(t[:, first : first + rows_per_tile] for t in by_rows)) for first in starts], 1
+        )
     padded = [_padded(tensor, rows_per_tile, tiles) for tensor in by_rows]
 
     def body(index, results):

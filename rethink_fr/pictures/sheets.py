@@ -43,3 +43,12 @@ def contact_sheet(columns: Sequence[np.ndarray], titles: Sequence[str]) -> np.nd
             enlarged = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
             sheet.paste(enlarged, (left, _HEADER + _GAP + row * (height + _GAP)))
     return np.asarray(sheet)
+
+
+def heat_map(values: np.ndarray) -> np.ndarray:
+    """Numbers `[..., H, W]` as colours, uint8 `[..., H, W, 3]`: from 0, black, through red and yellow to 1, white.
+
+    Each step is brighter than the one before, so that it can be read in grey too. Others are taken for 0 or 1.
+    """
+    shares = np.clip(3.0 * np.asarray(values, np.float64)[..., None] - [0.0, 1.0, 2.0], 0.0, 1.0)
+    return np.round(255.0 * shares).astype(np.uint8)

@@ -165,8 +165,8 @@ class Restorer(keras.Model):
         noise: whether the noise has an effect (Table 3). If False, it is replaced by zeros.
         codebook_decay, codebook_reseed_after: see `VectorQuantizer`.
         pixel_noise: whether the StyleBlocks get noise for each pixel too; see `PixelNoise`. Not in the paper.
-        residual: whether the decoder's image is added to the degraded one, instead of being the result. Not in the
-            paper.
+        residual: whether the decoder sees the degraded image, reduced to the size of each StyleBlock, and its result is
+            added to it. What is certain then needs no codes. Not in the paper.
 
     Raises:
         ValueError: if an argument, or the static shape of the images or the noise, is not valid.
@@ -233,8 +233,9 @@ class Restorer(keras.Model):
         """The restoration of encoded images with this noise, `[B, *noise_shape]`."""
         styles, maps = self._split(encoded.latent, noise)  # [B, 1 + n_skips, C], a map [B, h, h, 2] for each block
         features = encoded.bottom
+        seen = self._seen(encoded.images)
         for position, style_block in enumerate(self.style_blocks):
-            features = style_block(features, styles[:, 0], maps[position] if maps else None)
+            features = style_block(features, styles[:, 0], maps[position] if maps else None, seen[position])
             if position < len(self.skip_blocks):
                 skip_block, carried = self.skip_blocks[position], encoded.carried[position]
                 features = skip_block.fuse(carried, features, styles[:, 1 + position])
@@ -272,6 +273,14 @@ class Restorer(keras.Model):
             maps.append(tf.reshape(flat[:, start : start + count], [-1, side, side, 2]))
             start += count
         return self.gate(latent, noise[:, :sites]), maps
+
+    def _seen(self, images: tf.Tensor) -> List[Optional[tf.Tensor]]:
+        """What each StyleBlock sees of the images: nothing, or their means over its pixels."""
+        if not self.residual:
+            return [None] * len(self.style_blocks)
+        sides = decoder_resolutions(self.resolution)
+        factors = [self.resolution // side for side in sides]
+        return [tf.nn.avg_pool2d(images, factor, factor, "VALID") if factor > 1 else images for factor in factors]
 
     def _check_images(self, images: tf.Tensor) -> None:
         expected = [None, self.resolution, self.resolution, 3]

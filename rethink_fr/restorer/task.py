@@ -1,8 +1,8 @@
-"""How the stochastic restorer is trained: its two turns, and all that they need, made from a configuration."""
+"""How the stochastic restorer is trained: its objective, its two turns, and both made from a configuration."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -13,11 +13,13 @@ from rethink_fr.layers.diff_augment import apply_augmentation, augmentation_draw
 from rethink_fr.layers.variables import create_variables
 from rethink_fr.losses.adversarial import lazy_r1, logistic_discriminator_loss
 from rethink_fr.losses.feature_network import FeatureNetwork, load_feature_network
+from rethink_fr.losses.objective import Restored, RestorerObjective
+from rethink_fr.losses.perceptual_terms import PerceptualTerms
 from rethink_fr.losses.posterior import BANDS
+from rethink_fr.losses.posterior_score import PosteriorScore
 from rethink_fr.restorer.discriminator import Discriminator
 from rethink_fr.restorer.network import Restorer
-from rethink_fr.restorer.objective import Restored, RestorerObjective
-from rethink_fr.restorer.settings import ExperimentConfig, OptimizerConfig
+from rethink_fr.restorer.settings import ExperimentConfig, ObjectiveConfig, OptimizerConfig
 from rethink_fr.system import StepContext, Turn, TurnLoss
 
 _NOISE, _AUGMENT_GENERATOR, _AUGMENT_REAL, _AUGMENT_FAKE = range(4)  # purposes of random numbers
@@ -64,13 +66,11 @@ class RestorerTask:
         self.r1_gamma = r1_gamma
         self.r1_interval = r1_interval
         # The perceptual terms are relative to what is measured before this step.
-        self.boundaries: Tuple[int, ...] = (_CALIBRATION_STEPS,) if objective.relative else ()
-        self.saved: Mapping[str, Any] = {
-            "restorer": restorer,
-            "discriminator": discriminator,
-            "spread": objective.spread,
-            **{f"relative_{name}": term for name, term in objective.relative.items()},
-        }
+        self.boundaries: Tuple[int, ...] = (_CALIBRATION_STEPS,) if objective.perceptual else ()
+        scores = {} if objective.score is None else {"posterior_score": objective.score}
+        terms = {} if objective.perceptual is None else objective.perceptual.relative
+        relative = {f"relative_{name}": term for name, term in terms.items()}
+        self.saved: Mapping[str, Any] = {"restorer": restorer, "discriminator": discriminator, **scores, **relative}
         self.optimizers: Mapping[str, keras.optimizers.Optimizer] = {
             "restorer": restorer_optimizer,
             "discriminator": discriminator_optimizer,
@@ -78,8 +78,8 @@ class RestorerTask:
 
     def update_state(self, batch: Batch, context: StepContext, step: int) -> Dict[str, tf.Tensor]:
         """Update the codebooks with the features of the clean images; at first also measure the perceptual terms."""
-        if self.objective.relative and step < _CALIBRATION_STEPS:
-            self.objective.calibrate(batch["clean"], batch["degraded"])
+        if self.objective.perceptual is not None and step < _CALIBRATION_STEPS:
+            self.objective.perceptual.calibrate(batch["clean"], batch["degraded"])
         scalars = {}
         for side, usage in zip(self.restorer.skip_resolutions, self.restorer.update_codebooks(batch["clean"])):
             scalars[f"codebook_{side}/usage"] = usage.usage
@@ -87,11 +87,12 @@ class RestorerTask:
         return scalars
 
     def turns(self, step: int) -> List[Turn]:
-        """The restorer, then the discriminator."""
-        return [
-            Turn("restorer", {"restorer": self.restorer.trainable_variables}, self._restorer_loss),
-            Turn("discriminator", {"discriminator": self.discriminator.trainable_variables}, self._discriminator_loss),
-        ]
+        """The restorer, then the discriminator, unless the adversarial term has the weight 0."""
+        restorer = Turn("restorer", {"restorer": self.restorer.trainable_variables}, self._restorer_loss)
+        discriminator = self.discriminator.trainable_variables
+        if not self.objective.adversarial:
+            return [restorer]
+        return [restorer, Turn("discriminator", {"discriminator": discriminator}, self._discriminator_loss)]
 
     def after_step(self, step: int) -> None:
         """Nothing to do outside the graph."""
@@ -112,21 +113,29 @@ class RestorerTask:
     def _restorer_loss(self, batch: Batch, context: StepContext, made: Batch) -> TurnLoss:
         clean, degraded = batch["clean"], batch["degraded"]
         restored = self._restore(degraded, self.draw_noise(tf.shape(clean)[0], context))
-        scalars = {}
-        if self.objective.scores_draws:
-            excess = self.objective.excess(clean, restored.draws)
-            scalars = {f"spread/excess_{name}": value for name, value in zip(("all", *BANDS), tf.unstack(excess))}
-            if self.objective.spread.adaptation:
-                self.objective.spread.adapt(tf.stop_gradient(excess))
-                factors = tf.unstack(tf.convert_to_tensor(self.objective.spread.factors))
-                scalars.update({f"spread/factor_{name}": value for name, value in zip(("all", *BANDS), factors)})
+        scalars = self._follow_spread(clean, restored.draws)
         # All draws are alike: the first one stands for them, and the discriminator's work does not grow with P.
         shown = restored.draws[0]
-        fake_logits = self.discriminator(self._seen(shown, degraded, _AUGMENT_GENERATOR, context))
+        fake_logits = None
+        if self.objective.adversarial:
+            fake_logits = self.discriminator(self._seen(shown, degraded, _AUGMENT_GENERATOR, context))
         terms = self.objective(clean, restored, fake_logits)
         total = self.objective.total(terms)
         scalars.update({"loss/restorer": total, **{f"loss/{name}": term for name, term in terms.items()}})
         return TurnLoss(total, scalars, {"restored": shown})
+
+    def _follow_spread(self, clean: tf.Tensor, draws: Sequence[tf.Tensor]) -> Dict[str, tf.Tensor]:
+        """Adapt the reward for differing, if it is to be; returns what is logged of it."""
+        score, names = self.objective.score, ("all", *BANDS)
+        if score is None:
+            return {}
+        excess = score.excess(clean, draws)
+        scalars = {f"spread/excess_{name}": value for name, value in zip(names, tf.unstack(excess))}
+        if score.adaptation:
+            score.adapt(excess)
+            factors = tf.unstack(tf.convert_to_tensor(score.factors))
+            scalars.update({f"spread/factor_{name}": value for name, value in zip(names, factors)})
+        return scalars
 
     def _restore(self, degraded: tf.Tensor, noise: tf.Tensor) -> Restored:
         """Restore the same images once with each draw of noise, `[B, draws, *noise_shape]`, and with noise 0."""
@@ -181,7 +190,7 @@ def build_task(config: ExperimentConfig, restorer: Restorer) -> RestorerTask:
     return RestorerTask(
         restorer,
         discriminator,
-        RestorerObjective(objective, load_perceptual(objective.perceptual), model.resolution),
+        build_objective(objective, model.resolution),
         build_optimizer(config.optimizer),
         build_optimizer(config.optimizer),
         augment=objective.augment,
@@ -189,6 +198,26 @@ def build_task(config: ExperimentConfig, restorer: Restorer) -> RestorerTask:
         r1_gamma=objective.r1_gamma,
         r1_interval=objective.r1_interval,
     )
+
+
+def build_objective(settings: ObjectiveConfig, resolution: int) -> RestorerObjective:
+    """Make the objective for images of this resolution. Call it inside the strategy's scope.
+
+    Raises:
+        ConfigError: if the network of the perceptual terms cannot be loaded.
+    """
+    weights = {name: getattr(settings, name) for name in ("adversarial", "l1", "commitment")}
+    posterior, score, perceptual = settings.posterior, None, None
+    if posterior.score != "none":
+        weights.update(posterior=posterior.weight, deterministic=posterior.deterministic)
+        score = PosteriorScore(
+            posterior.score, posterior.draws, posterior.bands, posterior.spread, posterior.adaptation
+        )
+    network = load_perceptual(settings.perceptual)
+    if network is not None:
+        terms = {"feature": settings.feature, "style": settings.style}
+        perceptual = PerceptualTerms(network, terms, resolution, several=score is not None)
+    return RestorerObjective(weights, score, perceptual)
 
 
 def build_optimizer(optimizer: OptimizerConfig) -> keras.optimizers.Optimizer:

@@ -160,8 +160,9 @@ def build_trainer(config: Experiment) -> AdversarialTrainer:
         raise ConfigError(f"architecture: {config.architecture} cannot be trained by this version")
     keras.utils.set_random_seed(config.training.seed)
     task = system.task(config)
-    for network in task.saved.values():
-        set_precision(network, config.training.precision)
+    for part in task.saved.values():
+        if isinstance(part, tf.Module):
+            set_precision(part, config.training.precision)
     average = build_averaged(lambda: system.build(config.model))
     trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed)
     trainer.compile()

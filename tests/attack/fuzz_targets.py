@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,8 @@ class Target:
     read: Callable[[Path], Any]
 
 
-def pictures(folder: Path) -> Target:
+def _picture_files(folder: Path) -> List[Path]:
     """Every format, several of its modes."""
-    from rethink_fr.pictures.files import read_image
-
     generator = np.random.default_rng(0)
     rows, columns = np.mgrid[:48, :56]
     colours = np.clip(
@@ -57,9 +57,47 @@ def pictures(folder: Path) -> Target:
         files.append(folder / name)
         image.save(files[-1], **options)
 
+    return files
+
+
+def pictures(folder: Path) -> Target:
+    """As training and `restore --aligned` read them."""
+    from rethink_fr.pictures.files import read_image
+
     def read(path: Path) -> None:
         image = read_image(path)
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+
+    return Target(_picture_files(folder), read)
+
+
+def photos(folder: Path) -> Target:
+    """Whole photos with all that they hold, read and written again in their format."""
+    from rethink_fr.pictures.photos import encode_photo, output_suffix, read_photo
+
+    files = _picture_files(folder)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "A camera"
+    exif.get_ifd(0x8769)[0x9003] = "2001:02:03 04:05:06"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for name in ("held.jpg", "held.png", "held.webp", "held.tif", "moving.gif"):
+        with Image.open(files[0]) as image:
+            image.save(folder / name, exif=exif, icc_profile=profile, dpi=(300, 300))
+        files.append(folder / name)
+    if importlib.util.find_spec("pillow_heif") is not None:
+        import pillow_heif
+
+        with Image.open(files[0]) as image:
+            pillow_heif.from_pillow(image.convert("RGB")).save(folder / "phone.heic")
+        files.append(folder / "phone.heic")
+
+    def read(path: Path) -> None:
+        photo = read_photo(path)
+        assert photo.image.mode in ("L", "LA", "RGB", "RGBA") and all(note.isprintable() for note in photo.notes)
+        for suffix in {output_suffix(path.suffix), ".jpg"}:
+            data, _ = encode_photo(photo.image, suffix, photo.metadata)
+            with Image.open(io.BytesIO(data)) as image:
+                assert image.size == photo.image.size
 
     return Target(files, read)
 
@@ -229,19 +267,23 @@ def checkpoints(folder: Path) -> Target:
 
 def saved_models(folder: Path) -> Target:
     """An exported model; the picture is what is left of a network after the damage, if anything is."""
+    from rethink_fr.exporting.export import export_saved_model
+    from rethink_fr.exporting.faces import faces_to_check
     from rethink_fr.inference.loading import load_restorer
-    from rethink_fr.inference.saved_model import export_saved_model
     from rethink_fr.restorer.settings import ModelConfig
     from rethink_fr.restorer.system import SYSTEM
+    from rethink_fr.runs.loading import LoadedRun
 
     settings = ModelConfig(resolution=32, width=1 / 32, n_skips=2, codebook_size=16)
-    export_saved_model(SYSTEM.inference(SYSTEM.build(settings), "float32"), folder / "model")
-    files = sorted(path for path in (folder / "model").rglob("*") if path.is_file())
-    return Target(files, lambda path: load_restorer(folder / "model"))
+    loaded = LoadedRun(settings, SYSTEM.inference(SYSTEM.build(settings), "float32"), step=0)
+    export_saved_model(loaded, folder / "model", faces_to_check(None, 32))
+    read = [*(folder / "model").glob("*.pb"), *(folder / "model/variables").iterdir()]
+    return Target(sorted(read), lambda path: load_restorer(folder / "model"))
 
 
 TARGETS: Dict[str, Callable[[Path], Target]] = {
     "pictures": pictures,
+    "photos": photos,
     "statistics": statistics,
     "weights": weights,
     "torch_weights": torch_weights,

@@ -13,6 +13,7 @@ from tests.command_line import ROOT
 # Target: mutations now, and under `slow`.
 COUNTS = {
     "pictures": (400, 10_000),
+    "photos": (400, 10_000),
     "statistics": (300, 10_000),
     "weights": (300, 10_000),
     "torch_weights": (100, 5_000),

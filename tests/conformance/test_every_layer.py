@@ -44,12 +44,22 @@ CASES = {
     "ModulatedConv2D, to RGB": Case(
         lambda: layers.ModulatedConv2D(3, 1, demodulate=False), ((6, 8, 4), (7,)), ((6, 8, 3),)
     ),
+    "PixelNoise": Case(layers.PixelNoise, ((6, 8, 4), (6, 8, 1)), ((6, 8, 4),)),
     "ResBlock": Case(lambda: layers.ResBlock(5), ((8, 6, 4),), ((4, 3, 5),)),
+    "SpatialFeatureTransform": Case(lambda: layers.SpatialFeatureTransform(4), ((8, 6, 5), (8, 6, 4)), ((8, 6, 4),)),
+    "StyleBlock, noise for each pixel": Case(
+        lambda: layers.StyleBlock(5, pixel_noise=True), ((3, 4, 4), (7,), (6, 8, 2)), ((6, 8, 5),)
+    ),
     "StyleBlock": Case(lambda: layers.StyleBlock(5), ((3, 4, 4), (7,)), ((6, 8, 5),)),
     "VectorQuantizer": Case(lambda: layers.VectorQuantizer(20, 4), ((3, 5, 4),), ((3, 5, 4), None, (3, 5))),
     "Discriminator": Case(lambda: Discriminator(32, 1 / 32), ((32, 32, 3),), ((1,),)),
     "Restorer": Case(
         lambda: Restorer(32, 1 / 32, n_skips=2, codebook_size=20), ((32, 32, 3), (3, 16)), ((32, 32, 3), None)
+    ),
+    "Restorer, beyond the paper": Case(
+        lambda: Restorer(32, 1 / 32, 2, codebook_size=20, fusion="sft", pixel_noise=True, residual=True),
+        ((32, 32, 3), (171, 16)),
+        ((32, 32, 3), None),
     ),
     "Restorer, bare": Case(
         lambda: Restorer(32, 1 / 32, n_skips=1, fusion="concat", quantize=False),

@@ -87,7 +87,8 @@ def test_a_metric_alone_is_in_every_output(folders, networks, tmp_path, capsys, 
     wanted = ["--output", files[".json"], "--html", files[".html"], "--table", files[".tex"], "--table", files[".md"]]
     code = main(["evaluate", "--restored", *methods, *map(str, [*given, "--protocol", protocol, "--k", "2", *wanted])])
     printed = capsys.readouterr()
-    assert (code, printed.err) == (0, "")
+    told = [line for line in printed.err.splitlines() if line and not line.startswith("evaluating: ")]
+    assert (code, told) == (0, [])  # a busy machine may show the bar
 
     told = json.loads(files[".json"].read_text())["metrics"][name]
     expected = {"definition": metric.definition, "unit": metric.unit, "better": metric.better}

@@ -43,7 +43,7 @@ class Restorer:
         self.calls = 0
         self._change, self._stop_after = change, stop_after
 
-    def draw_noise(self, seed, count):
+    def draw_noise(self, seed, count, of=None):
         return tf.stack([tf.random.stateless_normal(self.noise_shape, [seed, number]) for number in range(count)])
 
     def __call__(self, squares, noise=None, noise_scale=1.0, seed=0, fidelity=None):

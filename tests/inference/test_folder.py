@@ -49,22 +49,22 @@ def test_equal_names_in_two_folders_get_numbers(tmp_path):
 
 def test_files_of_other_kinds_are_counted_and_listed(tmp_path):
     photo(tmp_path / "in" / "a.png")
-    for name in ("note.txt", "film.mp4", "deep/other.txt", ".hidden.png"):
+    for name in ("note.txt", "sound.mp3", "deep/other.txt", ".hidden.png"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "in" / name).write_bytes(b"x")
     report = call([tmp_path / "in"], tmp_path / "out")
     assert [os.path.relpath(name, tmp_path / "in") for name in report.skipped] == [
         "deep/other.txt",
-        "film.mp4",
         "note.txt",
+        "sound.mp3",
     ]
-    assert "3 files that are no pictures skipped (2 .txt, 1 .mp4)" in report.summary()
+    assert "3 files that are no pictures skipped (2 .txt, 1 .mp3)" in report.summary()
 
 
 def test_a_folder_without_photos_is_refused(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "note.txt").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"holds no photos; expected files ending in \.jpg"):
+    with pytest.raises(ValueError, match=r"holds no photos or clips; expected files ending in \.jpg"):
         call([tmp_path / "in"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

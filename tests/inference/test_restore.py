@@ -56,8 +56,9 @@ def test_a_folder_is_restored_under_the_same_names_with_a_report(photos, run, tm
 
 def test_the_command_equals_the_python_call_to_the_byte(photos, run, tmp_path):
     assert restore(photos / "a.png", run, tmp_path / "out", "--seed", "3", "--noise-scale", "0.5") == 0
-    restorer = load_restorer(run)
-    restored = restorer(images.to_model(read(photos / "a.png")[None]), noise_scale=0.5, seed=3)
+    restorer, picture = load_restorer(run), read(photos / "a.png")
+    noise = restorer.draw_noise(3, 1, of=picture)
+    restored = restorer(images.to_model(picture[None]), noise, noise_scale=0.5)
     np.testing.assert_array_equal(read(tmp_path / "out" / "a.png"), images.to_uint8(restored)[0].numpy())
 
 
@@ -98,7 +99,7 @@ def test_unreadable_pictures_are_listed_and_the_others_restored(photos, run, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["restore", "PHOTOS", "--model", "RUN", "--output", "OUT"], "--aligned"),
+        (["restore", "PHOTOS", "--model", "RUN", "--output", "PHOTOS"], "would be overwritten"),
         (["restore", "/no/such", "--aligned", "--model", "RUN", "--output", "OUT"], "/no/such: no such file"),
         (["restore", "PHOTOS", "--aligned", "--model", "PHOTOS", "--output", "OUT"], "no model here"),
         (["restore", "PHOTOS", "--aligned", "--model", "RUN", "--output", "PHOTOS"], "would be overwritten"),
@@ -138,7 +139,7 @@ def test_the_exported_model_runs_without_this_package(photos, run, tmp_path):
         "sys.modules['rethink_fr'] = None\n"
         "import numpy as np, tensorflow as tf\n"
         "model = tf.saved_model.load(sys.argv[1])\n"
-        "assert list(model.signatures) == ['serving_default']\n"
+        "assert sorted(model.signatures) == ['restore', 'restore_bytes', 'samples', 'serving_default']\n"
         "pictures = np.load(sys.argv[2])\n"
         "restored = model.signatures['serving_default'](images=tf.constant(pictures))['restored']\n"
         "assert restored.dtype == tf.uint8\n"

@@ -75,6 +75,50 @@ def test_a_picture_is_restored_once_for_each_noise():
     assert ECHO.restore_picture(grey, None)["restored"].tolist() == [grey.tolist()]
 
 
+def noise_of(inputs, output: Path, seed: int = 0, samples: int = 2) -> dict:
+    """The noise that the samples of each input got, by the names of their files."""
+    seen = []
+
+    def seeing(images, noise):
+        seen.extend(noise[:, 0, 0].numpy().tolist())
+        return {"restored": images}
+
+    restorer = LoadedRestorer(Inference(None, seeing, SIDE, None, "noise", (None, 1, 1)))
+    plan = plan_restoration(inputs, output, Path("no-model"), samples)
+    report = restore(restorer, "seeing", plan, seed=seed)
+    return dict(zip([name for file in report.files for name in file.outputs], seen))
+
+
+def test_each_picture_has_noise_of_its_own_that_neither_place_nor_name_changes(tmp_path):
+    folder, alone, mixed = tmp_path / "in", tmp_path / "alone", tmp_path / "mixed"
+    for one in (folder, alone, mixed):
+        one.mkdir()
+    for seed, name in enumerate("abc"):
+        picture(seed).save(folder / f"{name}.png")
+    picture(1).save(alone / "other.bmp")
+    for seed, name in ((7, "first"), (1, "second")):
+        picture(seed).save(mixed / f"{name}.png")
+    noise = noise_of([folder], tmp_path / "out")
+    assert len(set(noise.values())) == 6  # three pictures, two samples each
+    assert noise == noise_of([folder], tmp_path / "again")
+    expected = [noise["b_1.png"], noise["b_2.png"]]
+    assert list(noise_of([alone], tmp_path / "out2").values()) == expected
+    assert list(noise_of([mixed], tmp_path / "out3").values())[2:] == expected
+    assert noise_of([alone], tmp_path / "out4", samples=3)["other_2.png"] == expected[1]
+    for changed in noise_of([folder], tmp_path / "out5", seed=1).values():
+        assert changed not in noise.values()
+
+
+def test_the_python_call_draws_by_place_as_ever():
+    first, second = NOISY.draw_noise(5, 2).numpy()
+    np.testing.assert_array_equal(first, tf.random.stateless_normal([1, 1], [5, 0]))
+    same = NOISY(np.zeros([2, SIDE, SIDE, 3], np.float32), seed=5)
+    np.testing.assert_allclose(same[:, 0, 0, 0], [first[0, 0], second[0, 0]])
+    grey = np.full([SIDE, SIDE, 3], 100, np.uint8)
+    drawn = NOISY.draw_noise(2**80, 20_000, of=grey).numpy().ravel()  # any integer is a seed
+    assert abs(drawn.mean()) < 0.03 and abs(drawn.std() - 1) < 0.03 and len(set(drawn.tolist())) > 19_900
+
+
 def test_what_another_call_made_is_kept_unless_told_otherwise(photos, tmp_path, capsys):
     out = tmp_path / "out"
     run([photos], out)

@@ -1,4 +1,4 @@
-"""Linear gated fusion against Eq. 4."""
+"""Linear gated fusion against Eq. 4, and the spatial feature transform."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rethink_fr.layers import LinearGatedFusion
+from rethink_fr.layers import LinearGatedFusion, SpatialFeatureTransform
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
@@ -125,3 +125,20 @@ def test_gradient_through_pooling_and_upsampling_equals_finite_differences(asser
     layer = with_random_gate(64, 1)
     # float32, as tf.image.resize returns float32 whatever it is given: step 0.03 and its rounding; measured 2e-3.
     assert_gradient(layer, normal(0, 1, 64, 64, 1), normal(1, 1, 64, 64, 1), step=0.03, rtol=1e-2)
+
+
+def test_the_transform_scales_and_shifts_each_position_by_what_the_encoder_says_there():
+    layer = SpatialFeatureTransform(3)
+    encoder, decoder = normal(0, 2, 4, 5, 6), normal(1, 2, 4, 5, 3)
+    layer(encoder, decoder)
+    first, second = (layer.hidden.kernel.numpy()[0, 0], layer.parameters.kernel.numpy()[0, 0])
+    layer.parameters.bias.assign(normal(2, 6))
+    hidden = math.sqrt(2 / 6) * encoder @ first
+    hidden = np.where(hidden > 0, hidden, 0.2 * hidden)
+    scale, shift = np.split(hidden @ second / math.sqrt(3) + normal(2, 6), 2, axis=-1)
+    np.testing.assert_allclose(layer(encoder, decoder), (1 + scale) * decoder + shift, atol=1e-5)  # float32
+
+
+def test_a_transform_of_encoder_features_that_are_zero_changes_nothing():
+    decoder = normal(1, 2, 4, 4, 3)
+    np.testing.assert_array_equal(SpatialFeatureTransform(3)(np.zeros([2, 4, 4, 6], np.float32), decoder), decoder)

@@ -8,7 +8,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr import images
-from rethink_fr.losses.perceptual import RelativeTerm, feature_differences, gram_matrix, style_differences
+from rethink_fr.losses.perceptual import feature_differences, gram_matrix, style_differences
+from rethink_fr.losses.perceptual_terms import RelativeTerm
 from rethink_fr.losses.vgg19 import TAPPED_LAYERS, preprocess, vgg19
 from rethink_fr.weights.published_network import Layers
 

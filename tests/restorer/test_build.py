@@ -34,11 +34,11 @@ def test_a_file_of_weights_gives_the_perceptual_terms_a_gradient(weights):
     config = replace(small_config(), "objective", perceptual=weights, l1=0.0, adversarial=0.0, commitment=0.0)
     trainer = build_trainer(config)
     before = [variable.numpy().copy() for variable in trainer.task.restorer.trainable_variables]
-    frozen = [variable.numpy().copy() for variable in trainer.task.objective.network.variables]
+    frozen = [variable.numpy().copy() for variable in trainer.task.objective.perceptual.network.variables]
     logs = trainer.train_step(random_batch())
     assert float(logs["loss/feature"]) > 0 and float(logs["loss/style"]) > 0
     assert any(not np.array_equal(a, b.numpy()) for a, b in zip(before, trainer.task.restorer.trainable_variables))
-    for a, b in zip(frozen, trainer.task.objective.network.variables):
+    for a, b in zip(frozen, trainer.task.objective.perceptual.network.variables):
         np.testing.assert_array_equal(a, b.numpy())
 
 

@@ -73,15 +73,72 @@ def test_noise_is_nought_in_figures_and_drawn_in_sheets_where_it_matters(titles,
         return {"restored": images + tf.reduce_mean(noise, [1, 2])[:, None, None, None]}
 
     inference = Inference(None, noisy, SIDE, None, "noise", (None, 2, 3), stochastic=stochastic)
-    observer = Observer(inference, faces(3), faces(5), batch=2)
+    observer = Observer(inference, faces(3), faces(5), batch=4)
     observer.validate()
-    assert [len(noise) for noise in seen] == [2, 2, 1] and not any(noise.any() for noise in seen)
+    assert [len(noise) for noise in seen[:2]] == [4, 1] and not any(noise.any() for noise in seen[:2])
+    of_figures = seen[2:]
+    assert sum(map(len, of_figures)) == (5 * 8 if stochastic else 0)
+    seen.clear()
     observer.sheet()
-    assert titles == ["degraded", "restored", *(["noise 1", "noise 2", "noise 3"] if stochastic else []), "clean"]
+    drawn = ["noise 1", "noise 2", "noise 3", "doubt"] if stochastic else []
+    assert titles == ["degraded", "restored", *drawn, "clean"]
     if stochastic:
-        drawn = np.concatenate(seen[5:])  # after three batches of figures and two without noise
-        expected = tf.random.stateless_normal([3, 3, 2, 3], [0, 0]).numpy().reshape(drawn.shape)
-        np.testing.assert_array_equal(drawn, expected)
+        expected = [tf.random.stateless_normal([8, 2, 3], [1, face]).numpy() for face in range(5)]
+        np.testing.assert_array_equal(np.concatenate(of_figures), np.concatenate(expected))
+        np.testing.assert_array_equal(np.concatenate(seen[1:]), np.concatenate(expected[:3]))
+
+
+def blurred(spread: float):
+    """A network whose draws and truth come from one distribution with a `spread` of 1, except for their place."""
+
+    def restore(images: tf.Tensor, noise: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
+        return {"restored": images + spread * 20 / 127.5 * noise}
+
+    return Inference(None, restore, SIDE, None, "noise", (None, SIDE, SIDE, 3), stochastic=True)
+
+
+def uncertain_faces(count: int) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(0)
+    known = np.broadcast_to(np.linspace(90, 160, SIDE)[:, None, None], [count, SIDE, SIDE, 3])
+    truth = np.clip(known + generator.normal(0, 20, known.shape), 0, 255)
+    return {"degraded": known.astype(np.uint8), "clean": truth.astype(np.uint8)}
+
+
+def test_samples_of_the_validation_faces_are_measured():
+    faces = uncertain_faces(20)
+    figures = Observer(blurred(1.0), faces, faces).validate()
+    for name in ("ratio", "ratio_fine", "ratio_middle", "ratio_coarse"):
+        assert figures[name] == pytest.approx(16 / 9, rel=0.15), name
+    assert figures["coverage_80"] == pytest.approx(0.8, abs=0.02)
+    assert abs(figures["spread_error_correlation"]) < 0.1  # the deviation is the same everywhere
+    gain = figures["mean_of_8_psnr"] - figures["one_sample_psnr"]
+    assert gain == pytest.approx(10 * np.log10(16 / 9), abs=0.3)
+    assert figures == Observer(blurred(1.0), faces, faces).validate()
+    silent = Observer(blurred(0.0), faces, faces).validate()
+    assert silent["ratio"] == 1.0 and silent["coverage_80"] < 0.1
+    assert silent["one_sample_psnr"] == pytest.approx(silent["psnr"]) and silent["psnr"] == figures["psnr"]
+
+
+def test_of_many_validation_faces_samples_of_the_first_64_are_drawn():
+    faces, seen = uncertain_faces(70), []
+    inference = blurred(1.0)
+
+    def counting(images, noise=None):
+        tf.py_function(lambda value: seen.append(len(value)), [noise], [])
+        return inference.function(images, noise)
+
+    Observer(inference._replace(function=counting), faces, faces).validate()
+    assert sum(seen) == 70 + 64 * 8
+
+
+def test_the_map_of_doubt_is_black_where_all_samples_agree_and_bright_where_they_do_not():
+    samples = np.full([8, 4, 4, 3], 100, np.uint8)
+    samples[::2, 0] += 10
+    samples[::2, 1] += 200 - 100
+    doubt = observation.doubt_map(samples)
+    assert doubt.shape == (4, 4, 3) and not doubt[2:].any() and (doubt[1] == 255).all()
+    deviation = 10 * np.sqrt(16 / 7 / 8)  # of eight values, half of them 10 above the others
+    np.testing.assert_allclose(doubt[0].astype(float).sum(-1), 3 * 255 * deviation / 25.5, atol=1.5)
 
 
 def test_a_texture_image_stands_beside_the_restored_one_and_fidelity_is_full(titles):

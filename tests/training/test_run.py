@@ -82,7 +82,7 @@ def test_tensorboard_shows_every_term_and_the_pictures(run):
         "loss/restorer", "loss/adversarial", "loss/l1", "loss/commitment", "loss/discriminator",
         "score/real", "score/fake", "gradient_norm/restorer", "gradient_norm/discriminator", "learning_rate",
         "codebook_8/usage", "codebook_8/perplexity", "codebook_16/usage", "codebook_16/perplexity",
-        "images_per_second", "validation/psnr", "validation/ssim", "samples",
+        "images_per_second", "validation/psnr", "validation/ssim", "validation/ratio_fine", "samples",
     } <= tags  # fmt: skip
     rows = [row for row in records(run) if "loss/l1" in row]
     logged = {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("loss/l1")}
