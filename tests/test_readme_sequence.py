@@ -108,7 +108,7 @@ def test_from_clean_pictures_to_a_report_and_a_study(place, monkeypatch, capsys)
         assert code == 0, f"{line}\n{said.err}"
     tally = printed["rethink-fr study tally "].out
     assert "6 trials, raters: 1" in tally and "no rank correlation: it needs 3 methods" in tally
-    assert "8 samples of each" in said.out and "Perceptual" in said.out
+    assert "8 samples of each" in said.out and "perceptual" in said.out
     check_results(place)
 
 

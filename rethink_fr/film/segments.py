@@ -21,7 +21,8 @@ from rethink_fr.film.clips import ACCURATE, BT601, Clip, UnreadableClip, colour_
 
 # Formats of FFmpeg by the endings that clips are written with; others become Matroska, which holds any sound.
 _CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-_H264 = {"crf": "16", "preset": "fast", "bf": "0", "rc-lookahead": "16"}
+# Few frames are held at a time: of 33 megapixels each takes 50 MB.
+_H264 = {"crf": "16", "preset": "fast", "bf": "0", "rc-lookahead": "8", "threads": "4"}
 _VP9 = {"crf": "18", "b": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4", "lag-in-frames": "0"}
 _FULL_RANGE = 2
 
@@ -101,7 +102,8 @@ def assemble(file: IO[bytes], suffix: str, segments: Sequence[Path], clip: Clip,
                 video.metadata.update(_plain(source.streams.best("video").metadata))
                 target.metadata.update(_plain(source.metadata))
                 copies = _copies(source, target, suffix, clip, notes)
-                target.set_chapters(source.chapters())
+                if hasattr(target, "set_chapters"):  # from PyAV 16 on, which needs Python 3.10
+                    target.set_chapters(source.chapters())
                 streams = (_film_packets(segments, clip, times, video), _copied_packets(source, copies))
                 for timed in heapq.merge(*streams, key=lambda one: one[:2]):
                     target.mux_one(timed.packet)
