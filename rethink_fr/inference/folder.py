@@ -71,13 +71,13 @@ def restore_photos(
     files: List[PhotoReport] = [photo.done for photo in plan.photos if photo.done is not None]
 
     def report(complete: bool) -> FolderReport:
-        order = {os.fspath(photo.path): number for number, photo in enumerate(plan.photos)}
+        order = {os.path.abspath(photo.path): number for number, photo in enumerate(plan.photos)}
         made = FolderReport(
             settings,
             restorer.resolution,
             len(earlier) + len(plan.photos),
             tuple(os.fspath(path) for path in plan.skipped),
-            (*earlier, *sorted(files, key=lambda file: order[file.input])),
+            (*earlier, *sorted(files, key=lambda file: order[os.path.abspath(file.input)])),
         )
         plan.progress.close(plan.outputs, made, complete)
         return made
@@ -86,8 +86,8 @@ def restore_photos(
         try:
             for group in _groups(restorer, detector, plan, files):
                 restore_group(restorer, [opened for _, opened in group], settings)
-                for photo, opened in group:
-                    _keep(files, plan, _written(photo, opened, plan, restorer.resolution, enlarge, embed))
+                while group:  # taken out one by one: a large photo must be gone before the next is read
+                    _keep(files, plan, _written(*group.pop(0), plan, restorer.resolution, enlarge, embed))
             for photo in plan.left:
                 if photo.is_clip:
                     _keep(files, plan, restore_clip(photo, plan, restorer, detector, enlarge))
@@ -106,16 +106,10 @@ def _groups(
         try:
             if photo.error is not None:
                 raise UnreadableImage(photo.path, photo.error)
-            opened = open_photo(photo.path, detector, restorer.resolution, plan.settings)
-        except (UnreadableImage, UnwritableImage) as error:
-            _keep(files, plan, PhotoReport(os.fspath(photo.path), error=error.reason))
+            group.append((photo, open_photo(photo.path, detector, restorer.resolution, plan.settings)))
+        except (UnreadableImage, UnwritableImage, MemoryError) as error:
+            _keep(files, plan, _failed(photo, error))
             continue
-        except MemoryError:
-            _keep(
-                files, plan, PhotoReport(os.fspath(photo.path), error="takes more memory than there is; scale it down")
-            )
-            continue
-        group.append((photo, opened))
         faces = sum(len(one.faces) for _, one in group) * plan.settings.samples
         if faces >= BATCH or sum(one.pixels for _, one in group) >= _HELD:
             yield group

@@ -181,7 +181,8 @@ def _work(inputs: Iterable[Path], output: Path, made: Set[Path]) -> Tuple[List[T
             work.append((given, Path(given.name)))
         else:
             raise ValueError(f"{printable(given)}: no such file or folder")
-    return work, skipped
+    once = {os.path.abspath(path): (path, name) for path, name in reversed(work)}  # a photo may be given twice
+    return list(reversed(once.values())), skipped
 
 
 def _is_own(path: Path, own: Set[str], folder: Optional[str]) -> bool:

@@ -12,7 +12,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, Sequence, Set
+from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Union
 
 from rethink_fr.files.locks import exclusive_lock
 from rethink_fr.files.names import printable
@@ -65,7 +65,7 @@ class Progress:
 
     def done(self, path: Path) -> Optional[PhotoReport]:
         """The report of a photo that does not have to be done again; None if it has to."""
-        report = self._written(os.fspath(path))
+        report = self._written(_key(path))
         return report if report is not None and file_stamp(path) == (report.bytes, report.modified) else None
 
     def replaceable(self, paths: Iterable[Path]) -> Iterator[Path]:
@@ -73,13 +73,13 @@ class Progress:
         if self.continues:
             yield self._folder / REPORT_NAME
         for path in paths:
-            entry = self._done.get(os.fspath(path), {})
-            for name in (*entry.get("outputs", ()), *self._begun.get(os.fspath(path), ())):
+            entry = self._done.get(_key(path), {})
+            for name in (*entry.get("outputs", ()), *self._begun.get(_key(path), ())):
                 yield self._folder / name
 
     def others(self, paths: Iterable[Path]) -> List[PhotoReport]:
         """The reports of photos that are none of these and were written: they stay in the report."""
-        own = {os.fspath(path) for path in paths}
+        own = {_key(path) for path in paths}
         found = (self._written(name) for name in self._done if name not in own)
         return [report for report in found if report is not None]
 
@@ -163,7 +163,7 @@ class Progress:
             if "settings" in found:
                 self._continue(path, found["settings"])
             elif isinstance(found.get("begun"), str) and isinstance(found.get("outputs"), list):
-                self._begun[found["begun"]] = [name for name in found["outputs"] if _is_inside(name)]
+                self._begun[_key(found["begun"])] = [name for name in found["outputs"] if _is_inside(name)]
             elif "done" in found:
                 self._add(found["done"])
 
@@ -183,7 +183,12 @@ class Progress:
         """Remember an entry that has the form of ours."""
         if isinstance(entry, dict) and isinstance(entry.get("input"), str) and isinstance(entry.get("outputs"), list):
             if all(_is_inside(name) for name in entry["outputs"]):
-                self._done[entry["input"]] = entry
+                self._done[_key(entry["input"])] = entry
+
+
+def _key(path: Union[str, Path]) -> str:
+    """By what a photo is known, however it was given."""
+    return os.path.abspath(path)
 
 
 def _is_inside(name: Any) -> bool:

@@ -3,12 +3,15 @@
 import json
 import os
 import threading
+import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from rethink_fr.files.locks import LockedError
+from rethink_fr.inference.photo import open_photo
 from rethink_fr.inference.photo_plan import plan_photos
 from rethink_fr.inference.photo_report import PhotoSettings
 from tests.attack.zoo import make_zoo
@@ -229,6 +232,25 @@ def test_large_photos_are_not_collected(tmp_path, monkeypatch):
     assert batches == [1, 1, 1]
 
 
+def test_a_large_photo_is_gone_before_the_next_is_read(tmp_path, monkeypatch):
+    from rethink_fr.inference import folder
+
+    monkeypatch.setattr(folder, "_HELD", 1)
+    for number in range(4):
+        photo(tmp_path / "in" / f"{number}.png", [(10, 20, 40)] if number != 2 else [])
+    alive, most = [], []
+
+    def opened(*arguments):
+        most.append(sum(reference() is not None for reference in alive))
+        made = open_photo(*arguments)
+        alive.append(weakref.ref(made.photo.image))
+        return made
+
+    monkeypatch.setattr(folder, "open_photo", opened)
+    call([tmp_path / "in"], tmp_path / "out")
+    assert most == [0, 0, 0, 0]
+
+
 # --- continuing ---
 
 
@@ -283,6 +305,15 @@ def test_a_finished_call_is_not_repeated_and_new_photos_are_added(album, tmp_pat
     assert len(report.files) == 7 and detector.given != []
     after = contents(out)
     assert all(after[path] == value for path, value in before.items() if path.name != "report.json")
+
+
+def test_a_photo_is_known_again_however_it_is_given(album, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "out"
+    report = call([album, album / "1.png", tmp_path / "in" / ".." / "in"], out)  # given thrice: restored once
+    assert len(report.files) == 6
+    detector = MarkDetector()
+    assert len(call([Path("in")], out, detector=detector).files) == 6 and detector.given == []
 
 
 def test_what_was_changed_or_lost_is_done_again(album, tmp_path):
