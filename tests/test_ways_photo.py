@@ -16,7 +16,7 @@ ASIDE = ("_parser", "load_restorer", "draw_noise", "__call__", "restore_picture"
 # how faces are found,
 ASIDE += ("open_detector", "check_detector", "find_faces", "framing_note", "size_notes")
 # what may be written where, and how an interrupted call goes on,
-ASIDE += ("plan_photos", "left", "output_names", "copied_name", "is_complete")
+ASIDE += ("plan_photos", "left", "output_names", "copied_name", "is_complete", "is_clip")
 ASIDE += ("working", "begin", "finish", "close", "others")
 # what is reported,
 ASIDE += ("face_reports", "file_stamp", "summary", "failed")

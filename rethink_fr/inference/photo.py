@@ -21,6 +21,7 @@ from rethink_fr.pictures.photos import Photo, check_size, read_photo
 from rethink_fr.pictures.sheets import contact_sheet
 
 LARGER = 0.8  # pixels of the model for one of the photo: below, it is said that detail may be lost
+_SQUARES = 1 << 30  # bytes of squares, restored and not, of one photo: 682 faces of 512 px
 _SHEET_SIDE = 256  # px of a face in a contact sheet
 _HIGHEST = 100.0  # dB that are reported; JSON has no infinity
 
@@ -66,6 +67,11 @@ def open_photo(path: Path, detector: Detector, side: int, settings: PhotoSetting
     faces = find_faces(photo.image, detector, settings.min_face, settings.detection_threshold)
     if settings.only_center_face and faces:
         faces = [centre_face(faces, photo.image.size)]
+    most = max(1, _SQUARES // (3 * side**2 * (settings.samples + 1)))
+    if len(faces) > most:
+        least = sorted((face.score for face in faces), reverse=True)[most - 1]
+        photo.notes += (f"{len(faces)} faces were found; memory for {most} was set aside, and the surest are restored",)
+        faces = [face for face in faces if face.score >= least][:most]
     return OpenPhoto(path, photo, align(photo.image, faces, side), stamp)
 
 

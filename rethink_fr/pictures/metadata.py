@@ -32,6 +32,7 @@ class Metadata:
     exif: Optional[Image.Exif] = None
     xmp: Optional[bytes] = None
     dpi: Optional[Tuple[float, float]] = None
+    lossless: bool = False  # of WebP, which may be either
 
     def options(self, kind: str, mode: str, size: Tuple[int, int]) -> Dict[str, Any]:
         """What `Image.save` takes to write them into a file.
@@ -57,6 +58,8 @@ class Metadata:
             options["pnginfo"] = texts
         if self.dpi is not None and kind != "WEBP":
             options["dpi"] = self.dpi
+        if kind == "WEBP" and self.lossless:
+            options["lossless"] = True
         return options
 
 

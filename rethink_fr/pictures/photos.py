@@ -94,6 +94,7 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
             image.load()
             turn = _TURNS.get(orientation_of(image) or 1)
             metadata = read_metadata(image)
+            metadata.lossless = image.format == "WEBP" and b"VP8L" in data[: 1 << 20]  # the name of its chunk
             image = _in_8_bits(image, metadata, notes)
             if turn is not None:
                 image = image.transpose(turn)

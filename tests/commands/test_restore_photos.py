@@ -17,7 +17,7 @@ from rethink_fr.restorer.settings import ModelConfig
 from rethink_fr.runs.config_file import save_model_section
 from rethink_fr.runs.loading import save_average
 from rethink_fr.systems import SYSTEMS
-from tests.command_line import ROOT
+from tests.command_line import PEAK_MEMORY, ROOT
 from tests.evaluation.networks.test_onnx_network import made as onnx_embedder
 from tests.faces.scenes import group
 from tests.inference.photo_calls import names, pixels
@@ -149,6 +149,23 @@ def test_cheap_mistakes_are_told_before_anything_is_loaded(album, tmp_path, argu
     done = subprocess.run([sys.executable, "-c", code, *given], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--samples", "2")])
+def test_a_photo_of_100_megapixels_takes_less_than_2_gb(run, tmp_path, options):
+    photo = tmp_path / "large.jpg"
+    large = Image.new("RGB", (12_000, 8_400), (96, 104, 92))
+    large.paste(group((480, 240), PLACES).resize((4800, 2400)), (3000, 2500))
+    large.save(photo, quality=90)
+    code = PEAK_MEMORY + (
+        "import sys; from rethink_fr.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "assert code == 0 and peak() < 2 << 20, peak()\n"
+    )
+    arguments = ["restore", str(photo), "--model", str(run), "--output", str(tmp_path / "out"), *options]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "3 faces restored" in done.stdout, done.stderr[-2000:]
 
 
 def test_a_call_that_is_interrupted_goes_on(run, tmp_path):

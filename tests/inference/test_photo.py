@@ -196,6 +196,15 @@ def test_a_face_with_more_detail_than_the_model_holds_is_named(tmp_path):
     assert large.faces[0].larger_than_model and "larger than the model's 32 px" in large.notes[0]
 
 
+def test_of_a_crowd_as_many_as_memory_holds_and_it_is_said(tmp_path, monkeypatch):
+    from rethink_fr.inference import photo as module
+
+    monkeypatch.setattr(module, "_SQUARES", 2 * 2 * 3 * SIDE**2)
+    given = photo(tmp_path / "a.png", [(10, 20, 40), (75, 30, 40), (140, 20, 40)], WIDE)
+    (file,) = call([given], tmp_path / "out").files
+    assert len(file.faces) == 2 and "3 faces were found; memory for 2 was set aside" in file.notes[0]
+
+
 def test_an_orientation_is_applied_and_not_written_again(tmp_path):
     upright = Image.open(photo(tmp_path / "a.png", TWO, WIDE))
     exif = Image.Exif()

@@ -277,6 +277,13 @@ def test_transparency_that_jpeg_lacks_is_laid_over_white_and_it_is_said():
     assert notes == ["JPEG has no transparency: it was laid over white"]
 
 
+def test_webp_without_loss_stays_without():
+    image = Image.fromarray(picture(40, 30))
+    for options, loses in (({"lossless": True}, False), ({"quality": 80}, True)):
+        photo = decode_photo(as_bytes(image, "WEBP", **options))
+        assert (np.asarray(again(photo, ".webp").image) != np.asarray(photo.image)).any() == loses
+
+
 def test_webp_keeps_transparency():
     image = smooth(mode="RGBA")
     image.putalpha(100)
