@@ -3,9 +3,9 @@
     rethink-fr restore photo.jpg holiday/ --model runs/faces --output restored --samples 4
 
 Every face that is found is restored and put back; the photo stays what it was, in its format, size and colours. In a
-clip each face is followed from frame to frame, and its sound and timing stay. With
-`--aligned` the inputs are single faces framed as in FFHQ, and each becomes a PNG file of the model's resolution.
-`report.json` says what became of every input. One that cannot be read is listed, and the others are restored.
+clip each face is followed from frame to frame, and its sound and timing stay. With `--aligned` the inputs are single
+faces framed as in FFHQ, and each becomes a PNG file of the model's resolution. `report.json` says what became of every
+input. One that cannot be read is listed, and the others are restored.
 """
 
 from __future__ import annotations
