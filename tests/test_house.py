@@ -86,6 +86,7 @@ ALLOWED = {
         "exporting",
         "faces",
         "files",
+        "film",
         "inference",
         "metrics",
         "ops",

@@ -16,15 +16,18 @@ import pytest
 from rethink_fr.cli import main
 from rethink_fr.drawn_faces.face import draw_face
 from rethink_fr.evaluation.study.files import checksum, read_key
+from rethink_fr.losses.squeezenet import squeezenet
 from rethink_fr.pictures.files import read_image, write_image
 from rethink_fr.restorer.system import build as build_restorer
 from rethink_fr.runs.config_file import save_model_section
 from rethink_fr.runs.loading import save_average
 from rethink_fr.vqfr.settings import VQFRSettings
 from rethink_fr.vqfr.system import build as build_vqfr
+from rethink_fr.weights.published_network import expected_shapes
 from tests.command_line import ROOT
 from tests.evaluation.networks.test_onnx_network import made
 from tests.training.helpers import small_config
+from tests.weights.filled import filled
 
 PAGES = ("docs/vqfr.md", "README.md", "docs/evaluation.md")
 QUICK = ("degrade", "restore", "evaluate", "study")
@@ -50,10 +53,12 @@ def save_run(folder: Path, architecture: str, settings, network) -> None:
 def place(tmp_path, monkeypatch) -> Path:
     """A folder with everything that the README's user has; the runs are of one tiny restorer."""
     monkeypatch.setenv("RETHINK_FR_CACHE", str(tmp_path / "cache"))
-    for folder, count in (("clean", COUNT), ("photos", 2)):
+    for folder, count in (("clean", COUNT), ("photos", 2), ("holiday", 1)):
         for number in range(count):
             write_image(tmp_path / folder / f"{number}.jpg", draw_face(number, 0, SIDE).image)
-    write_image(tmp_path / "photo.png", draw_face(9, 0, SIDE).image)
+    for name in ("photo.jpg", "face.png"):
+        write_image(tmp_path / name, draw_face(9, 0, SIDE).image)
+    np.savez(tmp_path / "squeezenet.npz", **filled(expected_shapes(squeezenet, (None, None, 3))))
     people = [f"{number},person {number // 2}" for number in range(COUNT)]
     (tmp_path / "people.csv").write_text("\n".join(["name,identity", *people]))
     size = 3 * SIDE * SIDE  # the networks give the picture's values themselves
@@ -91,16 +96,19 @@ def test_from_clean_pictures_to_a_report_and_a_study(place, monkeypatch, capsys)
     called = commands(*QUICK)
     called = called[next(number for number, line in enumerate(called) if "degrade clean/" in line) :]
     assert [line.split()[1] for line in called] == [
-        "degrade", "restore", "evaluate", "restore", "evaluate", "study", "study",
+        "degrade", "restore", "evaluate", "restore", "evaluate", "study", "study", "restore", "evaluate",
     ]  # fmt: skip
+    printed = {}
     for line in called:
         if line.startswith("rethink-fr study tally"):
             answer(place)
         words = [found for word in shlex.split(line) for found in (sorted(glob.glob(word)) or [word])]
         code = main(words[1:])
-        printed = capsys.readouterr()
-        assert code == 0, f"{line}\n{printed.err}"
-    assert "6 trials, raters: 1" in printed.out and "no rank correlation: it needs 3 methods" in printed.out
+        printed[line.split("--")[0]] = said = capsys.readouterr()
+        assert code == 0, f"{line}\n{said.err}"
+    tally = printed["rethink-fr study tally "].out
+    assert "6 trials, raters: 1" in tally and "no rank correlation: it needs 3 methods" in tally
+    assert "8 samples of each" in said.out and "perceptual" in said.out
     check_results(place)
 
 

@@ -1,16 +1,18 @@
 """PSNR and SSIM of degraded, bicubic and restored faces over a folder of clean ones.
 
-    python tools/evaluate_restorer.py --model runs/faces --images FOLDER --sheet sheet.png
+    python tools/evaluate_restorer.py --model runs/faces --images FOLDER --sheet sheet.png --samples 8
 
-The degradation is the run's own, drawn with a seed that training does not use. "bicubic", of blind degradation only, is
-the same small image enlarged by a bicubic filter. Prints means, and the mean gain over the degraded image with its
-standard error. --output writes the pictures, for `rethink-fr evaluate`.
+The degradation is the run's own, or that of --config, drawn with a seed that training does not use. "bicubic", of blind
+degradation only, is the same small image enlarged by a bicubic filter; "mean" is that of the samples. Prints means, and
+the mean gain over the degraded image with its standard error. --output writes the pictures, for `rethink-fr evaluate`:
+those of a column into a folder of its name, and NAME_1.png, NAME_2.png, ... into "samples".
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -30,13 +32,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--images", required=True, help="a folder of clean images, or builtin")
+    parser.add_argument("--config", help="whose degradation is meant; default: the run's")
     parser.add_argument("--seed", type=int, default=12345, help="of the degradation")
+    parser.add_argument("--samples", type=int, default=1, help="restorations of each face with noise")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of eight faces")
     parser.add_argument("--output", type=Path, help="write each column's pictures to a folder in here")
     arguments = parser.parse_args()
 
     restorer = load_restorer(arguments.model)
-    degradation = load_config(arguments.model / "config.yaml").degradation
+    degradation = load_config(arguments.config or arguments.model / "config.yaml").degradation
     source = open_source(arguments.images, restorer.resolution, first_identity=10**6, identities=64, pictures=1)
     clean = np.stack([source.read(index) for index in range(len(source))])
     seed, task = arguments.seed, degradation.task
@@ -45,13 +49,21 @@ def main() -> None:
     if task == "blind":
         columns["bicubic"] = np.stack([enlarged(one, seed, index, degradation) for index, one in enumerate(clean)])
 
-    scales = {"restored": 0.0, "sample": 1.0} if restorer.noise_shape else {"restored": 0.0}
-    for name, noise_scale in scales.items():
-        parts = [
-            images.to_uint8(restorer(images.to_model(degraded[start : start + 16]), noise_scale=noise_scale)).numpy()
-            for start in range(0, len(degraded), 16)
-        ]
-        columns[name] = np.concatenate(parts)
+    def restored(noise_scale: float, draw: int = 0) -> np.ndarray:
+        parts = []
+        for start in range(0, len(degraded), 16):
+            given = images.to_model(degraded[start : start + 16])
+            parts.append(restorer(given, noise_scale=noise_scale, seed=len(degraded) * draw + start).numpy())
+        return np.clip(np.concatenate(parts), -1.0, 1.0)
+
+    columns["restored"] = images.to_uint8(restored(0.0)).numpy()
+    samples = []
+    if restorer.noise_shape:
+        drawn = [restored(1.0, draw) for draw in range(arguments.samples)]
+        samples = [images.to_uint8(one).numpy() for one in drawn]
+        columns["sample"] = samples[0]
+        if len(samples) > 1:
+            columns["mean"] = images.to_uint8(np.mean(drawn, axis=0)).numpy()
 
     base = psnr(degraded, clean), ssim(degraded, clean)
     print(f"{len(clean)} images of {restorer.resolution} px")
@@ -68,16 +80,23 @@ def main() -> None:
     if arguments.output:
         files = list_images(Path(arguments.images)) if Path(arguments.images).is_dir() else []
         named = len(files) == len(clean)  # not if some could not be read
-        for name, pictures in shown.items():
-            (arguments.output / name).mkdir(parents=True, exist_ok=True)
-            for index, picture in enumerate(pictures):
-                stem = files[index].stem if named else f"{index:06d}"
-                Image.fromarray(picture).save(arguments.output / name / f"{stem}.png")
+        names = [files[index].stem if named else f"{index:06d}" for index in range(len(clean))]
+        for column, pictures in shown.items():
+            write(arguments.output / column, names, pictures)
+        for draw, pictures in enumerate(samples, start=1):
+            write(arguments.output / "samples", [f"{name}_{draw}" for name in names], pictures)
     if arguments.sheet:
         chosen = np.linspace(0, len(clean) - 1, 8).astype(int)
         Image.fromarray(contact_sheet([pictures[chosen] for pictures in shown.values()], list(shown))).save(
             arguments.sheet
         )
+
+
+def write(folder: Path, names: Sequence[str], pictures: np.ndarray) -> None:
+    """Write each picture as PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in zip(names, pictures):
+        Image.fromarray(picture).save(folder / f"{name}.png")
 
 
 def enlarged(picture: np.ndarray, seed: int, index: int, ranges) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import List, Optional, Tuple
 
 from PIL import Image
 
-from rethink_fr.inference.background import lanczos
+from rethink_fr.inference.background import background
 from rethink_fr.inference.photo import Made, OpenPhoto, face_reports, larger_note, pictures, tails
 from rethink_fr.inference.photo_report import FaceReport, PhotoSettings
 from rethink_fr.pictures.metadata import Metadata
@@ -55,7 +55,7 @@ def write_results(opened: OpenPhoto, settings: PhotoSettings, resolution: int, b
         return Shown(name, size, before, notes=tuple(notes))
     stem, suffix = opened.path.stem, output_suffix(opened.path.suffix)
     results = _Results(folder, metadata, size)
-    made = pictures(opened, settings, lanczos(1))
+    made = pictures(opened, settings, background(None, 1))
     for tail in tails(settings, len(opened.faces)):
         results.write(next(made), f"{stem}_restored{tail}", suffix)  # one large picture at a time
     return Shown(

@@ -1,10 +1,11 @@
-"""`rethink-fr restore` restores the faces in photos.
+"""`rethink-fr restore` restores the faces in photos and clips.
 
     rethink-fr restore photo.jpg holiday/ --model runs/faces --output restored --samples 4
 
-Every face that is found is restored and put back; the photo stays what it was, in its format, size and colours. With
-`--aligned` the inputs are single faces framed as in FFHQ, and each becomes a PNG file of the model's resolution.
-`report.json` says what became of every input. One that cannot be read is listed, and the others are restored.
+Every face that is found is restored and put back; the photo stays what it was, in its format, size and colours. In a
+clip each face is followed from frame to frame, and its sound and timing stay. With `--aligned` the inputs are single
+faces framed as in FFHQ, and each becomes a PNG file of the model's resolution. `report.json` says what became of every
+input. One that cannot be read is listed, and the others are restored.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rethink_fr.files.addresses import address
 from rethink_fr.files.names import printable
 
 NAME = "restore"
-SUMMARY = "restore photos"
+SUMMARY = "restore photos and clips"
 EXAMPLE = "rethink-fr restore photo.jpg holiday/ --model runs/faces --output restored --samples 4"
 
 _SHOWN = 10  # notes that are printed; all are in the report
@@ -30,7 +31,7 @@ _SHOWN = 10  # notes that are printed; all are in the report
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="picture files and folders")
+    parser.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="pictures, clips and folders of them")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
     parser.add_argument(
         "--model",
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of products; bfloat16 is faster where the processor has it; default: %(default)s",
     )
     add_overwrite(parser, "files that are in --output already, and do all anew")
-    _add_photo_arguments(parser.add_argument_group("whole photos"))
+    _add_photo_arguments(parser.add_argument_group("whole photos, and clips"))
 
 
 def _add_photo_arguments(group: argparse._ArgumentGroup) -> None:
@@ -221,6 +222,11 @@ def _check(arguments: argparse.Namespace) -> None:
     for path in arguments.input:
         if not os.path.lexists(path):
             raise ConfigError(f"{printable(path)}: no such file or folder")
+    if arguments.aligned:
+        from rethink_fr.film.clips import is_clip
+
+        for path in filter(is_clip, arguments.input):
+            raise ConfigError(f"{printable(path)}: is a clip, and --aligned is for single faces; leave it out")
     if arguments.identity_net is not None and not arguments.identity_net.is_file():
         raise ConfigError(f"--identity-net {printable(arguments.identity_net)}: no such file")
     if arguments.aligned:

@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from PIL import Image
 
 from rethink_fr.files.image_limits import max_pixels
 from rethink_fr.files.names import printable
+from rethink_fr.film.colours import Colours, to_rgb
 
 CLIP_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".3gp"),
@@ -28,9 +29,6 @@ CLIP_SUFFIXES = (
 )
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,nut"
 LONGEST_SIDE = 16_384  # px: of what H.264 can hold
-ACCURATE = 0x4 | 0x2000 | 0x4000 | 0x40000  # of swscale: bicubic chroma, full resolution, exact rounding
-BT601, _BT709, _FULL_RANGE = 5, 1, 2  # AVCOL_SPC_BT470BG and _BT709, AVCOL_RANGE_JPEG
-_HIGH_RANGE = (16, 18)  # AVCOL_TRC_SMPTE2084 and _ARIB_STD_B67
 _TURNS = {  # by the linear part of a display matrix, which maps (x, y) as they are stored to how they are shown
     (1, 0, 0, 1): None,
     (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,15 +47,6 @@ class UnreadableClip(ValueError):  # noqa: N818 (reads as what happened)
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class Colours(NamedTuple):
-    """How a clip's numbers stand for colours: FFmpeg's AVCOL_RANGE, _PRI, _TRC and _SPC."""
-
-    range: int
-    primaries: int
-    transfer: int
-    matrix: int
 
 
 class ClipFrame(NamedTuple):
@@ -133,7 +122,7 @@ def read_clip(path: Path) -> Clip:
             rate=_rate(stream),
             unit=Fraction(stream.time_base or Fraction(1, 90_000)),
             seconds=_seconds(container, stream),
-            colours=Colours(0, 2, 2, 2),
+            colours=Colours(),
             has_sound=bool(container.streams.audio),
         )
         first = next(_decoded(container, stream, clip), None)
@@ -175,22 +164,6 @@ def read_frames(clip: Clip) -> Iterator[ClipFrame]:
         clip.notes.append(note)
 
 
-def colour_matrix(colours: Colours, size: Tuple[int, int]) -> int:
-    """The matrix between RGB and the numbers of a clip, as swscale numbers them; if none is told, as players guess."""
-    if colours.matrix in (1, 4, 5, 6, 7, 9, 10):
-        return 9 if colours.matrix == 10 else colours.matrix
-    return _BT709 if size[1] >= 720 else BT601
-
-
-def ranges(colours: Colours, clip: str, rgb: str) -> Dict[str, int]:
-    """The arguments of PyAV's `reformat` between RGB and a clip, `clip` and `rgb` being "src" and "dst" or the reverse.
-
-    RGB has no such range. PyAV only looks at what it is told if the two differ, so they do.
-    """
-    full = colours.range == _FULL_RANGE
-    return {f"{clip}_color_range": 2 if full else 1, f"{rgb}_color_range": 1 if full else 2}
-
-
 def _video(container: Any) -> Any:
     stream = container.streams.best("video")
     if stream is None:
@@ -198,7 +171,8 @@ def _video(container: Any) -> Any:
     context = stream.codec_context
     if context is None:
         raise UnreadableClip("is of a kind that is not known here; convert it to H.264, for example")
-    width, height, limit = context.width, context.height, max_pixels()
+    width, height = _square(context.width, context.height, stream)
+    limit = max_pixels()
     if width * height > limit or max(width, height) > LONGEST_SIDE:
         raise UnreadableClip(
             f"has frames of {width} x {height} pixels, expected at most {limit:,} in all and {LONGEST_SIDE:,} a side; "
@@ -234,22 +208,20 @@ def _decoded(container: Any, stream: Any, clip: Clip) -> Iterator[Any]:
 
 def _image(frame: Any, stream: Any, colours: Colours) -> Image.Image:
     """A frame as it is shown: in RGB, with square pixels, upright."""
-    matrix = colour_matrix(colours, (frame.width, frame.height))
-    rgb = frame.reformat(
-        format="rgb24",
-        src_colorspace=matrix,
-        dst_colorspace=BT601,
-        **ranges(colours, "src", "dst"),
-        interpolation=ACCURATE,
-    )
-    image = Image.fromarray(rgb.to_ndarray())
-    aspect = stream.sample_aspect_ratio
-    if aspect and aspect != 1 and Fraction(1, 8) <= aspect <= 8:
-        width, height = image.size
-        size = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+    image = Image.fromarray(to_rgb(frame, colours).to_ndarray())
+    size = _square(frame.width, frame.height, stream)
+    if size != image.size:
         image = image.resize(size, Image.Resampling.LANCZOS)
     turn = _turn(frame)[0]
     return image if turn is None else image.transpose(turn)
+
+
+def _square(width: int, height: int, stream: Any) -> Tuple[int, int]:
+    """A size with square pixels, none of them lost."""
+    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    if not Fraction(1, 8) <= aspect <= 8:  # no film has that
+        return width, height
+    return (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
 
 
 def _turn(frame: Any) -> Tuple[Optional[Image.Transpose], bool]:
@@ -270,7 +242,7 @@ def _notes(container: Any, stream: Any, frame: Any, clip: Clip) -> Iterator[str]
     depth = max((component.bits for component in frame.format.components), default=8)
     if depth > 8:
         yield f"its {depth} bits a channel became 8"
-    if clip.colours.transfer in _HIGH_RANGE:
+    if clip.colours.is_high_range:
         yield "has a high dynamic range (HDR), which no model here was trained for"
     if any(component.is_alpha for component in frame.format.components):
         yield "its transparency was dropped"
@@ -278,7 +250,7 @@ def _notes(container: Any, stream: Any, frame: Any, clip: Clip) -> Iterator[str]
         yield "is interlaced: faces that move are restored from both fields at once; deinterlace it before"
     if not _turn(frame)[1]:
         yield "is to be turned by an angle that is no multiple of 90 degrees; it was left as it is"
-    if stream.sample_aspect_ratio and stream.sample_aspect_ratio != 1:
+    if _square(frame.width, frame.height, stream) != (frame.width, frame.height):
         yield f"its pixels are not square; it was written with square ones, {clip.size[0]} x {clip.size[1]}"
     if len(container.streams.video) > 1:
         yield "holds several films; the best one was taken"

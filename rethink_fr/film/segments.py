@@ -16,14 +16,16 @@ from typing import IO, Any, Iterable, Iterator, List, NamedTuple, Sequence, Tupl
 import numpy as np
 from PIL import Image
 
+from rethink_fr.files.names import printable
 from rethink_fr.files.writing import atomic_file
-from rethink_fr.film.clips import ACCURATE, BT601, Clip, UnreadableClip, colour_matrix, opened, ranges
+from rethink_fr.film.clips import Clip, UnreadableClip, opened
+from rethink_fr.film.colours import from_rgb
 
 # Formats of FFmpeg by the endings that clips are written with; others become Matroska, which holds any sound.
 _CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-_H264 = {"crf": "16", "preset": "fast", "bf": "0", "rc-lookahead": "16"}
+# Few frames are held at a time: of 33 megapixels each takes 50 MB.
+_H264 = {"crf": "16", "preset": "fast", "bf": "0", "rc-lookahead": "8", "threads": "4"}
 _VP9 = {"crf": "18", "b": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4", "lag-in-frames": "0"}
-_FULL_RANGE = 2
 
 
 class _Timed(NamedTuple):
@@ -60,7 +62,7 @@ def write_segment(path: Path, images: Iterable[Image.Image], clip: Clip, size: T
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, UnreadableClip):
                 raise
-            raise UnreadableClip(f"frames of {size[0]} x {size[1]} pixels cannot be encoded ({error})") from None
+            raise UnreadableClip(f"frames of {size[0]} x {size[1]} pixels cannot be encoded ({_said(error)})") from None
     return count
 
 
@@ -101,14 +103,17 @@ def assemble(file: IO[bytes], suffix: str, segments: Sequence[Path], clip: Clip,
                 video.metadata.update(_plain(source.streams.best("video").metadata))
                 target.metadata.update(_plain(source.metadata))
                 copies = _copies(source, target, suffix, clip, notes)
-                target.set_chapters(source.chapters())
+                if hasattr(target, "set_chapters"):  # from PyAV 16 on, which needs Python 3.10
+                    target.set_chapters(source.chapters())
                 streams = (_film_packets(segments, clip, times, video), _copied_packets(source, copies))
                 for timed in heapq.merge(*streams, key=lambda one: one[:2]):
                     target.mux_one(timed.packet)
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, UnreadableClip):
                 raise
-            raise UnreadableClip(f"its sound cannot be written to {suffix} ({error}); convert it to .mkv") from None
+            raise UnreadableClip(
+                f"its sound cannot be written to {suffix} ({_said(error)}); convert it to .mkv"
+            ) from None
     return notes
 
 
@@ -119,24 +124,17 @@ def _encoder(container: Any, clip: Clip, size: Tuple[int, int], suffix: str) -> 
     stream.pix_fmt = _pixels(size)
     context = stream.codec_context
     context.time_base = 1 / clip.rate
-    context.color_range = _range(clip)
-    context.color_primaries, context.color_trc = clip.colours.primaries, clip.colours.transfer
-    context.colorspace = colour_matrix(clip.colours, clip.size)
+    colours = clip.colours.told(clip.size)
+    context.color_range, context.colorspace = colours.range, colours.matrix
+    context.color_primaries, context.color_trc = colours.primaries, colours.transfer
     return stream
 
 
 def _frame(image: Image.Image, clip: Clip, size: Tuple[int, int]) -> Any:
     import av
 
-    made = av.VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24").reformat(
-        format=_pixels(size),
-        src_colorspace=BT601,  # which stands for RGB's own
-        dst_colorspace=colour_matrix(clip.colours, clip.size),
-        **ranges(clip.colours, "dst", "src"),
-        interpolation=ACCURATE,
-    )
-    made.color_range, made.colorspace = _range(clip), colour_matrix(clip.colours, clip.size)
-    return made
+    frame = av.VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
+    return from_rgb(frame, clip.colours.told(clip.size), _pixels(size))
 
 
 def _pixels(size: Tuple[int, int]) -> str:
@@ -144,8 +142,8 @@ def _pixels(size: Tuple[int, int]) -> str:
     return "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
 
 
-def _range(clip: Clip) -> int:
-    return _FULL_RANGE if clip.colours.range == _FULL_RANGE else 1
+def _said(error: BaseException) -> str:
+    return printable(str(error))[:120]
 
 
 def _packets(path: Path) -> Iterator[Any]:
@@ -159,7 +157,7 @@ def _film_packets(segments: Sequence[Path], clip: Clip, times: Sequence[int], st
     for segment in segments:
         for packet in _packets(segment):
             if number == len(times):
-                raise UnreadableClip("its finished parts have too many frames; run again with --overwrite")
+                raise UnreadableClip("its finished parts have too many frames; run again")
             following = times[number + 1] if number + 1 < len(times) else times[number] + usual
             packet.stream = stream
             packet.time_base = clip.unit
@@ -168,7 +166,7 @@ def _film_packets(segments: Sequence[Path], clip: Clip, times: Sequence[int], st
             yield _Timed(times[number] * clip.unit, 0, packet)
             number += 1
     if number != len(times):
-        raise UnreadableClip("its finished parts have too few frames; run again with --overwrite")
+        raise UnreadableClip("its finished parts have too few frames; run again")
 
 
 def _copies(source: Any, target: Any, suffix: str, clip: Clip, notes: List[str]) -> List[Tuple[Any, Any]]:

@@ -27,8 +27,9 @@ def refused(*arguments: str, without: bool = False) -> str:
 
 
 def test_without_gradio_it_says_what_to_install():
-    assert 'needs the package gradio, which is not installed; install the extra with: pip install ".[app]"' in refused(
-        without=True
+    assert (
+        'needs the package gradio, which is not installed; install the extra with: pip install "rethink-fr[app]"'
+        in refused(without=True)
     )
 
 

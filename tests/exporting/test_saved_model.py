@@ -22,6 +22,7 @@ from rethink_fr.exporting.operations import traced_with
 from rethink_fr.inference.loading import load_restorer
 from rethink_fr.ops.native import NativeOpsError, native_ops
 from rethink_fr.pictures.files import decode_square
+from rethink_fr.runs.loading import load_run
 from tests.command_line import ROOT
 from tests.exporting.conftest import SIDE
 from tests.exporting.toy import toy_run
@@ -265,3 +266,24 @@ def test_the_operations_of_the_network_are_its_own_again_afterwards():
     with traced_with(network, "reference", "unrolled"):
         assert {layer.implementation for layer in layers} == {"reference", "unrolled"}
     assert {layer.implementation for layer in layers} == {"auto"}
+
+
+def test_saved_models_of_earlier_versions_are_read(run, tmp_path, pictures):
+    """Before there were other signatures, a SavedModel had `serving_default` and the function `restore` only."""
+    inference = load_run(run).inference
+    specifications = [
+        tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32, "images"),
+        tf.TensorSpec(inference.control_shape, tf.float32, "noise"),
+    ]
+    module = tf.Module()
+    module.weights = list(inference.network.weights)
+    module.restore = tf.function(
+        lambda images, control: inference.function(images, control)["restored"], input_signature=specifications
+    )
+    serve = tf.function(
+        lambda pictures: {"restored": images.to_uint8(inference.function(images.to_model(pictures))["restored"])},
+        input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3], tf.uint8, "images")],
+    )
+    with traced_with(inference.network, "reference", "reference"):
+        tf.saved_model.save(module, str(tmp_path / "old"), signatures={"serving_default": serve})
+    assert near(by_python(tmp_path / "old", pictures, seed=3), by_python(run, pictures, seed=3))

@@ -91,6 +91,8 @@ def test_colours_stay_whatever_numbers_stand_for_them(tmp_path, matrix, full):
 def test_tags_and_chapters_stay(tmp_path):
     import av
 
+    if not hasattr(av.container.OutputContainer, "set_chapters"):
+        pytest.skip("this PyAV knows no chapters; 16 does")
     source = write_clip(tmp_path / "in.mkv", moving(4))
     with av.open(str(source)) as old, av.open(str(tmp_path / "tagged.mkv"), "w") as new:
         copies = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}

@@ -43,7 +43,7 @@ class Restorer:
         self.calls = 0
         self._change, self._stop_after = change, stop_after
 
-    def draw_noise(self, seed, count):
+    def draw_noise(self, seed, count, of=None):
         return tf.stack([tf.random.stateless_normal(self.noise_shape, [seed, number]) for number in range(count)])
 
     def __call__(self, squares, noise=None, noise_scale=1.0, seed=0, fidelity=None):
@@ -253,6 +253,8 @@ def test_one_bad_clip_does_not_stop_the_rest_of_a_folder(tmp_path):
 def test_options_for_photos_are_refused_by_name_before_anything_is_loaded(tmp_path):
     source = write_clip(tmp_path / "clip.mp4", moving(2), sound=None)
     (tmp_path / "net.onnx").write_bytes(b"")
+    done = command(source, "--output", tmp_path / "out", "--aligned")
+    assert done.returncode == 2 and "clip.mp4: is a clip, and --aligned is for single faces" in done.stderr
     for options in (["--samples", "2"], ["--face-only"], ["--ext", "png"], ["--identity-net", tmp_path / "net.onnx"]):
         done = command(source, "--output", tmp_path / "out", *options)
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
