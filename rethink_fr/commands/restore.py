@@ -122,6 +122,7 @@ def _restore_photos(arguments: argparse.Namespace) -> int:
         check_background_model(arguments.background_model)
     settings = PhotoSettings(
         model=address(arguments.model),
+        precision=arguments.precision,
         samples=arguments.samples,
         noise_scale=arguments.noise_scale,
         seed=arguments.seed,

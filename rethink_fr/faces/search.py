@@ -19,7 +19,7 @@ from rethink_fr.pictures.files import over_white
 
 DEFAULT_THRESHOLD = 0.9
 
-_SURE = 0.99
+_SURE = 0.99  # the score that a turned face needs beside upright ones
 _ROOM = 1.5  # how much larger than the largest face a copy is when nothing larger can be in it
 _OVERLAP = 128  # px: of tiles; faces that are larger were seen on the copy before
 _FINEST = 2.0  # so much a picture is enlarged for faces that are smaller than the detector sees

@@ -12,6 +12,7 @@ class PhotoSettings:
     """How photos are restored. A later call continues an earlier one only if all of this is the same."""
 
     model: str
+    precision: str = "float32"
     samples: int = 1
     noise_scale: float = 1.0
     seed: int = 0
