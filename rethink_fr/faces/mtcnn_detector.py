@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +44,11 @@ class MtcnnDetector:
 
         # By their full paths: a bare name would be looked for, and unpickled, in the working directory first.
         with tf.device("CPU:0"):
-            stages = [
-                _proposal_stage(str(weights / "pnet.lz4")),
-                StageRNet(weights=str(weights / "rnet.lz4")),
-                StageONet(weights=str(weights / "onet.lz4")),
-            ]
+            refining = StageRNet(weights=str(weights / "rnet.lz4"))
+            pointing = StageONet(weights=str(weights / "onet.lz4"))
+            stages = [_proposal_stage(str(weights / "pnet.lz4")), refining, pointing]
+        for stage, side in ((refining, 24), (pointing, 48)):
+            stage._model = _as_graph(stage.model, [None, side, side, 3])
         self._cascade = MTCNN(stages=stages)
 
     def __call__(self, picture: NDArray[np.uint8], smallest: float, threshold: float) -> List[Face]:
@@ -81,10 +81,7 @@ def _proposal_stage(weights: str) -> Any:
 
         def __init__(self) -> None:
             super().__init__(weights=weights)
-            # One graph for all sizes: without it each of the nine layers is called from Python, for each size.
-            self._network = tf.function(
-                lambda images: self.model(images), input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32)]
-            )
+            self._model = _as_graph(self.model, [1, None, None, 3])
 
         def __call__(
             self, images_normalized: Any, min_face_size: float, threshold_pnet: float = 0.6, **others: Any
@@ -93,13 +90,20 @@ def _proposal_stage(weights: str) -> Any:
             picture = np.asarray(images_normalized, np.float32)
             found = []
             for scale, shape in _pyramid(picture.shape[1:3], min_face_size):
-                offsets, classes = self._network(tf.image.resize(picture, shape, method="area"))
+                offsets, classes = self.model(tf.image.resize(picture, shape, method="area"))
                 found.append(_windows(offsets.numpy()[0], classes.numpy()[0, ..., 1], scale, threshold_pnet))
             proposals = np.concatenate(found or [np.zeros([0, 5])])
             proposals = proposals[keep_best(proposals[:, :4], proposals[:, 4], 0.7, limit=_PROPOSALS)]
             return np.column_stack([np.zeros(len(proposals)), _squares(proposals[:, :4]), proposals[:, 4]])
 
     return Proposals()
+
+
+def _as_graph(network: Any, shape: List[Optional[int]]) -> Any:
+    """A network as one graph: each of its layers called from Python takes longer than all of them in a graph."""
+    import tensorflow as tf
+
+    return tf.function(lambda images: network(images), input_signature=[tf.TensorSpec(shape, tf.float32)])
 
 
 def _pyramid(shape: Tuple[int, ...], smallest: float) -> List[Tuple[float, Tuple[int, int]]]:

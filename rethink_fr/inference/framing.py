@@ -12,8 +12,8 @@ from rethink_fr.faces.face import Detector, distinct
 from rethink_fr.inference.photo import LARGER
 from rethink_fr.pictures.geometry import ffhq_points
 
-_SIDE = 256  # px: of the copy that is looked at
-_SMALLEST = 40  # px of it: a face that FFHQ frames has about 160
+_SIDE = 128  # px: of the copy that is looked at
+_SMALLEST = 30  # px of it: a face that FFHQ frames has about 80
 _THERE, _SURE = 0.6, 0.95  # scores: to be the face that was meant, and to be another one beside it
 _FARTHEST = 0.08  # mean distance of the five points from where FFHQ has them, in parts of the side
 _SQUARE = 1.05  # the longer side of a square picture, at the most, for one of the shorter

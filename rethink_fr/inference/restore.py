@@ -8,10 +8,13 @@ refused in milliseconds; the restorer that `restore` is given brings it.
 from __future__ import annotations
 
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Optional, Tuple
 
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from rethink_fr.files.image_limits import max_pixels
@@ -160,12 +163,14 @@ def restore(
         plan.outputs.write_json(plan.output / REPORT_NAME, asdict(made))
         return made
 
-    try:
-        for picture in tqdm(plan.pictures, desc="restoring", unit="image", delay=2):
-            files.append(_restore_file(restorer, plan, picture, noise_scale, seed, fidelity, detector))
-    except KeyboardInterrupt:
-        report()
-        raise
+    with ThreadPoolExecutor(max_workers=1) as beside:  # looks at a picture's framing while it is restored
+        look = None if detector is None else lambda square: beside.submit(framing_note, square, detector)
+        try:
+            for picture in tqdm(plan.pictures, desc="restoring", unit="image", delay=2):
+                files.append(_restore_file(restorer, plan, picture, noise_scale, seed, fidelity, look))
+        except KeyboardInterrupt:
+            report()
+            raise
     return report()
 
 
@@ -176,7 +181,7 @@ def _restore_file(
     noise_scale: float,
     seed: int,
     fidelity: Optional[float],
-    detector: Optional[Detector],
+    look: Optional[Callable[[npt.NDArray[np.uint8]], Future[Optional[str]]]],
 ) -> RestoredFile:
     """Restore one picture and write what becomes of it."""
     shown = str(picture.path)
@@ -186,6 +191,7 @@ def _restore_file(
         degraded, width, height = read_square(picture.path, restorer.resolution)
         # Only now: a picture that cannot be read takes no name.
         plan.outputs.claim_all([plan.output / name for name in picture.names], of=picture.path)
+        framing = None if look is None else look(degraded)
         noise = None if restorer.noise_shape is None else restorer.draw_noise(seed, plan.samples, degraded).numpy()
         images = restorer.restore_picture(degraded, noise, noise_scale, fidelity)
         restored = images["restored"]
@@ -200,8 +206,8 @@ def _restore_file(
     except (UnreadableImage, OutputError, LongNameError) as error:  # what else goes wrong will do so with the next, too
         return RestoredFile(shown, error=error.reason)
     notes = size_notes((width, height), restorer.resolution)
-    framing = None if detector is None else framing_note(degraded, detector)
-    notes += [] if framing is None else [framing]
+    found = None if framing is None else framing.result()
+    notes += [] if found is None else [found]
     return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height), notes=tuple(notes))
 
 
