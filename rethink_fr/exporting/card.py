@@ -5,23 +5,33 @@ from __future__ import annotations
 import dataclasses
 from importlib import metadata
 from pathlib import Path
-from typing import List, Sequence
+from typing import List, NamedTuple, Sequence
 
 from rethink_fr import __version__
 from rethink_fr.runs.loading import LoadedRun
 
 CARD, LICENCE = "MODEL_CARD.md", "LICENSE"
+_UNKNOWN = """Weights have the terms that whoever trained them gives, and those of the pictures they were trained on;
+neither is known here."""
 
 
-def model_card(loaded: LoadedRun, made: str, interface: Sequence[str], checked: str) -> str:
+class Source(NamedTuple):
+    """A network that is exported."""
+
+    loaded: LoadedRun
+    weights: str = ""  # what is known about its weights, in Markdown; "" if nothing is
+
+
+def model_card(source: Source, made: str, interface: Sequence[str], checked: str) -> str:
     """The text of the card; it depends on the model only, not on when or where it was exported.
 
     Args:
-        loaded: the run.
+        source: what was exported.
         made: in words, what was made of it.
         interface: lines about what it takes and gives.
         checked: in words, how far it is from the Keras model.
     """
+    loaded, weights = source
     inference = loaded.inference
     settings = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(loaded.settings).items())
     parameters = sum(weight.shape.num_elements() for weight in inference.network.weights)
@@ -46,8 +56,9 @@ this card does not know, and faces unlike them are restored worse. Other picture
 
 ## Licence
 
-The graph and this card are part of rethink-fr, Apache-2.0 (`{LICENCE}`). Weights have the terms that whoever trained
-them gives, and those of the pictures they were trained on; neither is stated in this file.
+The graph and this card are part of rethink-fr, Apache-2.0 (`{LICENCE}`).
+
+{(weights or _UNKNOWN).rstrip()}
 """
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from rethink_fr import images as ranges
 from rethink_fr.exporting.faces import Faces
-from rethink_fr.inference.noise import draw_noise
+from rethink_fr.exporting.noise import draw_noise
 from rethink_fr.metrics.fidelity import psnr
 from rethink_fr.system import Inference
 

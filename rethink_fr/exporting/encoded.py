@@ -20,7 +20,7 @@ _EXIF_BYTES = 1 << 16  # of a file; the EXIF segment comes first and is not long
 
 
 def decode_squares(files: tf.Tensor, side: int) -> tf.Tensor:
-    """Decode image files and resize the central square of each, antialiased by Lanczos (3 lobes).
+    """Decode image files and resize the central square of each: by Lanczos, and bilinearly if it is enlarged.
 
     The EXIF orientation of a JPEG is applied, grey is repeated over the channels, transparency is laid over white, and
     of 16 bits the upper 8 are taken.
@@ -53,12 +53,16 @@ def _square(file: tf.Tensor, side: int) -> tf.Tensor:
         lambda: tf.io.decode_image(file, channels=0, expand_animations=False),  # [H, W, 1 to 4]: what the file has
     )
     colours = _over_white(tf.ensure_shape(picture, [None, None, None]))
-    size = tf.shape(colours)[:2]
+    upright = tf.cond(is_jpeg, lambda: _upright(colours, file), lambda: colours)
+    size = tf.shape(upright)[:2]
     shorter = tf.reduce_min(size)
     start = (size - shorter) // 2
-    colours = colours[start[0] : start[0] + shorter, start[1] : start[1] + shorter]
-    upright = tf.cond(is_jpeg, lambda: _upright(colours, file), lambda: colours)
-    resized = tf.image.resize(upright, [side, side], "lanczos3", antialias=True)
+    square = upright[start[0] : start[0] + shorter, start[1] : start[1] + shorter]
+    resized = tf.cond(
+        shorter < side,
+        lambda: tf.image.resize(square, [side, side], "bilinear"),
+        lambda: tf.image.resize(square, [side, side], "lanczos3", antialias=True),
+    )
     return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
 
 
@@ -73,8 +77,8 @@ def _over_white(picture: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(tf.broadcast_to(over_white, tf.concat([tf.shape(picture)[:2], [3]], 0)), [None, None, 3])
 
 
-def _upright(square: tf.Tensor, file: tf.Tensor) -> tf.Tensor:
-    """A square of a JPEG's picture, turned as the file's EXIF orientation says."""
+def _upright(picture: tf.Tensor, file: tf.Tensor) -> tf.Tensor:
+    """The picture of a JPEG, turned as the file's EXIF orientation says."""
     head = tf.strings.substr(file, 0, _EXIF_BYTES)
     found = tf.strings.regex_replace(head, _ORIENTATION, r"\1\2", replace_global=False)
     # The whole head is replaced by one byte, or nothing is.
@@ -83,7 +87,7 @@ def _upright(square: tf.Tensor, file: tf.Tensor) -> tf.Tensor:
         lambda: tf.cast(tf.io.decode_raw(found, tf.uint8)[0], tf.int32),
         lambda: 1,
     )
-    transposed = tf.cond(orientation >= 5, lambda: tf.transpose(square, [1, 0, 2]), lambda: square)
+    transposed = tf.cond(orientation >= 5, lambda: tf.transpose(picture, [1, 0, 2]), lambda: picture)
     # 5 to 8 are 1 to 4, after rows and columns have changed places.
     kind = tf.gather([1, 1, 2, 3, 4, 1, 2, 3, 4], orientation)
     flip_columns = (kind == 2) | (kind == 3)

@@ -8,7 +8,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import tensorflow as tf
 
 from rethink_fr.exporting import onnx, saved_model, tflite
-from rethink_fr.exporting.card import CARD, LICENCE, licence_text, model_card
+from rethink_fr.exporting.card import CARD, LICENCE, Source, licence_text, model_card
 from rethink_fr.exporting.comparison import Comparison, ExportError, Tolerance, compare
 from rethink_fr.exporting.faces import Faces, faces_to_check
 from rethink_fr.exporting.interface import describe
@@ -19,7 +19,8 @@ from rethink_fr.files.outputs import Outputs, check_folder
 from rethink_fr.files.reading import file_size
 from rethink_fr.files.writing import new_folder
 from rethink_fr.pictures.listing import list_images
-from rethink_fr.runs.loading import LoadedRun, load_run
+from rethink_fr.runs import shipped
+from rethink_fr.runs.loading import load_run
 from rethink_fr.runs.mirror import local_model
 
 # By format and precision; what they do not name cannot be exported.
@@ -55,10 +56,10 @@ def export_run(
     plain: bool = False,
     overwrite: bool = False,
 ) -> ExportReport:
-    """Export the averaged restorer of a run directory.
+    """Export the averaged restorer of a run directory, or a network that comes with the package.
 
     Args:
-        run: the run directory.
+        run: the run directory, the name of one in `runs/`, or that of a network of the package.
         output: a new or empty folder for a SavedModel, a file for the others. It appears whole or not at all.
         form: "saved_model", "tflite" or "onnx".
         precision: "float32", "float16" or "int8".
@@ -72,8 +73,7 @@ def export_run(
         ExportError: if the model cannot be converted, or is further from the Keras model than `TOLERANCES` accept.
     """
     tolerance = _tolerance(form, precision, native, plain)
-    if file_size(run / "config.yaml") is None:
-        raise ValueError(f"{printable(run)}: no run here; expected a directory made by `rethink-fr train`")
+    run = _folder(run)
     pictures = [] if check is None else list_images(check)
     outputs = None
     if form == "saved_model":
@@ -81,25 +81,28 @@ def export_run(
     else:
         outputs = Outputs([*run.rglob("*"), *pictures], overwrite)
         outputs.claim_writable(output)
-    with local_model(run) as folder:
-        loaded = load_run(folder)
-    faces = faces_to_check(check, loaded.inference.resolution)
+    source = _source(run)
+    faces = faces_to_check(check, source.loaded.inference.resolution)
     try:
         if outputs is None:
-            return export_saved_model(loaded, output, faces, native, overwrite)
-        return _export_file(loaded, output, form, precision, plain, faces, tolerance, outputs)
+            report = export_saved_model(source, output, faces, native, overwrite)
+        else:
+            report = _export_file(source, output, form, precision, plain, faces, tolerance, outputs)
     except (ExportError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise ExportError(f"{printable(output)}: nothing was written: {reason}") from error
+    if source.weights:
+        report.notes.append(f"its weights have terms of their own, see {printable(run / shipped.CARD)}")
+    return report
 
 
 def export_saved_model(
-    loaded: LoadedRun, output: Path, faces: Faces, native: bool = False, overwrite: bool = False
+    source: Source, output: Path, faces: Faces, native: bool = False, overwrite: bool = False
 ) -> ExportReport:
     """Write a SavedModel, load it again, and compare it with the Keras model.
 
     Args:
-        loaded: a run.
+        source: what is exported.
         output: a new or empty folder, which appears whole or not at all.
         faces: what to compare on.
         native: whether it holds the compiled operators.
@@ -111,21 +114,22 @@ def export_saved_model(
     """
     check_folder(output, (), overwrite, SAVED_MODEL_PARTS)
     tolerance, made = TOLERANCES["saved_model", "float32"], "SavedModel"
-    inference, face = loaded.inference, faces.pictures[0]
+    loaded, face = source.loaded, faces.pictures[0]
+    inference = loaded.inference
     with new_folder(output, replace=overwrite, last=ENTRY) as folder:
         written = saved_model.write_saved_model(inference, folder, face, native)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         comparison = compare(inference, faces, saved_model.saved_model_restorer(folder), size)
         _accept(comparison, tolerance)
         saved_model.check_other_signatures(folder, face)
-        card = model_card(loaded, made, written.interface, comparison.text(tolerance))
+        card = model_card(source, made, written.interface, comparison.text(tolerance))
         (folder / CARD).write_text(card, encoding="utf-8")
         (folder / LICENCE).write_text(licence_text(), encoding="utf-8")
     return ExportReport(output, made, loaded.step, written.interface, written.notes, comparison, tolerance)
 
 
 def _export_file(
-    loaded: LoadedRun,
+    source: Source,
     output: Path,
     form: str,
     precision: str,
@@ -135,7 +139,7 @@ def _export_file(
     outputs: Outputs,
 ) -> ExportReport:
     """Convert, compare, and only then write."""
-    inference = loaded.inference
+    loaded, inference = source.loaded, source.loaded.inference
     made = f"{'TFLite' if form == 'tflite' else 'ONNX'} model in {precision}"
     if form == "tflite":
         data = tflite.to_tflite(inference, precision)
@@ -148,11 +152,33 @@ def _export_file(
         interface = describe({"restore": portable_function(inference, batch=None)})
         data = model.SerializeToString()
         comparison = compare(inference, faces, onnx.onnx_restorer(data), len(data))
-        model.doc_string = model_card(loaded, made, interface, comparison.text(tolerance))
+        model.doc_string = model_card(source, made, interface, comparison.text(tolerance))
         data = model.SerializeToString()
     _accept(comparison, tolerance)
     outputs.write_bytes(output, data)
     return ExportReport(output, made, loaded.step, interface, notes, comparison, tolerance)
+
+
+def _folder(run: Path) -> Path:
+    """The folder or address of what is to be exported."""
+    if file_size(run / "config.yaml") is not None:
+        return run
+    if (Path("runs") / run / "config.yaml").is_file():
+        return Path("runs") / run
+    folder = shipped.shipped_folder(str(run))
+    if folder is None:
+        raise ValueError(
+            f"{printable(run)}: no run here; expected a directory made by `rethink-fr train`, or the name of a network "
+            f"that comes with the package: {', '.join(shipped.shipped_models())}"
+        )
+    return folder
+
+
+def _source(run: Path) -> Source:
+    if (run / shipped.CARD).is_file():
+        return Source(shipped.load_shipped(run), (run / shipped.CARD).read_text(encoding="utf-8"))
+    with local_model(run) as folder:
+        return Source(load_run(folder))
 
 
 def _tolerance(form: str, precision: str, native: bool, plain: bool) -> Tolerance:

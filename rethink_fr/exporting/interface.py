@@ -10,7 +10,7 @@ _MEANINGS = {
     "images": "one face each, framed as in FFHQ; RGB, 0 to 255",
     "image_bytes": "files: JPEG, PNG, BMP, GIF; the central square is resized",
     "noise": "from N(0, 1) for variety, zeros for the one deterministic answer",
-    "seed": "of the noise, as `rethink-fr restore --seed`",
+    "seed": "of the noise, as in Python's `restorer(images, seed=...)` for one face",
     "noise_scale": "0 (one deterministic answer) to 1 (the full variety)",
     "fidelity": "0 (the texture image) to 1 (the default)",
     "count": "how many restorations, 1 to 64",

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from rethink_fr import images as ranges
 from rethink_fr.exporting.encoded import decode_squares, encode_pngs
-from rethink_fr.inference.noise import draw_noise
+from rethink_fr.exporting.noise import draw_noise
 from rethink_fr.system import Inference
 
 MAX_SAMPLES = 64  # in one call of `samples`: a request must not be able to ask for any amount of memory

@@ -84,6 +84,7 @@ def photo(tmp_path: Path, colour=(200, 120, 80), name="grandma 1950.jpg") -> Pat
 
 def opened(browser, served, **context):
     page = browser.new_context(**context).new_page()
+    page.set_default_timeout(180_000)  # ms; a busy machine takes long for the first face
     page.asked = []
     page.on("request", lambda request: page.asked.append(request.url))
     page.wrong = []

@@ -267,6 +267,7 @@ def checkpoints(folder: Path) -> Target:
 
 def saved_models(folder: Path) -> Target:
     """An exported model; the picture is what is left of a network after the damage, if anything is."""
+    from rethink_fr.exporting.card import Source
     from rethink_fr.exporting.export import export_saved_model
     from rethink_fr.exporting.faces import faces_to_check
     from rethink_fr.inference.loading import load_restorer
@@ -275,8 +276,8 @@ def saved_models(folder: Path) -> Target:
     from rethink_fr.runs.loading import LoadedRun
 
     settings = ModelConfig(resolution=32, width=1 / 32, n_skips=2, codebook_size=16)
-    loaded = LoadedRun(settings, SYSTEM.inference(SYSTEM.build(settings), "float32"), step=0)
-    export_saved_model(loaded, folder / "model", faces_to_check(None, 32))
+    source = Source(LoadedRun(settings, SYSTEM.inference(SYSTEM.build(settings), "float32"), step=0))
+    export_saved_model(source, folder / "model", faces_to_check(None, 32))
     read = [*(folder / "model").glob("*.pb"), *(folder / "model/variables").iterdir()]
     return Target(sorted(read), lambda path: load_restorer(folder / "model"))
 

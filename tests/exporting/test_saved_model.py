@@ -15,6 +15,7 @@ from PIL import Image
 
 from rethink_fr import images
 from rethink_fr.cli import main
+from rethink_fr.exporting.card import Source
 from rethink_fr.exporting.encoded import _upright, decode_squares
 from rethink_fr.exporting.export import export_saved_model
 from rethink_fr.exporting.faces import faces_to_check
@@ -22,6 +23,7 @@ from rethink_fr.exporting.operations import traced_with
 from rethink_fr.inference.loading import load_restorer
 from rethink_fr.ops.native import NativeOpsError, native_ops
 from rethink_fr.pictures.files import decode_square
+from rethink_fr.runs import shipped
 from rethink_fr.runs.loading import load_run
 from tests.command_line import ROOT
 from tests.exporting.conftest import SIDE
@@ -50,7 +52,7 @@ def test_the_default_has_no_chance_in_it(run, signatures, pictures):
     assert restored.dtype == tf.uint8 and near(restored, by_python(run, pictures, noise_scale=0.0))
 
 
-def test_a_seed_is_the_seed_of_the_command_and_belongs_to_one_face(run, signatures, pictures):
+def test_a_seed_is_that_of_the_python_call_and_belongs_to_one_face(run, signatures, pictures):
     restored = signatures["restore"](
         images=tf.constant(pictures),
         noise=NO_NOISE,
@@ -86,7 +88,7 @@ def test_noise_that_is_given_is_used(run, signatures, pictures):
     assert near(made["restored"], by_python(run, pictures, noise=noise))
 
 
-def test_samples_are_those_of_the_command_with_their_mean_and_spread(run, signatures, pictures):
+def test_samples_are_those_of_a_seed_with_their_mean_and_spread(run, signatures, pictures):
     made = signatures["samples"](
         images=tf.constant(pictures),
         count=tf.constant([5]),
@@ -148,7 +150,7 @@ def smooth(rows: int, columns: int, channels: int = 3) -> np.ndarray:
 def oriented(value: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = value
-    return encoded(smooth(40, 60), "JPEG", quality=95, exif=exif)
+    return encoded(smooth(41, 60), "JPEG", quality=95, exif=exif)
 
 
 FILES = {
@@ -225,6 +227,16 @@ def test_given_faces_are_compared_on_and_not_named(run, tmp_path, pictures, caps
     assert "private" not in (tmp_path / "out" / "MODEL_CARD.md").read_text()
 
 
+def test_a_network_of_the_package_brings_its_terms(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(shipped, "_FOLDER", tmp_path / "models")
+    shipped.write_shipped(run, tmp_path / "models" / "tiny", "Its weights are for research only.\n")
+    assert main(["export", "--model", "tiny", "--format", "saved_model", "--output", str(tmp_path / "out")]) == 0
+    assert "terms of their own" in capsys.readouterr().out
+    assert "Its weights are for research only." in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert main(["export", "--model", "other", "--format", "onnx", "--output", str(tmp_path / "other")]) == 2
+    assert "that comes with the package: tiny" in capsys.readouterr().err
+
+
 def test_a_difference_leaves_nothing_behind(run, tmp_path, monkeypatch, capsys):
     from rethink_fr.exporting import export
     from rethink_fr.exporting.comparison import Tolerance
@@ -243,7 +255,7 @@ def test_a_native_export_is_read_with_the_operators_of_this_installation(tmp_pat
     except NativeOpsError as error:
         pytest.skip(f"no native operators: {error}")
     output, toy = tmp_path / "native", toy_run()
-    export_saved_model(toy, output, faces_to_check(None, SIDE), native=True)
+    export_saved_model(Source(toy), output, faces_to_check(None, SIDE), native=True)
     assert b"RethinkFr>DeformConv2d" in (output / "saved_model.pb").read_bytes()
     np.save(tmp_path / "in.npy", images.to_model(pictures))
     code = (

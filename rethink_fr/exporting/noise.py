@@ -1,4 +1,7 @@
-"""The noise that a seed stands for, one rule for Python, the command and exported models."""
+"""The noise that a seed stands for, in a graph: the rule of `LoadedRestorer.draw_noise` where it is given no picture.
+
+(The command mixes the picture's pixels into its seeds by SHA-256, for which TensorFlow has no operator.)
+"""
 
 from __future__ import annotations
 
