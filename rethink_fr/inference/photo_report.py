@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,6 @@ def file_stamp(path: Path) -> Optional[Tuple[int, int]]:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
-
-
-def notes_of(files: Tuple[PhotoReport, ...]) -> List[Tuple[str, str]]:
-    """What people should know although nothing failed, as pairs of input and text."""
-    return [(file.input, note) for file in files if not file.error for note in file.notes]
 
 
 def _kind(name: str) -> str:
