@@ -167,6 +167,7 @@ class Restorer(keras.Model):
         pixel_noise: whether the StyleBlocks get noise for each pixel too; see `PixelNoise`. Not in the paper.
         residual: whether the decoder sees the degraded image, reduced to the size of each StyleBlock, and its result is
             added to it. What is certain then needs no codes. Not in the paper.
+        gate_bias: see `AdaptiveLatentGate`. Not in the paper.
 
     Raises:
         ValueError: if an argument, or the static shape of the images or the noise, is not valid.
@@ -185,6 +186,7 @@ class Restorer(keras.Model):
         codebook_reseed_after: int = 200,
         pixel_noise: bool = False,
         residual: bool = False,
+        gate_bias: float = 0.0,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -197,7 +199,7 @@ class Restorer(keras.Model):
         map_rows = math.ceil(sum(2 * side * side for side in self.noise_maps) / style_size)
         self.noise_shape = (1 + n_skips + map_rows, style_size)
         self.encoder = Encoder(resolution, width, name="encoder")
-        self.gate = AdaptiveLatentGate(name="latent_gate")
+        self.gate = AdaptiveLatentGate(gate_bias, name="latent_gate")
         self.style_blocks = [
             StyleBlock(scaled(DECODER_CHANNELS[side], width), pixel_noise, name=f"style_block_{side}")
             for side in decoder_resolutions(resolution)

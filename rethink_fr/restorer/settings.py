@@ -28,6 +28,7 @@ class ModelConfig:
     # What follows is not in the paper.
     pixel_noise: bool = False
     residual: bool = False
+    gate_bias: float = 0.0  # added to the latent vector before the gate of the style noise
 
 
 @dataclass(frozen=True)

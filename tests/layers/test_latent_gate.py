@@ -30,6 +30,12 @@ def test_the_gate_opens_and_closes_with_the_latent():
     )
 
 
+def test_a_bias_moves_the_gate():
+    latent, noise = normal(0, 2, 8), normal(1, 2, 3, 8)
+    moved = AdaptiveLatentGate(bias=-4.0)(latent, noise)
+    np.testing.assert_array_equal(moved, AdaptiveLatentGate()(latent - np.float32(4), noise))
+
+
 def test_no_noise_gives_zero_and_there_are_no_parameters():
     layer = AdaptiveLatentGate()
     np.testing.assert_array_equal(layer(normal(0, 2, 8), np.zeros([2, 3, 8], np.float32)), 0)
