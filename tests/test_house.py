@@ -61,6 +61,7 @@ ALLOWED = {
         "pictures",
         "runs",
         "system",
+        "weights",
     },
     "training": {
         "config",
