@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--native", action="store_true", help="SavedModel: keep the compiled operators, for those who load them"
     )
     parser.add_argument(
-        "--plain", action="store_true", help="ONNX, web: deformable convolution as plain operators, for runtimes without it"
+        "--plain",
+        action="store_true",
+        help="ONNX, web: deformable convolution as plain operators, for runtimes without it",
     )
     add_overwrite(parser, "an exported model that is there already")
 

@@ -1,4 +1,4 @@
-"""onnxruntime-web, which runs ONNX files in browsers: one pinned package of npm's registry, and what a page needs of it.
+"""onnxruntime-web, which runs ONNX files in browsers: one pinned package of npm, and what a page needs of it.
 
 It is fetched once into the user's cache, and not into the repository. A file that is not the pinned one is never used.
 """

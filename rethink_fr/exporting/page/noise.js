@@ -27,14 +27,14 @@ const fraction = (bits) => (bits & 0x7fffff) / 0x800000; // 0 to 1, of the lowes
 /** `count` numbers from N(0, 1) as a Float32Array. `seed` and `number` are whole numbers from 0 to 2^32 - 1. */
 export function normalNoise(count, seed, number) {
   const [left, right, high, highest] = philox([seed, 0, number, 0], SCRAMBLE);
-  const drawn = new Float32Array(count);
-  for (let at = 0; at < count; at += 4) {
+  const drawn = new Float32Array(4 * Math.ceil(count / 4));
+  for (let at = 0; at < drawn.length; at += 4) {
     const bits = philox([at / 4, 0, high, highest], [left, right]);
     for (const pair of [0, 2]) {
       const radius = Math.sqrt(-2 * Math.log(Math.max(fraction(bits[pair]), 1e-7)));
       const angle = 2 * Math.PI * fraction(bits[pair + 1]);
-      drawn.set([radius * Math.sin(angle), radius * Math.cos(angle)].slice(0, Math.max(0, count - at - pair)), at + pair);
+      drawn.set([radius * Math.sin(angle), radius * Math.cos(angle)], at + pair);
     }
   }
-  return drawn;
+  return drawn.subarray(0, count);
 }

@@ -1,11 +1,9 @@
 // What the page does: a picture is chosen, restored by `worker.js`, and shown before and after.
 
 import { doubtMap } from "./doubt.js";
-import { normalNoise } from "./noise.js";
 import { canvasOf, readSquare } from "./pictures.js";
 
 const element = (id) => document.getElementById(id);
-const count = (values) => values.reduce((product, value) => product * value, 1);
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 let model = null; // what model.json says
@@ -29,15 +27,15 @@ async function begin() {
   }
   const bytes = Object.values(model.files).reduce((sum, size) => sum + size, 0);
   element("size").textContent =
-    `The first restoration loads ${megabytes(bytes)}, less if the server compresses: the model, ` +
-    `${megabytes(model.files["model.onnx"])}, and what runs it.`;
+    `The result has ${model.side} × ${model.side} pixels. The first restoration loads ${megabytes(bytes)}, less if the ` +
+    `server compresses: the model, ${megabytes(model.files["model.onnx"])}, and what runs it.`;
   element("example").disabled = false;
   document.querySelectorAll("input[type=range]").forEach(echo);
   tell("Choose a picture of one face.");
 }
 
 async function found(name) {
-  const response = await fetch(name);
+  const response = await fetch(name, { cache: "no-cache" }); // asks whether it is still the same
   if (!response.ok) throw new Error(`the server answered ${response.status} for ${name}`);
   return response;
 }
@@ -97,9 +95,7 @@ element("controls").addEventListener("submit", (event) => {
 
 function restore() {
   worker ??= new Worker("worker.js", { type: "module" });
-  const begun = performance.now();
-  const controls = controlsOf();
-  const asked = face;
+  const wanted = settings();
   const spent = [];
   samples = [];
   setRunning(true);
@@ -111,12 +107,12 @@ function restore() {
     } else if (told.kind === "restored") {
       spent.push(told.seconds);
       samples.push(told.pixels);
-      element("progress").value = samples.length / controls.length;
-      tell(`Restored ${samples.length} of ${controls.length} times …`);
+      element("progress").value = samples.length / wanted.samples;
+      tell(`Restored ${samples.length} of ${wanted.samples} times …`);
       show();
     } else if (told.kind === "done") {
       setRunning(false);
-      tell(summary(asked, spent, (performance.now() - begun) / 1000, told.threads));
+      tell(summary(face.name, spent, told.threads));
       element("viewer").scrollIntoView({ block: "nearest" });
     } else {
       stop();
@@ -127,28 +123,22 @@ function restore() {
     stop();
     tell(`This browser cannot run the model (${event.message ?? "its worker did not start"}).`, true);
   };
-  worker.postMessage({ model, pixels: face.pixels, controls });
+  worker.postMessage({ model, pixels: face.pixels, wanted });
 }
 
-/** The second input of the network, for each restoration; null if it has none. */
-function controlsOf() {
-  const number = (id) => Number(element(id).value);
-  if (model.control === "fidelity") return [Float32Array.of(number("fidelity"))];
-  if (model.control !== "noise") return [null];
-  const size = count(model.control_shape);
-  const scale = model.stochastic ? number("noise") : 0;
-  if (scale === 0) return [new Float32Array(size)];
-  return Array.from({ length: number("samples") }, (_, at) =>
-    normalNoise(size, number("seed"), at).map((value) => value * scale),
-  );
+/** How often the face is to be restored, and by which noise or fidelity. */
+function settings() {
+  const [noise, fidelity, seed] = ["noise", "fidelity", "seed"].map((id) => Number(element(id).value));
+  const varied = model.control === "noise" && model.stochastic && noise > 0;
+  return { samples: varied ? Number(element("samples").value) : 1, noise: varied ? noise : 0, fidelity, seed };
 }
 
-function summary(asked, spent, seconds, threads) {
-  const each = Math.min(...spent).toFixed(2);
+function summary(name, spent, threads) {
   const times = spent.length === 1 ? "" : ` ${spent.length} times`;
+  const each = (spent.reduce((sum, seconds) => sum + seconds, 0) / spent.length).toFixed(2);
   return (
-    `${asked.name} restored${times} in ${seconds.toFixed(1)} s, ${each} s each by ${threads} ` +
-    `thread${threads === 1 ? "" : "s"}. What you see is plausible, not evidence.`
+    `${name} restored${times}${spent.length === 1 ? " in" : ", each in"} ${each} s by ${threads} thread${threads === 1 ? "" : "s"}. ` +
+    "What you see is plausible, not evidence."
   );
 }
 
@@ -249,7 +239,7 @@ function tell(text, wrong = false) {
 
 /** The card is Markdown of our own exporter: headings, lists, indented tables and paragraphs. */
 function showCard(text) {
-  for (const part of text.trim().split(/\n{2,}/)) {
+  for (const part of text.replaceAll("`", "").trim().split(/\n{2,}/)) {
     const heading = part.match(/^#+ (.*)/);
     const kind = heading ? "h2" : part.startsWith("    ") ? "pre" : part.startsWith("* ") ? "ul" : "p";
     const made = document.createElement(kind);

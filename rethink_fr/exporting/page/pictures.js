@@ -3,7 +3,8 @@
 
 const MOST_BYTES = 64 << 20;
 const MOST_PIXELS = 1 << 24; // what a canvas holds in every browser: 4096 x 4096
-const FORMATS = "a JPEG, PNG or WebP file, for example";
+const UNREADABLE =
+  "It is no picture that this browser can read, is damaged or too large; choose a JPEG, PNG or WebP file, for example.";
 
 /** Read an image file and make it a square of this side. Errors say in a sentence what is wrong with the file. */
 export async function readSquare(file, side) {
@@ -18,7 +19,7 @@ export async function readSquare(file, side) {
     );
   }
   const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => {
-    throw new Error(`It is damaged, or no picture that this browser can read; choose ${FORMATS}.`);
+    throw new Error(UNREADABLE);
   });
   const shorter = Math.min(bitmap.width, bitmap.height);
   const left = Math.floor((bitmap.width - shorter) / 2);
@@ -39,7 +40,7 @@ async function sizeOf(file) {
     const image = new Image();
     await new Promise((resolve, reject) => {
       image.onload = resolve;
-      image.onerror = () => reject(new Error(`It is no picture that this browser can read; choose ${FORMATS}.`));
+      image.onerror = () => reject(new Error(UNREADABLE));
       image.src = address;
     });
     return { width: image.naturalWidth, height: image.naturalHeight };
