@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import re
 import shutil
 import subprocess
 import threading
@@ -21,14 +22,16 @@ from PIL import Image
 from rethink_fr import images
 from rethink_fr.cli import main
 from rethink_fr.drawn_faces.face import draw_face
-from rethink_fr.exporting import web_runtime
+from rethink_fr.exporting import web, web_runtime
 from rethink_fr.inference.loading import load_restorer
 from rethink_fr.metrics import psnr
 from rethink_fr.pictures.files import square_resize
 from tests.chromium import PHONE
 
 pytestmark = pytest.mark.slow
-ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+HEADERS = dict(
+    re.findall(r"^  ([\w-]+): (.*)$", Path(web.__file__).with_name("page").joinpath("_headers").read_text(), re.M)
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,6 +78,7 @@ def served(folder: Path, headers: dict[str, str] | None = None) -> Iterator[str]
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    server.handle_error = lambda *arguments: None  # a page that is closed breaks connections off
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/"
@@ -144,7 +148,7 @@ def close(made: np.ndarray, wanted: np.ndarray) -> bool:
     return levels <= 1 and decibels > 60
 
 
-@pytest.mark.parametrize("headers", [{}, ISOLATED], ids=["one thread", "threads"])
+@pytest.mark.parametrize("headers", [{}, HEADERS], ids=["one thread", "threads"])
 @pytest.mark.parametrize("side", [32, 20, 64])
 def test_it_restores_as_the_keras_model_does(browser, run, site, tmp_path, side, headers):
     path, seen = face(tmp_path, side)
@@ -332,7 +336,7 @@ def test_the_network_of_the_package(browser, tmp_path, precision, capsys):
         pytest.skip("no network comes with this checkout")
     folder = exported(Path("mini128"), tmp_path / "page", "--precision", precision)
     print(capsys.readouterr().out)
-    with served(folder, ISOLATED) as place:
+    with served(folder, HEADERS) as place:
         page = opened(browser, place)
         page.get_by_role("button", name="Try a drawn face").click()
         status(page, "Press")
