@@ -141,7 +141,7 @@ def face(tmp_path: Path, side: int) -> tuple[Path, np.ndarray]:
 
 
 def close(made: np.ndarray, wanted: np.ndarray) -> bool:
-    """Within a level, and 60 dB. Measured: 75 dB, or equal."""
+    """Within a level, and 60 dB. Measured: equal, and VQFR 83 dB."""
     levels = np.abs(made.astype(int) - wanted.astype(int)).max()
     decibels = float(psnr(made[None], wanted[None])[0])
     print(f"largest difference {levels} of 255 levels, {decibels:.1f} dB")
@@ -164,7 +164,8 @@ def test_it_restores_as_the_keras_model_does(browser, run, site, tmp_path, side,
         restorer = load_restorer(run)
         batch = images.to_model(np.repeat(seen[None], 4, axis=0))
         wanted = images.to_uint8(restorer(batch, restorer.draw_noise(7, 4), noise_scale=0.5)).numpy()
-        assert len(made) == 4 and all(close(one, other) for one, other in zip(made, wanted))
+        assert len({picture.tobytes() for picture in made}) == 4  # noise matters
+        assert all(close(one, other) for one, other in zip(made, wanted))
 
         page.get_by_label("Show where the samples differ").check()
         name, doubt = downloaded(page)
@@ -326,6 +327,10 @@ def test_it_can_be_stopped_and_given_another_picture(browser, site, tmp_path):
         page.wait_for_timeout(1000)
         assert not page.locator("#after").is_visible()
         assert "drawn face.png restored 4 times" in restore(page)
+        click = "document.getElementById('restore').click(), document.querySelectorAll('#strip label').length"
+        assert page.evaluate(click) == 0  # nothing of before can be chosen any more
+        status(page, "not evidence")
+        assert page.locator("#strip label").count() == 4 and not page.wrong
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])

@@ -98,6 +98,7 @@ function restore() {
   const wanted = settings();
   const spent = [];
   samples = [];
+  show();
   setRunning(true);
   tell("Loading the model …");
   worker.onmessage = ({ data: told }) => {
