@@ -77,6 +77,6 @@ def plain(docstring: str) -> str:
             *others, last = several[1].split(", ")
             lines += [f"    {name}: see `{last}`." for name in others] + [f"    {last}:{several[2]}"]
         else:
-            lines.append(f"    {line}" if code else line)
+            lines.append(f"    {line}" if code and line else line)
         before = line
     return _EXAMPLE.sub("Examples:", "\n".join(lines))
