@@ -60,8 +60,12 @@ def comment(attribute: griffe.Attribute) -> str:
 def plain(docstring: str) -> str:
     """The docstring with one line for each argument, and lists and formulas of the prose set apart from it."""
     lines: List[str] = []
+    others: List[str] = []  # arguments on the line of another one, still to come
     section, listing, code, before = "", False, False, ""
     for line, after in zip_longest(docstring.split("\n"), docstring.split("\n")[1:], fillvalue=""):
+        if not line.startswith("        "):
+            lines += others
+            others = []
         if line and not line.startswith("    "):
             found = _SECTION.match(line)
             section = found[1] if found else ""
@@ -73,10 +77,10 @@ def plain(docstring: str) -> str:
         elif listing and (entry := _ENTRY.match(line)):
             lines.append(f"* `{entry[1]}`: {entry[2]}")
         elif section in ("Args", "Attributes") and (several := _SEVERAL.match(line)):
-            # Each but the last refers to what the last one says.
-            *others, last = several[1].split(", ")
-            lines += [f"    {name}: see `{last}`." for name in others] + [f"    {last}:{several[2]}"]
+            first, *names = several[1].split(", ")
+            lines.append(f"    {first}:{several[2]}")
+            others = [f"    {name}: see `{first}`." for name in names]
         else:
             lines.append(f"    {line}" if code and line else line)
         before = line
-    return _EXAMPLE.sub("Examples:", "\n".join(lines))
+    return _EXAMPLE.sub("Examples:", "\n".join(lines + others))

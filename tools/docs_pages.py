@@ -17,6 +17,7 @@ from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rethink_fr"
@@ -124,9 +125,10 @@ def public_names(package: Path) -> str:
     """A line that says what can be imported from a package itself, with links to where it is described."""
     found: List[str] = []
     for path in (package, package.with_name("public.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body if path.is_file() else []:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if path.is_file() else []:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rethink_fr."):
-                found += [f"[`{name.name}`][{node.module}.{name.name}]" for name in node.names]
+                names = [name.name for name in node.names if name.name != "public"]
+                found += [f"[`{name}`][{node.module}.{name}]" for name in names]
     return f"From `{'.'.join(package.parent.relative_to(ROOT).parts)}` itself: {', '.join(found)}.\n" if found else ""
 
 
@@ -138,9 +140,5 @@ def defined_names(path: Path) -> List[str]:
 
 def notebook_page() -> Dict[str, object]:
     """The example notebook as a page, and the pictures in it."""
-    if not NOTEBOOK.is_file():
-        return {}
-    from nbconvert import MarkdownExporter
-
     text, resources = MarkdownExporter().from_filename(str(NOTEBOOK))
     return {"example.md": text, **resources["outputs"]}

@@ -79,12 +79,12 @@ def test_docstrings_become_plain_google_style():
     spec.loader.exec_module(module)
     ours = (
         "What it does:\n    a = b + c\nAnd then.\n\nCall with `(x, y)`:\n    x: one.\n    y:  two,\n"
-        "        at length.\nReturns three.\n\nArgs:\n    low, high: the range.\n\nExample:\n"
+        "        at length.\nReturns three.\n\nArgs:\n    low, high: the range,\n        in pixels.\n\nExample:\n"
         "    layer = Layer()\n\nExample:\n    >>> 1\n    1"
     )
     assert module.plain(ours) == (
         "What it does:\n\n    a = b + c\n\nAnd then.\n\nCall with `(x, y)`:\n\n* `x`: one.\n* `y`: two,\n"
-        "        at length.\n\nReturns three.\n\nArgs:\n    low: see `high`.\n    high: the range.\n\nExamples:\n"
+        "        at length.\n\nReturns three.\n\nArgs:\n    low: the range,\n        in pixels.\n    high: see `low`.\n\nExamples:\n"
         "        layer = Layer()\n\nExamples:\n    >>> 1\n    1"
     )
 
