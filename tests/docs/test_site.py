@@ -84,7 +84,8 @@ def test_docstrings_become_plain_google_style():
     )
     assert module.plain(ours) == (
         "What it does:\n\n    a = b + c\n\nAnd then.\n\nCall with `(x, y)`:\n\n* `x`: one.\n* `y`: two,\n"
-        "        at length.\n\nReturns three.\n\nArgs:\n    low: the range,\n        in pixels.\n    high: see `low`.\n\n"
+        "        at length.\n\n"
+        "Returns three.\n\nArgs:\n    low: the range,\n        in pixels.\n    high: see `low`.\n\n"
         "Examples:\n        layer = Layer()\n\nExamples:\n    >>> 1\n    1"
     )
 
