@@ -14,13 +14,16 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Iterator, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Tuple
 
-from rethink_fr.commands.arguments import add_overwrite
+from rethink_fr.commands.arguments import add_overwrite, add_runner
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.errors import OK, report_failures
-from rethink_fr.files.addresses import address
+from rethink_fr.files.addresses import address, is_remote
 from rethink_fr.files.names import printable
+
+if TYPE_CHECKING:
+    from rethink_fr.inference.photo_report import PhotoSettings
 
 NAME = "restore"
 SUMMARY = "restore photos and clips"
@@ -60,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of products; bfloat16 is faster where the processor has it; default: %(default)s",
     )
     add_overwrite(parser, "files that are in --output already, and do all anew")
+    add_runner(parser)
     _add_photo_arguments(parser.add_argument_group("whole photos, and clips"))
 
 
@@ -108,6 +112,8 @@ def _add_photo_arguments(group: argparse._ArgumentGroup) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore the inputs, and list those that could not be."""
     _check(arguments)
+    if arguments.runner is not None:
+        return _restore_by_pipeline(arguments)
     return _restore_aligned(arguments) if arguments.aligned else _restore_photos(arguments)
 
 
@@ -115,32 +121,11 @@ def _restore_photos(arguments: argparse.Namespace) -> int:
     from rethink_fr.faces.opening import check_detector, open_detector
     from rethink_fr.inference.background import background, check_background_model
     from rethink_fr.inference.photo_plan import plan_photos
-    from rethink_fr.inference.photo_report import PhotoSettings
 
     check_detector(arguments.detector)
     if arguments.background_model is not None:
         check_background_model(arguments.background_model)
-    settings = PhotoSettings(
-        model=address(arguments.model),
-        precision=arguments.precision,
-        samples=arguments.samples,
-        noise_scale=arguments.noise_scale,
-        seed=arguments.seed,
-        fidelity=arguments.fidelity,
-        upscale=arguments.upscale,
-        background_model=_shown(arguments.background_model),
-        detector=_shown(arguments.detector) or "mtcnn",
-        detection_threshold=arguments.detection_threshold,
-        min_face=arguments.min_face,
-        only_center_face=arguments.only_center_face,
-        face_only=arguments.face_only,
-        suffix=arguments.suffix,
-        extension=arguments.ext,
-        keep_grey=arguments.keep_grey,
-        blend=arguments.blend,
-        match_colours=arguments.match_colours,
-        identity_net=_shown(arguments.identity_net),
-    )
+    settings = _photo_settings(arguments)
     reads = [arguments.detector, arguments.identity_net, *_files_of(arguments.model, arguments.background_model)]
     plan = plan_photos(
         arguments.input,
@@ -174,6 +159,67 @@ def _restore_photos(arguments: argparse.Namespace) -> int:
     print(f"{report.summary()}; see {printable(arguments.output)}/report.json")
     _print_notes([(file.input, note) for file in report.files for note in file.notes])
     return report_failures([(file.input, file.error or "") for file in report.failed])
+
+
+def _photo_settings(arguments: argparse.Namespace) -> PhotoSettings:
+    from rethink_fr.inference.photo_report import PhotoSettings
+
+    return PhotoSettings(
+        model=address(arguments.model),
+        precision=arguments.precision,
+        samples=arguments.samples,
+        noise_scale=arguments.noise_scale,
+        seed=arguments.seed,
+        fidelity=arguments.fidelity,
+        upscale=arguments.upscale,
+        background_model=_shown(arguments.background_model),
+        detector=_shown(arguments.detector) or "mtcnn",
+        detection_threshold=arguments.detection_threshold,
+        min_face=arguments.min_face,
+        only_center_face=arguments.only_center_face,
+        face_only=arguments.face_only,
+        suffix=arguments.suffix,
+        extension=arguments.ext,
+        keep_grey=arguments.keep_grey,
+        blend=arguments.blend,
+        match_colours=arguments.match_colours,
+        identity_net=_shown(arguments.identity_net),
+    )
+
+
+def _restore_by_pipeline(arguments: argparse.Namespace) -> int:
+    from rethink_fr.scale_out.runners import require_beam
+
+    require_beam(arguments.runner)
+    how = (arguments.overwrite, arguments.runner, arguments.runner_options)
+    if arguments.aligned:
+        from rethink_fr.scale_out.aligned import AlignedSettings, restore_aligned
+
+        names = ("precision", "samples", "noise_scale", "seed", "fidelity", "texture")
+        options = {name: getattr(arguments, name) for name in names}
+        settings = AlignedSettings(address(arguments.model), **options)
+        ran, folder = restore_aligned(arguments.input, arguments.output, settings, *how)
+    else:
+        from rethink_fr.faces.opening import check_detector
+        from rethink_fr.inference.background import check_background_model
+        from rethink_fr.scale_out.photos import restore_photos
+
+        check_detector(arguments.detector)
+        if arguments.background_model is not None:
+            check_background_model(arguments.background_model)
+        ran, folder = restore_photos(arguments.input, arguments.output, _photo_settings(arguments), *how)
+    shown = printable(arguments.output)
+    print(f"{ran.finished} of {ran.finished + ran.dead_letters} restored; see {shown}/report.json")
+    print(", ".join(f"{name} {count:,}" for name, count in sorted(ran.counts.items())))
+    if not ran.dead_letters:
+        return OK
+    from rethink_fr.scale_out.launch import dead_letters
+
+    dead = dead_letters(folder)
+    code = report_failures(dead[:_SHOWN])
+    if len(dead) > _SHOWN:
+        print(f"rethink-fr: {len(dead) - _SHOWN:,} more are in {shown}/dead_letters.jsonl", file=sys.stderr)
+    return code
 
 
 def _restore_aligned(arguments: argparse.Namespace) -> int:
@@ -221,7 +267,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.texture and not arguments.aligned:
         raise ConfigError("--texture: works with --aligned only")
     for path in arguments.input:
-        if not os.path.lexists(path):
+        if not os.path.lexists(path) and not (arguments.runner and is_remote(path)):
             raise ConfigError(f"{printable(path)}: no such file or folder")
     if arguments.aligned:
         from rethink_fr.film.clips import is_clip

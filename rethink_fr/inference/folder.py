@@ -29,6 +29,7 @@ from rethink_fr.inference.photo import (
 )
 from rethink_fr.inference.photo_plan import PhotoPlan, PlannedPhoto, copied_name, output_names
 from rethink_fr.inference.photo_report import FolderReport, PhotoReport, PhotoSettings
+from rethink_fr.inference.restore import check_abilities
 from rethink_fr.pictures.files import UnreadableImage, read_file
 from rethink_fr.pictures.photos import UnwritableImage, encode_photo
 
@@ -68,13 +69,7 @@ def restore_photos(
         ValueError: if the output cannot be written, or the restorer does not have what is asked for.
     """
     settings = plan.settings
-    if settings.samples > 1 and restorer.noise_shape is None:
-        raise ValueError(
-            f"{settings.model}: gives one deterministic answer, so --samples {settings.samples} makes no sense; "
-            "leave it out"
-        )
-    if settings.fidelity is not None:
-        restorer.check_fidelity(settings.fidelity)
+    check_abilities(restorer, settings.model, settings.samples, settings.fidelity)
     earlier = plan.progress.others(photo.path for photo in plan.photos)
     files: List[PhotoReport] = [photo.done for photo in plan.photos if photo.done is not None]
 
