@@ -76,7 +76,7 @@ ALLOWED = {
         "systems",
     },
     "app": {"faces", "files", "inference", "pictures"},
-    "scale_out": {"data", "errors", "evaluation", "faces", "files", "film", "inference", "pictures", "system"},
+    "scale_out": {"data", "errors", "evaluation", "faces", "files", "film", "inference", "metrics", "pictures", "system"},
     "evaluation": {"errors", "files", "images", "losses", "metrics", "pictures", "runs", "weights"},
     "commands": {
         "app",

@@ -65,8 +65,8 @@ def _resize(text: str) -> Union[int, str]:
         raise argparse.ArgumentTypeError(f"{text}: expected a number of pixels, or nothing") from None
 
 
-def add_runner(parser: argparse.ArgumentParser) -> None:
-    """Declare what does the work on many machines: `--runner` and its options."""
+def add_runner(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Declare what does the work on many machines: `--runner` and its options. Returns their group."""
     from rethink_fr.scale_out.runners import RUNNERS
 
     group = parser.add_argument_group("many machines (docs/scale_out.md)")
@@ -79,3 +79,4 @@ def add_runner(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="of the runner, as Beam takes them: '--flink_master=HOST:8081 --environment_type=DOCKER'",
     )
+    return group

@@ -7,8 +7,6 @@ import threading
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
-from rethink_fr.system import Precision
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 _lock = threading.RLock()
 
@@ -25,7 +23,7 @@ def _once(function: Function) -> Function:
 
 
 @_once
-def restorer(model: str, precision: Precision) -> Any:
+def restorer(model: str, precision: Any) -> Any:
     """See `inference.loading.load_restorer`."""
     from rethink_fr.inference.loading import load_restorer
 
