@@ -17,6 +17,7 @@ from rethink_fr.pictures.listing import IMAGE_SUFFIXES
 from rethink_fr.scale_out import loaded
 from rethink_fr.scale_out.inputs import input_name, list_inputs
 from rethink_fr.scale_out.launch import Ran, launch
+from rethink_fr.scale_out.loaded import Later
 from rethink_fr.scale_out.output import OutputFolder, open_output
 from rethink_fr.scale_out.work import Item, Work, Write
 from rethink_fr.system import Precision
@@ -42,7 +43,7 @@ class OpenFace(NamedTuple):
 
     degraded: Square  # [R, R, 3]
     size: Tuple[int, int]  # of its file: width, height
-    note: Optional[str]  # what its framing is
+    framing: Later  # what is to be said of it
     images: Dict[str, Square] = {}  # once restored: see `LoadedRestorer.restore_picture`
 
 
@@ -57,15 +58,11 @@ class AlignedWork(Work):
         return loaded.restorer(self.settings.model, self.settings.precision)
 
     def open(self, item: Item) -> OpenFace:
-        """Read a picture, and look at its framing."""
+        """Read a picture, and begin to look at its framing."""
         if item.task["taken_by"] is not None:
             raise UnreadableImage(item.inputs[0], f"{item.task['taken_by']} is written under its name; rename one")
         degraded, width, height = read_square(Path(item.inputs[0]), self.load().resolution)
-        try:
-            detector = loaded.detector(None)
-        except ValueError:  # the package is not there: aligned faces are restored without it
-            return OpenFace(degraded, (width, height), None)
-        return OpenFace(degraded, (width, height), framing_note(degraded, detector))
+        return OpenFace(degraded, (width, height), Later(lambda: _framing(degraded)))
 
     def infer(self, model: Any, group: Sequence[OpenFace]) -> List[OpenFace]:
         """Restore several faces together; those with texture images one by one."""
@@ -88,7 +85,8 @@ class AlignedWork(Work):
         for name, data in encoded(picture, inferred.degraded, inferred.images):
             write(name, data)
         notes = size_notes(inferred.size, self.load().resolution)
-        notes += [] if inferred.note is None else [inferred.note]
+        framing = inferred.framing.result()
+        notes += [] if framing is None else [framing]
         said = asdict(described(picture, inferred.size, notes))
         return {**said, "input": item.inputs[0], "outputs": picture.names}
 
@@ -96,6 +94,14 @@ class AlignedWork(Work):
         """Restore a grey square."""
         square = np.full([model.resolution, model.resolution, 3], 128, np.uint8)
         restore_faces(model, [square], [face_noise(model, square, self.settings.seed, 1)])
+
+
+def _framing(square: Square) -> Optional[str]:
+    try:
+        detector = loaded.detector(None)
+    except ValueError:  # the package is not there: aligned faces are restored without it
+        return None
+    return framing_note(square, detector)
 
 
 def restore_aligned(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _lock = threading.RLock()
+_beside = ThreadPoolExecutor(max_workers=1)
 
 
 def _once(function: Function) -> Function:
@@ -20,6 +22,24 @@ def _once(function: Function) -> Function:
             return cached(*arguments)
 
     return locked  # type: ignore[return-value]
+
+
+class Later:
+    """What a function returns, computed in another thread meanwhile. Pickled, it is what was returned."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._future = _beside.submit(function)
+
+    def result(self) -> Any:
+        """Wait for it."""
+        return self._future.result()
+
+    def __reduce__(self) -> Any:
+        return _known, (self.result(),)
+
+
+def _known(value: Any) -> Later:
+    return Later(lambda: value)
 
 
 @_once

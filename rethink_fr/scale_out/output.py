@@ -39,8 +39,13 @@ class OutputFolder:
         """The path or address of a file."""
         return Path(self.place) / name
 
-    def write(self, name: str, data: Union[bytes, memoryview]) -> None:
+    def write(self, name: str, data: Union[bytes, memoryview], sync: bool = True) -> None:
         """Write a file, in place of one that is there: readers see the old one or the whole new one.
+
+        Args:
+            name: of the file.
+            data: its contents.
+            sync: see `files.writing.atomic_file`.
 
         Raises:
             OSError, WriteError: if it cannot be written.
@@ -49,7 +54,8 @@ class OutputFolder:
         if is_remote(path):
             stores.write_object(path, bytes(data))
         else:
-            writing.write_bytes(path, data)
+            with writing.atomic_file(path, sync=sync) as file:
+                file.write(data)
 
     def remove(self, name: str) -> None:
         """Remove a file; it does no harm if there is none."""
@@ -72,7 +78,8 @@ class OutputFolder:
     def finish(self, item: Item, inputs: List[Optional[List[int]]], said: Dict[str, Any]) -> None:
         """Write the record of an item whose outputs are all there; `inputs` are its `stamps` before it was read."""
         record = {"token": self.token, "stamps": inputs, "said": said}
-        self.write(_record_name(item), json.dumps(record).encode("ascii"))
+        # Its outputs are on the disk. If it is lost with the machine, they are made again.
+        self.write(_record_name(item), json.dumps(record).encode("ascii"), sync=False)
 
     def answers(self) -> bool:
         """Whether the folder can be reached: its settings are there, and say what they said."""

@@ -131,17 +131,17 @@ def test_a_model_that_does_not_work_at_all_makes_no_dead_letters(photos, tmp_pat
 def test_a_disk_that_is_full_ends_the_call_and_the_next_goes_on(photos, tmp_path, monkeypatch):
     from rethink_fr.files import writing
 
-    write = writing.write_bytes
+    write = writing.atomic_file
 
-    def full(path: Path, *arguments: Any) -> None:
+    def full(path: Path, **options: Any) -> Any:
         if path.name == "grey.png":
             raise writing.WriteError(f"{path}: cannot be written (No space left on device)")
-        write(path, *arguments)
+        return write(path, **options)
 
-    monkeypatch.setattr(writing, "write_bytes", full)
+    monkeypatch.setattr(writing, "atomic_file", full)
     with pytest.raises(RunFailure, match="No space left"):
         at_scale(photos, tmp_path / "out")
-    monkeypatch.setattr(writing, "write_bytes", write)
+    monkeypatch.setattr(writing, "atomic_file", write)
     assert at_scale(photos, tmp_path / "out").finished == 10
     assert files(tmp_path / "out") == local(photos, tmp_path / "here")
 
