@@ -15,7 +15,6 @@ from rethink_fr.errors import RunFailure
 from rethink_fr.files.outputs import OutputError
 from rethink_fr.inference.background import background
 from rethink_fr.inference.folder import restore_photos as restore_here
-from rethink_fr.inference.loading import load_restorer
 from rethink_fr.inference.photo_plan import plan_photos
 from rethink_fr.inference.photo_report import PhotoSettings
 from rethink_fr.scale_out import loaded
@@ -23,7 +22,7 @@ from rethink_fr.scale_out.launch import Ran, launch
 from rethink_fr.scale_out.output import open_output
 from tests.faces.scenes import MarkDetector
 from tests.inference.photo_calls import noisy, restorer
-from tests.scale_out.helpers import NO_BEAM, album, files, lines, outcomes, tiny_run
+from tests.scale_out.helpers import NO_BEAM, album, files, lines, outcomes
 
 beam = pytest.importorskip("apache_beam", reason=NO_BEAM)
 
@@ -70,7 +69,14 @@ def with_faults(photos: Path, output: Path, faults: Dict[str, str], times: int =
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"samples": 2}, {"samples": 2, "face_only": True}, {"upscale": 2, "suffix": "_x"}]
+    "settings",
+    [
+        {"samples": 2},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"samples": 2, "face_only": True}, marks=pytest.mark.slow),
+        pytest.param({"upscale": 2, "suffix": "_x"}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_it_makes_what_the_local_command_makes(photos, tmp_path, settings):
     ran = at_scale(photos, tmp_path / "out", **settings)
@@ -112,7 +118,7 @@ def test_faults_that_pass_are_outlived(photos, tmp_path):
     assert ran.counts["batches_split"] >= 1 and ran.counts["tries_again"] >= 2
 
 
-@pytest.mark.parametrize("options", ["", "--direct_runner_bundle_repeat=2"])
+@pytest.mark.parametrize("options", ["", pytest.param("--direct_runner_bundle_repeat=2", marks=pytest.mark.slow)])
 def test_an_input_delivered_several_times_has_one_outcome(photos, tmp_path, options):
     ran = with_faults(photos, tmp_path / "out", {"infer 1.png": "once"}, 2, options)
     assert (ran.finished, ran.dead_letters) == (10, 1) and set(outcomes(tmp_path / "out")) == ALL
@@ -128,6 +134,7 @@ def test_a_model_that_does_not_work_at_all_makes_no_dead_letters(photos, tmp_pat
     assert files(tmp_path / "out") == local(photos, tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_ends_the_call_and_the_next_goes_on(photos, tmp_path, monkeypatch):
     from rethink_fr.files import writing
 
@@ -146,6 +153,7 @@ def test_a_disk_that_is_full_ends_the_call_and_the_next_goes_on(photos, tmp_path
     assert files(tmp_path / "out") == local(photos, tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_a_runner_that_tries_bundles_again(photos, tmp_path, monkeypatch):
     """Beam's other runner in this process does so when a step raises; here for a model that is broken once."""
     from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
@@ -168,11 +176,16 @@ class FailsOnce:
             raise RuntimeError("the worker is broken")
 
 
-def test_folders_of_other_calls_and_of_others_are_left_alone(photos, tmp_path):
+@pytest.mark.slow
+def test_all_is_done_anew_if_asked_for(photos, tmp_path):
     at_scale(photos, tmp_path / "out")
+    assert at_scale(photos, tmp_path / "out", overwrite=True, seed=1).counts["finished"] == 10
+
+
+def test_folders_of_other_calls_and_of_others_are_left_alone(photos, tmp_path):
+    open_output(tmp_path / "out", {"command": "restore", **asdict(PhotoSettings("made"))}, [photos], False)
     with pytest.raises(OutputError, match=r"of a call with other settings \(seed\)"):
         at_scale(photos, tmp_path / "out", seed=1)
-    assert at_scale(photos, tmp_path / "out", overwrite=True, seed=1).counts["finished"] == 10
     with pytest.raises(OutputError, match="holds the input"):
         at_scale(photos, photos.parent)
     (tmp_path / "others").mkdir()
@@ -181,15 +194,14 @@ def test_folders_of_other_calls_and_of_others_are_left_alone(photos, tmp_path):
         at_scale(photos, tmp_path / "others")
 
 
+@pytest.mark.slow
 def test_an_output_folder_below_the_input_is_no_input(photos, tmp_path):
     for _ in range(2):
         assert at_scale(photos, photos / "restored").finished == 10
 
 
 def test_aligned_faces_by_the_command(tmp_path, capsys, monkeypatch):
-    run = tiny_run(tmp_path / "run")
-    network = load_restorer(run)
-    monkeypatch.setattr(loaded, "restorer", lambda model, precision: network)
+    monkeypatch.setattr("rethink_fr.inference.loading.load_restorer", lambda *arguments: restorer(noisy))
     folder = tmp_path / "faces"
     folder.mkdir()
     pictures = np.random.default_rng(0).integers(0, 256, (6, 40, 32, 3), dtype=np.uint8)
@@ -197,7 +209,7 @@ def test_aligned_faces_by_the_command(tmp_path, capsys, monkeypatch):
         Image.fromarray(picture).save(folder / f"{number}.png")
     Image.fromarray(pictures[0]).save(folder / "0.jpg")  # would be written as 0.png too
     (folder / "bad.png").write_bytes(b"")
-    arguments = ["restore", str(folder), "--aligned", "--model", str(run), "--samples", "2"]
+    arguments = ["restore", str(folder), "--aligned", "--model", "made", "--samples", "2"]
     assert main([*arguments, "--output", str(tmp_path / "here")]) == 1
     capsys.readouterr()
     assert main([*arguments, "--output", str(tmp_path / "out"), "--runner", "direct"]) == 1
@@ -207,6 +219,7 @@ def test_aligned_faces_by_the_command(tmp_path, capsys, monkeypatch):
     assert files(tmp_path / "out") == files(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_photos_on_an_object_store(photos, tmp_path, bucket):
     bucket.upload(photos, "in")
     here = local(photos, tmp_path / "here")
