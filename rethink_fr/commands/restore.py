@@ -113,7 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Restore the inputs, and list those that could not be."""
     _check(arguments)
     if arguments.runner is not None:
-        return _restore_by_pipeline(arguments)
+        from rethink_fr.commands.restore_by_pipeline import restore_by_pipeline
+
+        return restore_by_pipeline(arguments, None if arguments.aligned else _photo_settings(arguments))
     return _restore_aligned(arguments) if arguments.aligned else _restore_photos(arguments)
 
 
@@ -185,41 +187,6 @@ def _photo_settings(arguments: argparse.Namespace) -> PhotoSettings:
         match_colours=arguments.match_colours,
         identity_net=_shown(arguments.identity_net),
     )
-
-
-def _restore_by_pipeline(arguments: argparse.Namespace) -> int:
-    from rethink_fr.scale_out.runners import require_beam
-
-    require_beam(arguments.runner)
-    how = (arguments.overwrite, arguments.runner, arguments.runner_options)
-    if arguments.aligned:
-        from rethink_fr.scale_out.aligned import AlignedSettings, restore_aligned
-
-        names = ("precision", "samples", "noise_scale", "seed", "fidelity", "texture")
-        options = {name: getattr(arguments, name) for name in names}
-        settings = AlignedSettings(address(arguments.model), **options)
-        ran, folder = restore_aligned(arguments.input, arguments.output, settings, *how)
-    else:
-        from rethink_fr.faces.opening import check_detector
-        from rethink_fr.inference.background import check_background_model
-        from rethink_fr.scale_out.photos import restore_photos
-
-        check_detector(arguments.detector)
-        if arguments.background_model is not None:
-            check_background_model(arguments.background_model)
-        ran, folder = restore_photos(arguments.input, arguments.output, _photo_settings(arguments), *how)
-    shown = printable(arguments.output)
-    print(f"{ran.finished} of {ran.finished + ran.dead_letters} restored; see {shown}/report.json")
-    print(", ".join(f"{name} {count:,}" for name, count in sorted(ran.counts.items())))
-    if not ran.dead_letters:
-        return OK
-    from rethink_fr.scale_out.launch import dead_letters
-
-    dead = dead_letters(folder)
-    code = report_failures(dead[:_SHOWN])
-    if len(dead) > _SHOWN:
-        print(f"rethink-fr: {len(dead) - _SHOWN:,} more are in {shown}/dead_letters.jsonl", file=sys.stderr)
-    return code
 
 
 def _restore_aligned(arguments: argparse.Namespace) -> int:

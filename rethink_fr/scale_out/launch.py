@@ -6,16 +6,18 @@ import contextlib
 import functools
 import itertools
 import json
+import re
 import secrets
 from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 
 from rethink_fr.files.reading import MAX_JSON_BYTES, read_bytes, read_json
-from rethink_fr.scale_out.output import OWN, OutputFolder
+from rethink_fr.scale_out.output import DEAD_LETTERS, OWN, REPORT_NAME, OutputFolder, read_object
 from rethink_fr.scale_out.runners import execute
 from rethink_fr.scale_out.work import Item, Work
 
 _ITEMS = 10_000  # in one file of the plan
 _LINES = 50_000  # in one file of the report
+_REPORT = re.compile(r"report-\d{5}-of-\d{5}\.jsonl")
 
 
 class Ran(NamedTuple):
@@ -52,7 +54,9 @@ def launch(
     """
     from rethink_fr.scale_out import pipeline
 
-    folder.remove(pipeline.REPORT_NAME)
+    earlier = read_object(folder.path(REPORT_NAME)) or {}
+    for name in (REPORT_NAME, *filter(_REPORT.fullmatch, map(str, earlier.get("lines", ())))):
+        folder.remove(name)
     plan: List[str] = []
     count, token, left = 0, secrets.token_hex(4), iter(items)
     while part := list(itertools.islice(left, _ITEMS)):
@@ -75,13 +79,11 @@ def launch(
         for name in plan:
             with contextlib.suppress(OSError):
                 folder.remove(name)
-    report = read_json(folder.path(pipeline.REPORT_NAME), "a report")
+    report = read_json(folder.path(REPORT_NAME), "a report")
     return Ran(report["finished"], report["dead_letters"], tuple(reports), counts)
 
 
 def dead_letters(folder: OutputFolder) -> List[Tuple[str, str]]:
     """The inputs that became dead letters, with the reasons."""
-    from rethink_fr.scale_out.pipeline import DEAD_LETTERS
-
     lines = read_bytes(folder.path(DEAD_LETTERS), MAX_JSON_BYTES).splitlines()
     return [(said["input"], said["error"]) for said in map(json.loads, lines)]

@@ -24,6 +24,8 @@ from rethink_fr.files.reading import MAX_JSON_BYTES, UnreadableFile, file_size, 
 from rethink_fr.inference.photo_report import file_stamp
 from rethink_fr.scale_out.work import Item
 
+REPORT_NAME = "report.json"
+DEAD_LETTERS = "dead_letters.jsonl"
 OWN = ".rethink-fr"
 _SETTINGS = f"{OWN}/settings.json"
 
@@ -67,7 +69,7 @@ class OutputFolder:
 
     def finished(self, item: Item) -> Optional[Dict[str, Any]]:
         """What was said of an item that an earlier try finished, if its inputs are unchanged and its outputs there."""
-        found = _read_json(self.path(_record_name(item)))
+        found = read_object(self.path(_record_name(item)))
         if found is None or found.get("token") != self.token or found.get("stamps") != stamps(item):
             return None
         said = found.get("said")
@@ -83,7 +85,7 @@ class OutputFolder:
 
     def answers(self) -> bool:
         """Whether the folder can be reached: its settings are there, and say what they said."""
-        return (_read_json(self.path(_SETTINGS)) or {}).get("token") == self.token
+        return (read_object(self.path(_SETTINGS)) or {}).get("token") == self.token
 
     def clear(self) -> None:
         """Remove all records, and whatever else lies beside them."""
@@ -115,7 +117,7 @@ def open_output(
         if f"{_absolute(given)}/".startswith(f"{_absolute(place)}/"):
             raise OutputError(place, f"holds the input {printable(given)}; choose another {option}")
     advice = f"choose another {option}, or add --overwrite to do all anew"
-    earlier = _read_json(place / _SETTINGS)
+    earlier = read_object(place / _SETTINGS)
     token = secrets.token_hex(8)
     if earlier is not None and not overwrite:
         wrong = [name for name, value in settings.items() if earlier.get("settings", {}).get(name) != value]
@@ -155,8 +157,8 @@ def _record_name(item: Item) -> str:
     return f"{OWN}/finished/{digest[:2]}/{digest[2:32]}.json"
 
 
-def _read_json(path: Path) -> Optional[Dict[str, Any]]:
-    """What a file holds; None if it is not there, or damaged."""
+def read_object(path: Path) -> Optional[Dict[str, Any]]:
+    """The JSON object in a file; None if it is not there, or damaged."""
     try:
         found = json.loads(read_bytes(path, MAX_JSON_BYTES))
     except (UnreadableFile, OSError, ValueError, RecursionError):

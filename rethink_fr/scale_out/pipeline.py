@@ -23,12 +23,10 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from rethink_fr.files.addresses import address, is_remote
 from rethink_fr.files.writing import WriteError
 from rethink_fr.inference.faces import BATCH
-from rethink_fr.scale_out.output import OutputFolder, stamps
+from rethink_fr.scale_out.output import DEAD_LETTERS, REPORT_NAME, OutputFolder, stamps
 from rethink_fr.scale_out.runners import NAMESPACE
 from rethink_fr.scale_out.work import REFUSALS, Item, Work, read_items
 
-DEAD_LETTERS = "dead_letters.jsonl"
-REPORT_NAME = "report.json"
 WAITS = (0.5, 2.0)  # seconds before another try
 _OUTCOMES = "outcomes"
 

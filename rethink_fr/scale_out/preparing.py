@@ -35,8 +35,7 @@ from rethink_fr.files.reading import file_size, read_bytes
 from rethink_fr.files.writing import write_error
 from rethink_fr.scale_out.inputs import input_name
 from rethink_fr.scale_out.launch import dead_letters, launch
-from rethink_fr.scale_out.output import OWN, OutputFolder, open_output, read_lines
-from rethink_fr.scale_out.pipeline import DEAD_LETTERS, REPORT_NAME
+from rethink_fr.scale_out.output import DEAD_LETTERS, OWN, REPORT_NAME, OutputFolder, open_output, read_lines
 from rethink_fr.scale_out.work import Item, Work, Write
 
 _IMAGES = 128  # in a block

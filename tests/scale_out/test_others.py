@@ -148,3 +148,16 @@ def test_features_come_back_to_the_bit(faces):
     for here, there in zip(*(one.features_of("restored").items() for one in found)):
         assert here[0] == there[0] and here[1].dtype == there[1].dtype
         np.testing.assert_array_equal(here[1], there[1])
+
+
+@pytest.mark.slow
+def test_an_evaluation_of_an_object_store(faces, bucket, capsys):
+    for name in ("clean", "restored"):
+        bucket.upload(faces / name, name)
+    arguments = ["evaluate", "--metrics", "psnr,fid", "--output", "out.json", "--overwrite", "--runner", "direct"]
+    assert main([*arguments, "--restored", "restored", "--reference", "clean"]) == 1
+    here = json.loads(Path("out.json").read_text())
+    places = ["--restored", f"{bucket.address}/restored", "--reference", f"{bucket.address}/clean"]
+    assert main([*arguments, *places, "--work", f"{bucket.address}/work"]) == 1
+    there = json.loads(Path("out.json").read_text())
+    assert here["metrics"] == there["metrics"] and here["images"] == there["images"] == 6
