@@ -111,12 +111,15 @@ class TrainingTask(Protocol):
     def averaged(self, network: keras.Model) -> Sequence[tf.Variable]:
         """The variables of the generator, or of a network like it, that are averaged; the others are copied."""
 
-    def after_step(self, step: int) -> None:
-        """Do what cannot be done in a graph, after `step` steps were taken. Called on every worker, not per replica."""
+    def after_step(self, step: int) -> Optional[Sequence[tf.Variable]]:
+        """Do what cannot be done in a graph, after `step` steps were taken. Called on every worker, not per replica.
+
+        Returns those variables of the generator that it replaced, if any; the average takes them over at once.
+        """
 
 
 class SourceRun(Protocol):
-    """A run whose weights another run starts from (`train --init`)."""
+    """A run whose weights another run starts from (`train --init`, `--teacher`)."""
 
     settings: Any  # its `model` section
     network: keras.Model  # built from these settings, with the averaged weights of its newest checkpoint
@@ -155,4 +158,5 @@ class System(NamedTuple):
     check_files: Optional[Callable[[Any], None]] = None  # raises a ConfigError if it names files that do not exist
     task: Optional[Callable[[Any], TrainingTask]] = None  # makes what a run trains; called in the strategy's scope
     # Starts a task from another run and returns what was loaded. None: `SourceRun.start` does.
-    initialise: Optional[Callable[[TrainingTask, SourceRun], List[str]]] = None
+    # With a third argument it is the run whose network is the teacher (`training.teacher`).
+    initialise: Optional[Callable[..., List[str]]] = None

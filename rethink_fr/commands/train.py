@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init", type=Path, metavar="RUN_DIR", help="start from the weights of this run or converted network"
     )
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="RUN_DIR",
+        help="VQFR, stage 2: the codebook network that teaches (docs/vqfr.md)",
+    )
+    parser.add_argument(
         "--resume-from",
         type=int,
         metavar="STEP",
@@ -57,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     with open_run_folder(output, chief) as folder:
 
         def resolve() -> Experiment:
-            return resolve_config(arguments.config, arguments.set, folder.path, arguments.init, arguments.resume_from)
+            starts = (arguments.init, arguments.resume_from, arguments.teacher)
+            return resolve_config(arguments.config, arguments.set, folder.path, *starts)
 
         resolve()  # mistakes are told before anything is made
         with run_lock(folder.path) if chief else contextlib.nullcontext():

@@ -65,6 +65,8 @@ def check_shared(config: Experiment) -> None:
     checks.require(bool(data.train) and data.train != "holdout", "data.train", "'builtin' or a path")
     checks.require(bool(data.validation), "data.validation", "'builtin', 'holdout' or a path")
     check_degradation(config)
+    alone = bool(config.training.teacher) and not config.training.init
+    checks.require(not alone, "training.teacher", "'' where training.init is ''")
     checks.fraction("training.average_decay")
     for key in ("steps global_batch log_every sample_every validate_every checkpoint_every keep_checkpoints").split():
         checks.within(f"training.{key}", 1)

@@ -47,6 +47,7 @@ class TrainingConfig:
     average_decay: float = 0.999  # of the generator's average; 0: it is a copy
     precision: Literal["float32", "bfloat16"] = "float32"  # in which convolutions multiply; all else is float32
     init: str = ""  # the run whose weights this one starts from, "" for none; see `train --init`
+    teacher: str = ""  # the run whose network teaches this one, "": that of `init`; see `train --teacher`
     log_every: int = 100
     sample_every: int = 2000
     validate_every: int = 5000

@@ -111,6 +111,7 @@ def check_restorer(config: ExperimentConfig) -> None:
     power_of_two = resolution & (resolution - 1) == 0
     checks.require(32 <= resolution <= 1024 and power_of_two, "model.resolution", "a power of two, 32 to 1024")
     checks.within("model.width", 1 / 32, 8)
+    checks.require(not config.training.teacher, "training.teacher", "'': only VQFR has a teacher")
     most = max_skips(resolution)
     checks.require(0 <= model.n_skips <= most, "model.n_skips", f"0 to {most} at {resolution} px")
     checks.within("model.codebook_size", 2, 1 << 20)

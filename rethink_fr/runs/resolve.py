@@ -37,6 +37,7 @@ def resolve_config(
     output: Path,
     init: Optional[Path] = None,
     resume_from: Optional[int] = None,
+    teacher: Optional[Path] = None,
 ) -> Experiment:
     """Read the configuration that is asked for, apply overrides, and check it against the run in `output`.
 
@@ -47,6 +48,7 @@ def resolve_config(
         init: the run to start from, for the setting `training.init`; None leaves this setting as it is in the run that
             is continued, or else in the configuration.
         resume_from: step of the checkpoint that the run in `output` is to continue from; None for the newest.
+        teacher: the run that teaches, for the setting `training.teacher`; None as for `init`.
 
     Raises:
         ConfigError: if the configuration is not valid or names files that do not exist; if it would make another
@@ -58,15 +60,16 @@ def resolve_config(
     if name is None:
         name = str(output / CONFIG) if started is not None else "quickstart"
     first: List[str] = []
-    if init is not None:
-        if steps and (started is None or started.training.init != address(init)):
+    for key, given in (("init", init), ("teacher", teacher)):
+        before = "" if started is None else getattr(started.training, key)
+        if given is not None and steps and before != address(given):
             raise ConfigError(
-                f"--init {init}: {output} holds a run that has started already; leave --init out to continue it, or "
+                f"--{key} {given}: {output} holds a run that has started already; leave --{key} out to continue it, or "
                 "choose another --output"
             )
-        first = [_init(address(init))]
-    elif started is not None and started.training.init:
-        first = [_init(started.training.init)]
+        path = before if given is None else address(given)
+        if path:  # quoted, since YAML would read some names as numbers
+            first.append(f"training.{key}={json.dumps(path)}")
     config = load_config(name, [*first, *overrides])
     _check_files(config)
     if config.training.init and not steps:
@@ -94,10 +97,6 @@ def _is_rate(key: str) -> bool:
     return key.startswith("optimizer.") and key.rsplit(".", 1)[1] in _RATES
 
 
-def _init(path: str) -> str:
-    return f"training.init={json.dumps(path)}"  # quoted, since YAML would read some names as numbers
-
-
 def _check_files(config: Experiment) -> None:
     for key in ("train", "validation"):
         where = getattr(config.data, key)
@@ -111,11 +110,15 @@ def _check_files(config: Experiment) -> None:
 
 
 def _check_init(config: Experiment) -> None:
-    init = config.training.init
-    if file_size(Path(init) / "config.yaml") is None:
-        raise ConfigError(
-            f"training.init: no run at {init}; expected a directory made by `rethink-fr train` or `convert-vqfr`"
-        )
-    architecture, _ = load_model_section(Path(init) / "config.yaml")
-    if architecture != config.architecture:
-        raise ConfigError(f"training.init: {init} is of architecture {architecture}, expected {config.architecture}")
+    for key, run in (("init", config.training.init), ("teacher", config.training.teacher)):
+        if not run:
+            continue
+        if file_size(Path(run) / "config.yaml") is None:
+            raise ConfigError(
+                f"training.{key}: no run at {run}; expected a directory made by `rethink-fr train` or `convert-vqfr`"
+            )
+        architecture, _ = load_model_section(Path(run) / "config.yaml")
+        if architecture != config.architecture:
+            raise ConfigError(
+                f"training.{key}: {run} is of architecture {architecture}, expected {config.architecture}"
+            )

@@ -61,7 +61,7 @@ class FollowTask(_StepCallback):
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
         step = self.step
-        self.model.task.after_step(step)
+        self.model.take_over(self.model.task.after_step(step) or ())
         if self.model.enter_phase(step):
             self.model.make_train_function(force=True)  # `fit` looks the function up at every step
 

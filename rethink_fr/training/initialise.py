@@ -1,7 +1,8 @@
-"""`rethink-fr train --init`: a new run starts from the weights of another one."""
+"""`rethink-fr train --init --teacher`: a new run starts from the weights of others."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, List, Mapping, Tuple
 
@@ -53,7 +54,9 @@ def _shapes(network: keras.Model) -> List[Tuple[int, ...]]:
 
 
 def initialise(trainer: AdversarialTrainer, config: Experiment) -> List[str]:
-    """Load the weights of the run `training.init` into the trainer of a new run. Call it inside the strategy's scope.
+    """Load the weights of the runs `training.init` and `training.teacher` into the trainer of a new run.
+
+    Call it inside the strategy's scope.
 
     The average becomes a copy of the generator. Optimizers and step start from nothing.
 
@@ -61,11 +64,12 @@ def initialise(trainer: AdversarialTrainer, config: Experiment) -> List[str]:
         Names of what was loaded.
 
     Raises:
-        ValueError: if that run cannot be read, or is of another network.
+        ValueError: if one of them cannot be read, or is of another network.
     """
     hook = SYSTEMS[config.architecture].initialise
-    with local_model(Path(config.training.init)) as folder:
-        run = StartingRun(folder)
-        loaded = run.start(trainer.task) if hook is None else hook(trainer.task, run)
+    with contextlib.ExitStack() as folders:
+        paths = [Path(path) for path in (config.training.init, config.training.teacher) if path]
+        run, *teacher = [StartingRun(folders.enter_context(local_model(path))) for path in paths]
+        loaded = run.start(trainer.task) if hook is None else hook(trainer.task, run, *teacher)
     trainer.average.set_weights(trainer.task.generator.get_weights())
     return loaded

@@ -80,6 +80,13 @@ class AdversarialTrainer(keras.Model):
         changed, self.phase = phase != self.phase, phase
         return changed
 
+    def take_over(self, replaced: Sequence[tf.Variable]) -> None:
+        """Give the average those variables of the generator that were replaced between two steps, as they now are."""
+        found = {id(variable) for variable in replaced}
+        for shadow, variable in zip(self.average.variables, self.task.generator.variables):
+            if id(variable) in found:
+                shadow.assign(variable)
+
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take one step on this replica's share of the batch.
 

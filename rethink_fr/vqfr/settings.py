@@ -34,6 +34,7 @@ class CodebookConfig:
     reestimate_until: int = 30_000  # before this step k-means centres of features replace the codebook ...
     reestimate_every: int = 2_000  # ... every so many steps
     reservoir: int = 16_384  # number of feature vectors that the centres are computed from
+    n_init: int = 1  # number of starts of k-means, of which the best counts
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ def check(config: VQFRExperiment) -> None:
     )
     checks.within("optimizer.gamma", 0, 1)
     if config.stage == "codebook":
+        checks.require(not config.training.teacher, "training.teacher", "'' in stage codebook, which has no teacher")
         _check_codebook(config, checks)
 
 
@@ -217,6 +219,7 @@ def _check_codebook(config: VQFRExperiment, checks: Checks) -> None:
     checks.within("codebook.reestimate_every", 1)
     if codebook.reestimate_until:
         checks.within("codebook.reservoir", model.codebook_size)
+        checks.within("codebook.n_init", 1, 100)
         side = model.resolution >> (model.levels - 1)
         needed = -(-model.codebook_size // (config.training.global_batch * side * side))
         checks.require(

@@ -127,11 +127,11 @@ def task(config: VQFRExperiment) -> TrainingTask:
     return build_task(config, build(config.model))
 
 
-def initialise(task: TrainingTask, run: SourceRun) -> List[str]:
+def initialise(task: TrainingTask, run: SourceRun, teacher: Optional[SourceRun] = None) -> List[str]:
     """Start a task from another run of VQFR, also stage 2 from stage 1; returns what was loaded."""
     from rethink_fr.vqfr.training.initialise import initialise
 
-    return initialise(task, run)
+    return initialise(task, run, teacher)
 
 
 SYSTEM = System(

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.runs.config_file import load_config, save_model_section
+from rethink_fr.runs.config_file import load_config, save_config, save_model_section
 from rethink_fr.runs.loading import load_matching, save_average
 from rethink_fr.runs.resolve import resolve_config
 from rethink_fr.systems import SYSTEMS
@@ -177,6 +177,27 @@ def test_what_is_no_run_of_this_system_is_refused(monkeypatch, tmp_path, init, m
     config_file(tmp_path / "damaged", "model: {widht: 1}")
     with pytest.raises(ConfigError, match=message):
         resolve_config("smoke_64", [], tmp_path / "run", tmp_path / init)
+
+
+def test_a_teacher_is_recorded_kept_and_checked_as_init_is(tmp_path):
+    init, teacher = (config_file(tmp_path / name, "architecture: vqfr\nmodel: {}") for name in ("init", "teacher"))
+    whole = ["objective.vgg16=none", "objective.texture.local_adversarial=0", "objective.main.local_adversarial=0"]
+    whole += ["objective.main.l1=1", "data.train=builtin"]
+    config = resolve_config("vqfr_512", whole, tmp_path / "run", init, teacher=teacher)
+    assert config.training.teacher == str(teacher)
+    begun(tmp_path / "run", "")
+    save_config(config, tmp_path / "run" / "config.yaml")
+    assert resolve_config(None, [], tmp_path / "run").training.teacher == str(teacher)
+    with pytest.raises(ConfigError, match="--teacher .*holds a run that has started already; leave --teacher out"):
+        resolve_config(None, [], tmp_path / "run", teacher=init)
+    with pytest.raises(ConfigError, match="training.teacher: no run at .*none; expected a directory made by"):
+        resolve_config("vqfr_512", whole, tmp_path / "new", init, teacher=tmp_path / "none")
+    with pytest.raises(ConfigError, match="training.teacher: expected '' where training.init is ''"):
+        resolve_config("vqfr_512", whole, tmp_path / "new", teacher=teacher)
+    with pytest.raises(ConfigError, match="training.teacher: expected '' in stage codebook"):
+        resolve_config("vqfr_codebook_512", [whole[0], whole[-1]], tmp_path / "new", init, teacher=teacher)
+    with pytest.raises(ConfigError, match="training.teacher: expected '': only VQFR has a teacher"):
+        resolve_config("smoke_64", [], tmp_path / "new", init, teacher=teacher)
 
 
 def test_a_run_that_has_begun_takes_no_other_start(tmp_path):

@@ -7,12 +7,11 @@ training only, and its vectors are not those of the published weights.
 
 from __future__ import annotations
 
-from typing import Sequence
+import math
+from typing import Any, Optional, Sequence
 
 import tensorflow as tf
 from tensorflow import keras
-
-from rethink_fr.vqfr.networks.convolution import initial_weights
 
 _EPSILON = 1e-12
 
@@ -27,7 +26,9 @@ class SpectralNormalized(keras.layers.Layer):
     All replicas have the same kernel, so each computes and stores the same u and v, and the first one's are saved. No
     communication is needed, and the layer can be called inside `tf.cond`.
 
-    Our reading: kernels start from a normal distribution with standard deviation 0.02, as in the other networks.
+    Kernel and bias start as PyTorch starts them, since the released code does not say otherwise for discriminators:
+    both uniform in +-1 / sqrt(number of inputs of one output), which is He et al. 2015 (arXiv:1502.01852) with a slope
+    of sqrt 5. u and v start as random directions.
 
     Args:
         filters: number of outputs.
@@ -50,19 +51,21 @@ class SpectralNormalized(keras.layers.Layer):
             return self.add_weight(
                 name=name,
                 shape=shape,
-                initializer=keras.initializers.RandomNormal(),
+                initializer=_RandomDirection(stddev=1.0),
                 trainable=False,
                 synchronization=tf.VariableSynchronization.ON_READ,
                 aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
             )
 
+        limit = 1.0 / math.sqrt(math.prod(fan_in))
+        uniform = keras.initializers.RandomUniform
         self.spectral_kernel = self.add_weight(
-            name="spectral_kernel", shape=[*fan_in, self.filters], initializer=initial_weights()
+            name="spectral_kernel", shape=[*fan_in, self.filters], initializer=uniform(-limit, limit)
         )
         self.left_vector = vector("left_vector", [self.filters])  # u
         self.right_vector = vector("right_vector", fan_in)  # v, its axes those of the kernel
         if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=[self.filters], initializer="zeros")
+            self.bias = self.add_weight(name="bias", shape=[self.filters], initializer=uniform(-limit, limit))
 
     def normalized_kernel(self) -> tf.Tensor:
         """The kernel divided by its largest singular value, after one step of the power iteration."""
@@ -129,6 +132,13 @@ def set_power_iteration(network: keras.Model, enabled: bool) -> None:
     for layer in network.submodules:
         if isinstance(layer, SpectralNormalized):
             layer.iterates = enabled
+
+
+class _RandomDirection(keras.initializers.RandomNormal):
+    """A tensor of length 1, every direction of which is as likely."""
+
+    def __call__(self, shape: Sequence[int], dtype: Optional[tf.DType] = None, **kwargs: Any) -> tf.Tensor:
+        return _normalized(super().__call__(shape, dtype, **kwargs))
 
 
 def _normalized(vector: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -77,10 +77,12 @@ class CodebookTask:
         """The trained weights."""
         return list(network.trainable_variables)
 
-    def after_step(self, step: int) -> None:
+    def after_step(self, step: int) -> Sequence[tf.Variable]:
         """Replace the codebook by k-means centres every so often; scikit-learn computes them outside the graph."""
         if self.reservoir is not None and self._samples(step) and step % self.phases.reestimate_every == 0:
-            reestimate(self.codebook, self.reservoir)
+            reestimate(self.codebook, self.reservoir, self.phases.n_init)
+            return [self.codebook]
+        return []
 
     def _loss(self, step: int, batch: Batch, context: StepContext, made: Batch) -> TurnLoss:
         kernel = self.generator.decoder.last_kernel

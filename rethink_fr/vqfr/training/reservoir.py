@@ -61,11 +61,11 @@ class Reservoir(tf.Module):
         return self.vectors.numpy()[: int(self.seen.numpy())]
 
 
-def reestimate(codebook: tf.Variable, reservoir: Reservoir) -> None:
+def reestimate(codebook: tf.Variable, reservoir: Reservoir, n_init: int = 1) -> None:
     """Replace a codebook `[K, C]` by the k-means centres of the sample in a reservoir, and start a new sample.
 
     Call it in cross-replica context, on every worker. The chief computes the centres and the others get them from it,
-    so that all replicas have the same codebook, whatever their processors are.
+    so that all replicas have the same codebook, whatever their processors are. For `n_init` see `cluster`.
 
     Raises:
         ValueError: if the sample has fewer vectors than the codebook has codes.
@@ -73,7 +73,7 @@ def reestimate(codebook: tf.Variable, reservoir: Reservoir) -> None:
     strategy = tf.distribute.get_strategy()
     centres = np.zeros(codebook.shape, np.float32)
     if strategy.extended.should_checkpoint:  # the chief
-        centres = cluster(reservoir.sample(), len(centres))
+        centres = cluster(reservoir.sample(), len(centres), n_init)
 
     def broadcast(values: tf.Tensor) -> tf.Tensor:
         replica = tf.distribute.get_replica_context()
@@ -85,12 +85,14 @@ def reestimate(codebook: tf.Variable, reservoir: Reservoir) -> None:
     reservoir.reset()
 
 
-def cluster(vectors: np.ndarray, count: int) -> np.ndarray:
-    """The k-means centres of vectors, by scikit-learn with `random_state` 0 and one start.
+def cluster(vectors: np.ndarray, count: int, n_init: int = 1) -> np.ndarray:
+    """The k-means centres of vectors, by scikit-learn with `random_state` 0, as in the released code of "VQFR".
 
     Args:
         vectors: `[n, C]`.
         count: number of centres.
+        n_init: number of starts, of which the best is taken. The released code leaves it to scikit-learn, which took 10
+            before its version 1.4 and takes 1 since then.
 
     Returns: float32 `[count, C]`.
 
@@ -104,5 +106,5 @@ def cluster(vectors: np.ndarray, count: int) -> np.ndarray:
             f"k-means: {len(vectors)} feature vectors for {count} codes; expected at least as many. Raise "
             "codebook.reestimate_every or training.global_batch, or lower model.codebook_size"
         )
-    centres, _, _ = k_means(vectors, count, random_state=0, n_init=1)
+    centres, _, _ = k_means(vectors, count, random_state=0, n_init=n_init)
     return centres.astype(np.float32)

@@ -54,6 +54,23 @@ def test_after_many_calls_the_largest_singular_value_is_one(make):
     np.testing.assert_allclose(layer.normalized_kernel(), kernel, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("make", "inputs"),
+    [
+        (lambda: built(SpectralConvolution(256, 3), 4, 4, 32), 288),  # numbers of PyTorch's layers of the same shape
+        (lambda: built(SpectralDense(300), 500), 500),
+    ],
+)
+def test_kernel_and_bias_start_as_pytorchs_and_the_vectors_with_length_one(make, inputs):
+    layer, limit = make(), inputs**-0.5
+    for weights, tolerance in ((layer.spectral_kernel, 0.01), (layer.bias, 0.15)):
+        values = np.ravel(weights)
+        assert 0.97 * limit < np.abs(values).max() <= limit
+        np.testing.assert_allclose(values.std(), limit / np.sqrt(3), rtol=tolerance)
+    for vector in (layer.left_vector, layer.right_vector):
+        np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-5)
+
+
 def test_outputs_are_a_plain_convolution_with_zeros_around_and_the_bias_as_it_is():
     layer, features = built(SpectralConvolution(5, 3, padding=1), 6, 6, 4), normal(1, 2, 6, 6, 4)
     layer.bias.assign(normal(2, 5))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rethink_fr.training.callbacks import FollowTask
 from rethink_fr.vqfr.system import task as make_task
 from rethink_fr.vqfr.training.reservoir import cluster
 from tests.vqfr.training.stages import batch, codebook_stage, take, values, with_sgd
@@ -49,9 +50,25 @@ def test_k_means_of_the_reservoir_replaces_the_codebook_every_interval(trainer):
     trainer.train_step(batch(1))
     sample = task.reservoir.sample()
     assert len(sample) == 96
-    task.after_step(2)
+    assert task.after_step(2) == [task.codebook]
     np.testing.assert_array_equal(task.codebook, cluster(sample, 16))
     assert int(task.reservoir.seen.numpy()) == 0
+
+
+def test_the_average_has_the_new_codebook_at_once():
+    trainer = with_sgd(codebook_stage(training=dataclasses.replace(codebook_stage().training, average_decay=0.9)))
+    follow = FollowTask()
+    follow.set_model(trainer)
+    for step in range(2):
+        trainer.enter_phase(step)
+        trainer.train_step(batch(step))
+    before = trainer.task.codebook.numpy()
+    assert not np.array_equal(trainer.average.codebook, before)
+    follow.on_train_batch_end(1)
+    assert not np.array_equal(trainer.task.codebook, before)
+    np.testing.assert_array_equal(trainer.average.codebook, trainer.task.codebook)
+    kernel, average = trainer.task.generator.decoder.last_kernel, trainer.average.decoder.last_kernel
+    assert not np.array_equal(average, kernel)  # all else stays an average
 
 
 def test_after_its_last_phase_the_codebook_follows_its_loss_alone(trainer):

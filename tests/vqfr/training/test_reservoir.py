@@ -94,6 +94,17 @@ def test_k_means_finds_separate_groups():
     assert distances.min(axis=1).max() < 0.1  # 0.1 / sqrt(30) an axis
 
 
+def test_more_starts_are_never_worse():
+    vectors = np.random.default_rng(3).normal(size=(80, 2)).astype(np.float32)
+
+    def error(n_init):
+        centres = cluster(vectors, 9, n_init)
+        return np.square(vectors[:, None] - centres).sum(-1).min(1).sum()
+
+    np.testing.assert_array_equal(cluster(vectors, 9), cluster(vectors, 9, 1))
+    assert error(20) < error(1)
+
+
 def test_fewer_vectors_than_codes_are_refused():
     with pytest.raises(ValueError, match="3 feature vectors for 4 codes.*reestimate_every"):
         cluster(np.zeros([3, LENGTH], np.float32), 4)

@@ -24,7 +24,7 @@ from rethink_fr.vqfr.training.initialise import initialise
 from rethink_fr.weights.known import KNOWN_WEIGHTS
 from tests.command_line import ROOT
 from tests.vgg16_weights import vgg16_arrays
-from tests.vqfr.training.stages import restoration_stage
+from tests.vqfr.training.stages import codebook_stage, restoration_stage
 
 TINY = [
     "model.resolution=32", "model.width=0.03125", "model.levels=2", "model.codebook_size=16",
@@ -138,6 +138,23 @@ def test_fine_tuning_of_a_converted_network_makes_its_own_encoder_the_teacher(ve
     # Of its own features: the nearest codes.
     features = run.network.select_codes(images).features
     np.testing.assert_allclose(task.teacher(images).features, features, atol=1e-5)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_converted_network_is_tuned_with_the_converted_codebook_network_as_teacher(version):
+    task = make_task(restoration_stage(version))
+    run = Converted(restoration_stage(version).model)
+    teacher = Converted(codebook_stage(version).model)
+    with pytest.raises(ConfigError, match="training.teacher: its codebook is another one than that of training.init"):
+        initialise(task, run, teacher)
+    with pytest.raises(ConfigError, match="training.teacher: that run is of stage restoration"):
+        initialise(task, run, run)
+    teacher.network.codebook.assign(run.network.codebook)
+    assert initialise(task, run, teacher) == ["generator", "teacher"]
+    images = tf.random.uniform([2, 32, 32, 3], -1, 1)
+    theirs, own = teacher.network.select_codes(images).features, run.network.select_codes(images).features
+    np.testing.assert_allclose(task.teacher(images).features, theirs, atol=1e-5)
+    assert np.abs(theirs - own).max() > 1e-3
 
 
 def test_stage_1_of_another_size_is_refused():
