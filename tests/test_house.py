@@ -39,7 +39,7 @@ ALLOWED = {
     "metrics": {"files", "images", "losses"},
     "weights": {"errors", "files"},
     "losses": {"images", "weights"},
-    "data": {"drawn_faces", "errors", "files", "images", "pictures", "types"},
+    "data": {"drawn_faces", "errors", "faces", "files", "images", "pictures", "types"},
     "restorer": {"addons", "config", "layers", "losses", "system"},
     "vqfr": {"config", "layers", "losses", "system", "weights"},
     "models": {"restorer"},
@@ -89,7 +89,7 @@ ALLOWED = {
         "pictures",
         "system",
     },
-    "evaluation": {"errors", "files", "images", "losses", "metrics", "pictures", "runs", "weights"},
+    "evaluation": {"data", "errors", "files", "images", "losses", "metrics", "pictures", "runs", "weights"},
     "commands": {
         "app",
         "config",

@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reference", required=True, type=Path, metavar="DIR")
     parser.add_argument("--degraded", type=Path, metavar="DIR", help="measured too, for comparison")
-    parser.add_argument("--identities", type=Path, metavar="CSV", help="who is on each picture: columns name,identity")
+    parser.add_argument(
+        "--identities", type=Path, metavar="CSV", help="who is on each picture: name,identity; or a prepared folder"
+    )
     parser.add_argument(
         "--metrics",
         metavar="A,B,...",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Generic, Hashable, List, Literal, Mapping, Sequence, Tuple, TypeVar, Union
+from typing import Any, Dict, Generic, Hashable, Iterator, List, Literal, Mapping, Sequence, Tuple, TypeVar, Union
 
 import numpy as np
 
+from rethink_fr.data.sources.record_files import list_shards
+from rethink_fr.data.sources.records import RecordSource
 from rethink_fr.files.names import printable
-from rethink_fr.files.reading import read_csv
+from rethink_fr.files.reading import is_folder, read_csv
 from rethink_fr.pictures.files import UnreadableImage, read_image, square_resize
 from rethink_fr.pictures.listing import IMAGE_SUFFIXES, list_images
 
@@ -118,12 +120,12 @@ def check_resize(resize: Resize) -> None:
 
 
 def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, str]:
-    """Read who is on each picture, from a CSV file with the columns `name` and `identity`.
+    """Read who is on each picture, from a CSV file with the columns `name` and `identity`, or a prepared folder.
 
     Args:
-        path: of the file, in UTF-8. Its names are paths relative to the folder of pictures, with or without ending;
-            bytes that are not UTF-8 are written as reports show them, such as `\\udce9`. Other columns, and names that
-            are not asked for, are ignored.
+        path: of a folder made by `rethink-fr prepare` with identities, or of the file, in UTF-8. Names are paths
+            relative to the folder of pictures, with or without ending; bytes that are not UTF-8 are written as reports
+            show them, such as `\\udce9`. Other columns, and names that are not asked for, are ignored.
         names: of the pictures, without endings, with `/` between folders.
 
     Returns:
@@ -133,7 +135,7 @@ def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, s
         ValueError: naming `path`, if it cannot be read, lacks a column or a name, or contradicts itself.
     """
     shown, asked = printable(path), {printable(name): name for name in names}
-    rows = read_csv(path)
+    rows: Iterator[List[str]] = _prepared_rows(Path(path)) if is_folder(path) else read_csv(path)
     head = [cell.strip() for cell in next(rows, [])]
     if head.count("name") != 1 or head.count("identity") != 1:
         raise ValueError(f"{shown}: expected a first line 'name,identity' and one line for each image")
@@ -155,6 +157,16 @@ def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, s
     if missing:
         raise ValueError(f"{shown}: no identity for {listed(missing)}; add a line for each image")
     return {name: found[name] for name in names}
+
+
+def _prepared_rows(folder: Path) -> Iterator[List[str]]:
+    """Names and identities in a prepared folder, as the rows of a CSV file."""
+    if not list_shards(folder):
+        raise ValueError(f"{printable(folder)}: expected a CSV file, or a folder made by `rethink-fr prepare`")
+    yield ["name", "identity"]
+    for found in RecordSource(folder, 1, cache_bytes=0).columns():
+        if found.identity is not None:
+            yield [printable(found.name), found.identity]
 
 
 def image_name(path: Path, folder: Union[str, Path]) -> str:

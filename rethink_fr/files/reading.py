@@ -7,7 +7,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import IO, Any, Iterator, List, Optional, Union
+from typing import IO, Any, Iterator, List, Optional, Tuple, Union
 
 from rethink_fr.files import stores
 from rethink_fr.files.addresses import is_remote
@@ -76,6 +76,17 @@ def file_size(path: Union[str, Path]) -> Optional[int]:
     if is_remote(path):
         return stores.size(path)
     return os.stat(path).st_size if os.path.isfile(path) else None
+
+
+def file_stamp(path: Path) -> Optional[Tuple[int, int]]:
+    """Bytes of a file, and when it was last changed, in nanoseconds; None if it is not there."""
+    if is_remote(path):
+        return stores.stamp(path)
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def folder_names(path: Union[str, Path]) -> List[str]:

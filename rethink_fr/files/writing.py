@@ -123,16 +123,27 @@ def new_folder(path: Union[str, Path], replace: bool = False, last: str = "") ->
         temporary.mkdir(mode=0o777)
         try:
             yield temporary
-            sync_tree(temporary)
-            if replace and path.exists():
-                _exchange(temporary, path)  # what is removed below is then the old folder
-            else:
-                os.rename(temporary, path)  # fails on a folder that holds something
-            sync_folder(path.parent)
+            move_folder(temporary, path, replace)  # what is removed below is then the old folder
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise write_error(path, error) from error
+
+
+def move_folder(folder: Path, path: Path, replace: bool = False) -> None:
+    """Give a folder another name on the same file system in one step, once everything in it is on the disk.
+
+    If `replace` is set and `path` is there, the two change places. Otherwise `path` must not exist, or be empty.
+
+    Raises:
+        OSError: if it cannot be done; everything is then as before.
+    """
+    sync_tree(folder)
+    if replace and path.exists():
+        _exchange(folder, path)
+    else:
+        os.rename(folder, path)  # fails on a folder that holds something
+    sync_folder(path.parent)
 
 
 def sync_tree(folder: Path) -> None:

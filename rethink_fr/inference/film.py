@@ -20,6 +20,7 @@ from PIL import Image
 from rethink_fr.faces.face import Detector
 from rethink_fr.files.image_limits import max_pixels
 from rethink_fr.files.outputs import OutputError
+from rethink_fr.files.reading import file_stamp
 from rethink_fr.files.writing import LongNameError
 from rethink_fr.film.clips import LONGEST_SIDE, Clip, UnreadableClip, read_clip, read_frames
 from rethink_fr.film.segments import assemble, frames_in, write_segment
@@ -28,7 +29,7 @@ from rethink_fr.inference.film_kept import kept_work
 from rethink_fr.inference.film_search import FilmFace, Searched, search_clip, with_progress
 from rethink_fr.inference.photo import LARGER, Enlarge
 from rethink_fr.inference.photo_plan import PhotoPlan, PlannedPhoto, copied_name, output_names
-from rethink_fr.inference.photo_report import ClipReport, PhotoReport, PhotoSettings, TrackReport, file_stamp
+from rethink_fr.inference.photo_report import ClipReport, PhotoReport, PhotoSettings, TrackReport
 from rethink_fr.pictures.geometry import ffhq_points, from_enlarged, scale_of, similarity
 from rethink_fr.pictures.pasting import paste, patch
 

@@ -20,11 +20,11 @@ from PIL import Image
 
 from rethink_fr.faces.face import Detector, Face
 from rethink_fr.faces.search import find_faces
-from rethink_fr.files.reading import UnreadableFile, read_json
+from rethink_fr.files.reading import UnreadableFile, file_stamp, read_json
 from rethink_fr.files.writing import write_json
 from rethink_fr.film.clips import UnreadableClip
 from rethink_fr.inference.faces import restore_faces
-from rethink_fr.inference.photo_report import PhotoSettings, file_stamp
+from rethink_fr.inference.photo_report import PhotoSettings
 
 if TYPE_CHECKING:
     from rethink_fr.inference.loading import LoadedRestorer

@@ -12,8 +12,9 @@ from PIL import Image
 
 from rethink_fr.faces.face import Detector
 from rethink_fr.faces.search import centre_face, find_faces
+from rethink_fr.files.reading import file_stamp
 from rethink_fr.inference.faces import AlignedFace, align, as_grey, with_colours_of
-from rethink_fr.inference.photo_report import FaceReport, PhotoSettings, file_stamp
+from rethink_fr.inference.photo_report import FaceReport, PhotoSettings
 from rethink_fr.pictures.doubt import doubt_map, faces_sheet_columns
 from rethink_fr.pictures.geometry import from_enlarged, scale_of, share_outside
 from rethink_fr.pictures.pasting import Patch, paste, patch, spread

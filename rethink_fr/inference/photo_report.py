@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Dict, Optional, Tuple
-
-from rethink_fr.files import stores
-from rethink_fr.files.addresses import is_remote
 
 
 @dataclass(frozen=True)
@@ -140,17 +136,6 @@ class FolderReport:
             more = f", {len(listed) - 3} more kinds" if len(listed) > 3 else ""
             parts.append(f"{len(self.skipped)} files that are no pictures skipped ({shown}{more})")
         return "; ".join(parts)
-
-
-def file_stamp(path: Path) -> Optional[Tuple[int, int]]:
-    """Bytes of a file, and when it was last changed, in nanoseconds; None if it is not there."""
-    if is_remote(path):
-        return stores.stamp(path)
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def _kind(name: str) -> str:

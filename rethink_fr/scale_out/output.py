@@ -20,8 +20,15 @@ from rethink_fr.files import stores, writing
 from rethink_fr.files.addresses import address, is_remote
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import OutputError
-from rethink_fr.files.reading import MAX_JSON_BYTES, UnreadableFile, file_size, folder_names, is_folder, read_bytes
-from rethink_fr.inference.photo_report import file_stamp
+from rethink_fr.files.reading import (
+    MAX_JSON_BYTES,
+    UnreadableFile,
+    file_size,
+    file_stamp,
+    folder_names,
+    is_folder,
+    read_bytes,
+)
 from rethink_fr.scale_out.work import Item
 
 REPORT_NAME = "report.json"

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from rethink_fr.cli import main
 from rethink_fr.data import prepare as prepare_module
+from rethink_fr.data.preparation import picture as picture_module
 from rethink_fr.data.prepare import prepare
 from rethink_fr.data.sources.manifest import read_manifest
 from rethink_fr.data.sources.opening import open_source
@@ -102,7 +103,7 @@ def test_damaged_shards_are_noticed_and_made_again(originals, tmp_path):
 def test_other_content_is_never_overwritten(originals, tmp_path):
     prepare(originals, tmp_path / "out", size=16, progress=False)
     before = contents(tmp_path / "out")
-    with pytest.raises(ValueError, match="prepared from other files or with another size"):
+    with pytest.raises(ValueError, match="prepared from other files or with other settings"):
         prepare(originals, tmp_path / "out", size=8, progress=False)
     write_image(originals / "more.png", pictures(1)[0])
     with pytest.raises(ValueError, match="prepared from other files"):
@@ -142,17 +143,17 @@ def test_a_file_beside_the_shards_is_not_taken_for_one_of_them(originals, tmp_pa
 def test_what_comes_into_the_folder_meanwhile_is_not_removed(originals, tmp_path, monkeypatch):
     prepare(originals, tmp_path / "out", size=16, progress=False)
     (tmp_path / "out" / "images-00000.tfrecord").write_bytes(b"damaged")
-    decode = prepare_module.decode_image
+    decode = picture_module.decode_image
 
     def decode_while_another_writes(data, name):
         (tmp_path / "out" / "thesis.txt").write_text("years of work")
         return decode(data, name)
 
-    monkeypatch.setattr(prepare_module, "decode_image", decode_while_another_writes)
+    monkeypatch.setattr(picture_module, "decode_image", decode_while_another_writes)
     with pytest.raises(ValueError, match="holds other files"):
         prepare(originals, tmp_path / "out", size=16, progress=False)
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
-    assert sorted(os.listdir(tmp_path)) == ["in", "out"]
+    assert sorted(os.listdir(tmp_path)) == ["in", "out", "out.unfinished"]
 
 
 def test_an_output_that_is_a_link_stays_one(originals, tmp_path):
@@ -230,7 +231,7 @@ def test_verify_on_the_command_line(originals, tmp_path, capsys):
     assert "images-00000.tfrecord: expected" in capsys.readouterr().err
 
 
-def test_an_interruption_leaves_nothing_and_can_be_repeated(originals, tmp_path, monkeypatch):
+def test_an_interrupted_call_goes_on_and_leaves_nothing(originals, tmp_path, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
@@ -238,7 +239,7 @@ def test_an_interruption_leaves_nothing_and_can_be_repeated(originals, tmp_path,
         patched.setattr(prepare_module, "Manifest", interrupt)  # all shards are written by then
         with pytest.raises(KeyboardInterrupt):
             prepare(originals, tmp_path / "out", size=16, progress=False)
-    assert os.listdir(tmp_path) == ["in"]
+    assert sorted(os.listdir(tmp_path)) == ["in", "out.unfinished"]
     # A killed process cannot tidy up.
     process = subprocess.Popen(["true"])
     process.wait()

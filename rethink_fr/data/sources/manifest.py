@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from rethink_fr.files import stores
 from rethink_fr.files.addresses import is_remote
@@ -46,6 +46,8 @@ class Manifest:
     enlarged: int  # number of images that were smaller than the resolution
     shards: Tuple[Shard, ...]
     unreadable: Tuple[Tuple[str, str], ...]  # (name, reason) of the files that were left out
+    # "aligned" and "identities" (true if so), "landmarks" (their names); nothing if all is as by default.
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def records(self) -> int:
@@ -69,6 +71,7 @@ class Manifest:
             "resolution": self.resolution,
             "source_sha256": self.source_sha256,
             "enlarged": self.enlarged,
+            **({"settings": dict(self.settings)} if self.settings else {}),
             "records": self.records,
             "shards": shards,
             "unreadable": [{"name": name, "reason": reason} for name, reason in self.unreadable],
@@ -111,7 +114,15 @@ def _manifest(content: Any) -> Manifest:
         _integer(content, "enlarged"),
         shards,
         tuple((_text(entry, "name"), _text(entry, "reason")) for entry in _list(content, "unreadable")),
+        _settings(content.get("settings", {})),
     )
+
+
+def _settings(said: Any) -> Dict[str, Any]:
+    landmarks = said.get("landmarks", []) if isinstance(said, dict) else None
+    if not isinstance(landmarks, list) or not all(isinstance(name, str) for name in landmarks):
+        raise ValueError("its settings are not those of a preparation")
+    return dict(said)
 
 
 def _shard(entry: Any) -> Shard:

@@ -12,8 +12,10 @@ import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import IO, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rethink_fr.data.sources.manifest import DamagedRecordsError
@@ -26,6 +28,8 @@ from rethink_fr.pictures.files import UnreadableImage
 
 IMAGE_KEY = "image/encoded"
 NAME_KEY = "image/name"
+IDENTITY_KEY = "image/identity"  # who is on it; optional
+LANDMARKS_KEY = "image/landmarks"  # x, y, x, y, ... in pixels of the prepared picture; optional
 
 HEADER_BYTES = 12  # length and its CRC
 FOOTER_BYTES = 4  # CRC of the data
@@ -130,6 +134,41 @@ def encoded_image(data: bytes, name: str) -> bytes:
         found = printable(", ".join(sorted(features)) or "none")
         raise UnreadableImage(name, f"no bytes feature {IMAGE_KEY!r} with one image (features found: {found[:200]})")
     return bytes(values[0])
+
+
+class RecordColumns(NamedTuple):
+    """What a record says beside its image."""
+
+    name: str  # of the file that the image was made from; "" if it does not say
+    identity: Optional[str]  # who is on it
+    landmarks: Optional[NDArray[np.float32]]  # [L, 2]: x, y in pixels of the prepared image
+
+
+def record_columns(data: bytes, name: str) -> RecordColumns:
+    """What the data of a record says beside its image; `name` names the record in errors.
+
+    Raises:
+        UnreadableImage: if the data is not a `tf.train.Example`, or its columns are not those that `prepare` writes.
+    """
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    try:
+        features = tf.train.Example.FromString(data).features.feature
+    except DecodeError:
+        raise UnreadableImage(name, "no tf.train.Example") from None
+
+    def text(key: str) -> Optional[str]:
+        values = features[key].bytes_list.value if key in features else []
+        return values[0].decode("utf-8", "surrogateescape") if len(values) == 1 else None
+
+    landmarks = None
+    if LANDMARKS_KEY in features:
+        landmarks = np.array(features[LANDMARKS_KEY].float_list.value, np.float32)
+        if len(landmarks) % 2:
+            raise UnreadableImage(name, f"an odd number of values in {LANDMARKS_KEY}")
+        landmarks = landmarks.reshape(-1, 2)
+    return RecordColumns(text(NAME_KEY) or "", text(IDENTITY_KEY), landmarks)
 
 
 def record_name(path: Path, number: int) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
+from tqdm import tqdm
 
 from rethink_fr.data.sources.image_source import (
     DEFAULT_CACHE_BYTES,
@@ -16,10 +19,12 @@ from rethink_fr.data.sources.image_source import (
 )
 from rethink_fr.data.sources.manifest import DamagedRecordsError, Manifest, Shard, read_manifest
 from rethink_fr.data.sources.record_files import (
+    RecordColumns,
     encoded_image,
     file_sha256s,
     list_shards,
     read_record,
+    record_columns,
     record_name,
     scan_offsets,
 )
@@ -68,6 +73,7 @@ class RecordSource(ImageSource):
                 f"{printable(folder)}: prepared at {manifest.resolution} px, but {resolution} px are wanted; "
                 f"run `rethink-fr prepare --size {resolution}` on the original images"
             )
+        self._prepared_at = None if manifest is None else manifest.resolution
         shards = _found(folder, manifest)
         new: List[str] = []
         if listed is not None:
@@ -92,6 +98,29 @@ class RecordSource(ImageSource):
             self._check(folder, shards, progress)
         if listed is not None:
             self.pictures = listed
+
+    def columns(self, progress: bool = True) -> List[RecordColumns]:
+        """Name, identity and landmarks of each image, in order. All records are read.
+
+        A record that cannot be read has the name "" and no columns. Landmarks are at the resolution of the source.
+        """
+        scale = 1.0 if self._prepared_at is None else self.resolution / self._prepared_at
+
+        def one(slot: int) -> RecordColumns:
+            path, number = self._place(slot)
+            name = record_name(path, number)
+            try:
+                found = record_columns(read_record(path, int(self._offsets[slot]), number), name)
+            except UnreadableImage:
+                return RecordColumns("", None, None)
+            if found.landmarks is None:
+                return found
+            return found._replace(landmarks=(found.landmarks + 0.5) * scale - 0.5)
+
+        with ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
+            made = pool.map(one, range(len(self)))
+            bar = tqdm(made, "reading columns", len(self), unit="image", delay=2, disable=not progress)
+            return list(bar)
 
     def _load(self, slot: int) -> np.ndarray:
         path, number = self._place(slot)
