@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from rethink_fr.files.reading import open_regular, read_json
 from rethink_fr.scale_out.output import DEAD_LETTERS, OWN, REPORT_NAME, OutputFolder, read_object
-from rethink_fr.scale_out.runners import execute
+from rethink_fr.scale_out.runners import execute, quiet, require_beam
 from rethink_fr.scale_out.work import Item, Work
 
 _ITEMS = 10_000  # in one file of the plan
@@ -53,7 +53,9 @@ def launch(
     Raises:
         RunFailure: if the pipeline fails. What was finished is kept, and not done again by the next call.
     """
-    from rethink_fr.scale_out import pipeline
+    require_beam(runner)
+    with quiet():
+        from rethink_fr.scale_out import pipeline
 
     earlier = read_object(folder.path(REPORT_NAME)) or {}
     for name in (REPORT_NAME, *filter(_REPORT.fullmatch, map(str, earlier.get("lines", ())))):
