@@ -202,9 +202,9 @@ class _Finish(beam.DoFn):
             _counter("finished").inc()
             yield Outcome(one.item, said)
             return
-        said = self._folder.finished(one.item)
-        if said is not None:  # by another delivery meanwhile: these files are its
-            yield Outcome(one.item, said)
+        other = self._folder.finished(one.item)
+        if other is not None:  # by another delivery meanwhile: these files are its
+            yield Outcome(one.item, other)
             return
         for name in written:
             self._folder.remove(name)
