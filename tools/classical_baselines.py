@@ -2,9 +2,9 @@
 
     python tools/classical_baselines.py --config mini128 --tune faces/train --images faces/test --output tables/mini128
 
-Needs scikit-image and PyWavelets. Each method's strengths, with an unsharp mask after it that undoes some of the blur, are those of a
-grid with the highest mean PSNR on faces of --tune, which are degraded as the configuration says. The restored pictures
-of --images, degraded with the seed of `tools/evaluate_restorer.py`, are written to OUTPUT/METHOD for
+Needs scikit-image and PyWavelets. Each method's strengths, with an unsharp mask after it that undoes some of the blur,
+are those of a grid with the highest mean PSNR on faces of --tune, which are degraded as the configuration says. The
+restored pictures of --images, degraded with the seed of `tools/evaluate_restorer.py`, are written to OUTPUT/METHOD for
 `rethink-fr evaluate`. Non-local means is Buades et al. 2005; wavelets are BayesShrink (Chang et al. 2000), averaged
 over shifts, the nearest to BM3D that scikit-image has; total variation is Chambolle 2004.
 """
