@@ -8,15 +8,16 @@ import itertools
 import json
 import re
 import secrets
-from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from rethink_fr.files.reading import MAX_JSON_BYTES, read_bytes, read_json
+from rethink_fr.files.reading import open_regular, read_json
 from rethink_fr.scale_out.output import DEAD_LETTERS, OWN, REPORT_NAME, OutputFolder, read_object
-from rethink_fr.scale_out.runners import execute
+from rethink_fr.scale_out.runners import execute, quiet, require_beam
 from rethink_fr.scale_out.work import Item, Work
 
 _ITEMS = 10_000  # in one file of the plan
-_LINES = 50_000  # in one file of the report
+_LINES = 10_000  # in one file of the report
+_LARGEST = 1 << 40  # bytes of all dead letters
 _REPORT = re.compile(r"report-\d{5}-of-\d{5}\.jsonl")
 
 
@@ -35,7 +36,7 @@ def launch(
     folder: OutputFolder,
     runner: str,
     options: str = "",
-    head: Dict[str, Any] = {},  # noqa: B006 (only read)
+    head: Optional[Dict[str, Any]] = None,
 ) -> Ran:
     """Run a pipeline over items to its end, and write its report.
 
@@ -52,7 +53,9 @@ def launch(
     Raises:
         RunFailure: if the pipeline fails. What was finished is kept, and not done again by the next call.
     """
-    from rethink_fr.scale_out import pipeline
+    require_beam(runner)
+    with quiet():
+        from rethink_fr.scale_out import pipeline
 
     earlier = read_object(folder.path(REPORT_NAME)) or {}
     for name in (REPORT_NAME, *filter(_REPORT.fullmatch, map(str, earlier.get("lines", ())))):
@@ -71,7 +74,7 @@ def launch(
         folder=folder,
         plan=plan,
         reports=reports,
-        head=json.dumps({**head, "inputs": count}).encode("ascii"),
+        head=json.dumps({**(head or {}), "inputs": count}).encode("ascii"),
     )
     try:
         counts = execute(build, runner, options)
@@ -85,5 +88,5 @@ def launch(
 
 def dead_letters(folder: OutputFolder) -> List[Tuple[str, str]]:
     """The inputs that became dead letters, with the reasons."""
-    lines = read_bytes(folder.path(DEAD_LETTERS), MAX_JSON_BYTES).splitlines()
-    return [(said["input"], said["error"]) for said in map(json.loads, lines)]
+    with open_regular(folder.path(DEAD_LETTERS), _LARGEST) as lines:
+        return [(said["input"], said["error"]) for said in map(json.loads, lines)]

@@ -77,16 +77,18 @@ class OutputFolder:
     def finished(self, item: Item) -> Optional[Dict[str, Any]]:
         """What was said of an item that an earlier try finished, if its inputs are unchanged and its outputs there."""
         found = read_object(self.path(_record_name(item)))
-        if found is None or found.get("token") != self.token or found.get("stamps") != stamps(item):
+        if found is None or found.get("token") != self.token:
+            return None
+        if found.get("inputs") != list(item.inputs) or found.get("stamps") != stamps(item):
             return None
         said = found.get("said")
         if not isinstance(said, dict) or not all(file_size(self.path(name)) is not None for name in said["outputs"]):
             return None
         return said
 
-    def finish(self, item: Item, inputs: List[Optional[List[int]]], said: Dict[str, Any]) -> None:
-        """Write the record of an item whose outputs are all there; `inputs` are its `stamps` before it was read."""
-        record = {"token": self.token, "stamps": inputs, "said": said}
+    def finish(self, item: Item, before: List[Optional[List[int]]], said: Dict[str, Any]) -> None:
+        """Write the record of an item whose outputs are all there; `before` are its `stamps` before it was read."""
+        record = {"token": self.token, "inputs": item.inputs, "stamps": before, "said": said}
         # Its outputs are on the disk. If it is lost with the machine, they are made again.
         self.write(_record_name(item), json.dumps(record).encode("ascii"), sync=False)
 

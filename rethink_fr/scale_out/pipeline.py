@@ -3,7 +3,7 @@
     plan of items -> spread -> open -> RunInference -> finish -> lines of the report, dead letters, report.json
                                  \\-> finished before, or refused -----^
 
-The only module that imports Apache Beam. Every item comes to one outcome: finished, or a dead letter with the reason.
+Only this and `runners` import Apache Beam. Every item comes to one outcome: finished, or a dead letter with the reason.
 What is wrong with an item makes a dead letter at once. What may pass is tried again in place, then as the runner does
 it: a worker whose model or store does not work at all must not turn good items into dead letters.
 """
@@ -49,7 +49,6 @@ class Outcome:
 
     item: Item
     said: Dict[str, Any]  # its line of the report; `error` if it is a dead letter
-    earlier: bool = False  # whether an earlier try did it
 
 
 def build(
@@ -162,7 +161,7 @@ class _Open(beam.DoFn):
         said = _patiently(lambda: self._folder.finished(item))
         if said is not None:
             _counter("finished_before").inc()
-            yield beam.pvalue.TaggedOutput(_OUTCOMES, Outcome(item, said, True))
+            yield beam.pvalue.TaggedOutput(_OUTCOMES, Outcome(item, said))
             return
         before = stamps(item)
         try:
@@ -202,6 +201,10 @@ class _Finish(beam.DoFn):
             _patiently(lambda: self._folder.finish(one.item, one.stamps, said))
             _counter("finished").inc()
             yield Outcome(one.item, said)
+            return
+        other = self._folder.finished(one.item)
+        if other is not None:  # by another delivery meanwhile: these files are its
+            yield Outcome(one.item, other)
             return
         for name in written:
             self._folder.remove(name)

@@ -48,7 +48,7 @@ def execute(build: Callable[[Any], None], runner: str, options: str = "") -> Dic
         RunFailure: if the pipeline fails. What was finished is kept.
     """
     require_beam(runner)
-    with _quiet():
+    with quiet():
         try:
             result = _run(build, runner, options)
         except (Exception, SystemExit) as error:
@@ -78,7 +78,7 @@ def _run(build: Callable[[Any], None], runner: str, options: str) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Beam warns of much that does not matter; what matters is told by exceptions and the report."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

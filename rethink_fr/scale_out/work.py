@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 
 from rethink_fr.files.outputs import OutputError
+from rethink_fr.files.reading import read_bytes
 from rethink_fr.files.writing import LongNameError
 from rethink_fr.pictures.files import UnreadableImage
 from rethink_fr.pictures.photos import UnwritableImage
@@ -82,6 +83,4 @@ class Work:
 
 def read_items(path: Path, limit: int = 1 << 30) -> List[Item]:
     """The items of a file of lines."""
-    from rethink_fr.files.reading import read_bytes
-
     return [Item.decoded(line) for line in read_bytes(path, limit).splitlines()]

@@ -14,7 +14,8 @@ from rethink_fr.scale_out.work import Item, Write
 
 @dataclass(frozen=True)
 class FaultyPhotoWork(PhotoWork):
-    """Restores photos, but for faults: by step and name of the input "once", "always" or "kill" (the worker, once)."""
+    """Restores photos, but for faults: by step and name of the input "once", "always", "again" (from
+    the second time on) or "kill" (the worker, once)."""
 
     faults: Mapping[str, str] = None  # type: ignore[assignment]
     seen: str = ""  # a folder with a file for each fault that has happened
@@ -46,5 +47,5 @@ class FaultyPhotoWork(PhotoWork):
         mark.touch()
         if kind == "kill" and first:
             os.kill(os.getpid(), signal.SIGKILL)
-        if kind == "always" or (kind == "once" and first):
+        if kind == "always" or (kind == "once" and first) or (kind == "again" and not first):
             raise RuntimeError(f"{step} of {name} failed")

@@ -19,7 +19,7 @@ from rethink_fr.inference.photo_plan import plan_photos
 from rethink_fr.inference.photo_report import PhotoSettings
 from rethink_fr.scale_out import loaded
 from rethink_fr.scale_out.launch import Ran, launch
-from rethink_fr.scale_out.output import open_output
+from rethink_fr.scale_out.output import open_output, stamps
 from tests.faces.scenes import MarkDetector
 from tests.inference.photo_calls import noisy, restorer
 from tests.scale_out.helpers import NO_BEAM, album, files, lines, outcomes
@@ -123,6 +123,17 @@ def test_an_input_delivered_several_times_has_one_outcome(photos, tmp_path, opti
     ran = with_faults(photos, tmp_path / "out", {"infer 1.png": "once"}, 2, options)
     assert (ran.finished, ran.dead_letters) == (10, 1) and set(outcomes(tmp_path / "out")) == ALL
     assert files(tmp_path / "out") == local(photos, tmp_path / "here")
+
+
+def test_a_delivery_that_fails_takes_nothing_from_one_that_finished(photos, tmp_path):
+    settings = PhotoSettings("made")
+    folder = open_output(tmp_path / "out", {}, [photos], False)
+    item = next(photo_items([(photos / "1.png", Path("1.png"))], settings))
+    work = FaultyPhotoWork(settings, {"finish 1.png": "again"}, str(tmp_path))
+    opened = [pipeline.InWork(item, stamps(item), work.infer(work.load(), [work.open(item)])[0]) for _ in range(2)]
+    said = [[outcome.said for outcome in pipeline._Finish(work, folder).process(one)] for one in opened]
+    assert said[0][0]["error"] is None and said[1][0]["outputs"] == ["1.png"]
+    assert folder.finished(item) is not None
 
 
 def test_a_model_that_does_not_work_at_all_makes_no_dead_letters(photos, tmp_path, monkeypatch):
