@@ -17,7 +17,7 @@ from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, Sequence, 
 from rethink_fr.files.locks import exclusive_lock
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import OutputError, Outputs
-from rethink_fr.files.reading import MAX_JSON_BYTES, UnreadableFile, read_bytes, read_json
+from rethink_fr.files.reading import MAX_JSON_BYTES, UnreadableFile, file_stamp, read_bytes, read_json
 from rethink_fr.files.writing import write_error
 from rethink_fr.inference.photo_report import (
     ClipReport,
@@ -26,7 +26,6 @@ from rethink_fr.inference.photo_report import (
     PhotoReport,
     PhotoSettings,
     TrackReport,
-    file_stamp,
 )
 
 REPORT_NAME = "report.json"

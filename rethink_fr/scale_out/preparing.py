@@ -25,9 +25,8 @@ from rethink_fr.data.prepare import (
     report_of,
     require_shards,
 )
-from rethink_fr.data.sources.lmdb_file import DATA_NAME
 from rethink_fr.data.sources.manifest import MANIFEST_NAME, Manifest, Shard, read_manifest
-from rethink_fr.data.sources.picture_files import PictureFiles, open_picture_files, require_pictures, without_listing
+from rethink_fr.data.sources.picture_files import PictureFiles, open_with_archives, require_pictures
 from rethink_fr.errors import RunFailure
 from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.names import printable
@@ -68,7 +67,7 @@ class BlockWork(Work):
         files = _files(self.folder)
         made = [prepare_one(files, name, self.size) for name in item.task["names"]]
         for one in made:
-            if one.record is None and is_remote(self.folder) and file_size(files.folder / one.name) is None:
+            if one.record is None and is_remote(self.folder) and file_size(files.holder(one.name)) is None:
                 raise OSError(f"{one.name} was listed, and now the store does not have it, or cannot be reached")
         return made
 
@@ -117,7 +116,7 @@ def prepare_by_pipeline(input_dir: Path, output_dir: Path, size: int, runner: st
     target = output_dir if is_remote(output_dir) else Path(os.path.realpath(output_dir))
     if read_manifest(target) is not None or (not is_remote(target) and os.path.lexists(target) and os.listdir(target)):
         return prepare(input_dir, output_dir, size)  # checks what is there
-    files = require_pictures(open_picture_files(input_dir))
+    files = require_pictures(open_with_archives(input_dir))
     base = target if is_remote(target) else target.with_name(f"{target.name}.unfinished")
     settings = {"command": "prepare", "input": input_name(input_dir), "size": size}
     folder = open_output(base, settings, (input_dir,), False)
@@ -141,15 +140,13 @@ def prepare_by_pipeline(input_dir: Path, output_dir: Path, size: int, runner: st
 
 @functools.lru_cache(maxsize=2)
 def _files(folder: str) -> PictureFiles:
-    return without_listing(Path(folder))
+    return open_with_archives(Path(folder), listing=False)
 
 
 def _blocks(files: PictureFiles, size: int) -> Iterator[Item]:
-    lmdb = files.folder / DATA_NAME
-    is_lmdb = file_size(lmdb) is not None
     for number, first in enumerate(range(0, len(files.names), _IMAGES)):
         names = files.names[first : first + _IMAGES]
-        inputs = (lmdb,) if is_lmdb else tuple(files.folder / name for name in names)
+        inputs = dict.fromkeys(files.holder(name) for name in names)
         yield Item(number, "\n".join((str(size), *names)), tuple(map(input_name, inputs)), {"names": names})
 
 

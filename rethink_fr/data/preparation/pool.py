@@ -58,7 +58,7 @@ def _by_processes(folder: Path, names: Sequence[str], how: Preparation, processe
     waiting: Deque[Future[List[Picture]]] = deque()
     try:
         for first in range(0, len(names), _CHUNK):
-            waiting.append(pool.submit(_prepare_chunk, names[first : first + _CHUNK]))
+            waiting.append(pool.submit(_prepare_chunk, list(names[first : first + _CHUNK])))
             if len(waiting) >= _AHEAD * processes:
                 yield from waiting.popleft().result()
         while waiting:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from rethink_fr.data.sources.manifest import Shard
 from rethink_fr.data.sources.picture_files import PictureFiles
@@ -92,7 +92,7 @@ class Unfinished:
         clear_temporary(self._progress.parent, held=True)
         for name in set(os.listdir(self.records)) - kept:
             (self.records / name).unlink()
-        lines = [{"settings": self._settings}]
+        lines: List[Dict[str, Any]] = [{"settings": self._settings}]
         lines += [{"shard": _plain(one.shard), "entries": one.entries} for one in self.finished]
         write_bytes(self._progress, b"".join(map(_line, lines)))
 

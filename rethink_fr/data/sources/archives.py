@@ -102,7 +102,7 @@ class Archive:
         self._file.seek(0)
         with tarfile.open(fileobj=self._file, mode="r:") as tar:
             for number, member in enumerate(tar):
-                tar.members = []  # it would keep all of them
+                tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
                 if number >= _MAX_MEMBERS:
                     raise ValueError("it has too many members")
                 if member.offset_data + member.size > size:

@@ -59,13 +59,6 @@ def open_picture_files(folder: Path) -> PictureFiles:
     return PictureFiles(folder, names, lambda name: read_bytes(folder / name, _MAX_PICTURE_BYTES))
 
 
-def without_listing(folder: Path) -> PictureFiles:
-    """As `open_picture_files`, for one who knows the names: those of files are not listed."""
-    if file_size(folder / DATA_NAME) is not None:
-        return open_picture_files(folder)
-    return PictureFiles(folder, [], lambda name: read_bytes(folder / name, _MAX_PICTURE_BYTES))
-
-
 def open_with_archives(place: Path, listing: bool = True) -> PictureFiles:
     """As `open_picture_files`, also of a zip or tar file, and with the pictures in those below a folder.
 
