@@ -63,6 +63,7 @@ def check_shared(config: Experiment) -> None:
         checks.within(f"data.{key}", 1)
     checks.within("data.workers", 0, 1024)
     checks.require(bool(data.train) and data.train != "holdout", "data.train", "'builtin' or a path")
+    _check_folders(config, checks)
     checks.require(bool(data.validation), "data.validation", "'builtin', 'holdout' or a path")
     check_degradation(config)
     alone = bool(config.training.teacher) and not config.training.init
@@ -72,6 +73,23 @@ def check_shared(config: Experiment) -> None:
         checks.within(f"training.{key}", 1)
     checks.within("training.logical_cpus", 0, 64)
     checks.within("training.seed", 0, 2**31 - 1)
+
+
+def _check_folders(config: Experiment, checks: Checks) -> None:
+    data = config.data
+    several = data.train == "several"
+    checks.require(
+        several == bool(data.folders), "data.train", "'several' where data.folders are given, and only there"
+    )
+    if not several:
+        return
+    paths, shares = [one.path for one in data.folders], [one.share for one in data.folders]
+    distinct = len(set(paths)) == len(paths) and not {"", "builtin", "holdout", "several"} & set(paths)
+    checks.require(distinct, "data.folders", "a path for each, and no path twice")
+    whole = all(share > 0 for share in shares) and abs(sum(shares) - 1) < 1e-3
+    checks.require(whole or not any(shares), "data.folders", "shares that are together 1, or no share")
+    held_out = data.validation != "holdout" or any(one.held_out for one in data.folders)
+    checks.require(held_out, "data.validation", "a path or 'builtin' where no folder has a list held_out")
 
 
 def check_degradation(config: Any) -> None:

@@ -123,7 +123,7 @@ def plain(value: Any) -> Any:
     """Turn a frozen dataclass into nested dictionaries and lists, which YAML can write: `parse` undone."""
     if dataclasses.is_dataclass(value):
         return {key.name: plain(getattr(value, key.name)) for key in dataclasses.fields(value)}
-    return list(value) if isinstance(value, tuple) else value
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def join(key: str, name: Any) -> str:

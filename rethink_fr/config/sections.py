@@ -6,9 +6,18 @@ Only tasks and commands see these classes: layers and networks take plain keywor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Tuple
 
 from rethink_fr.types import DegradationRanges
+
+
+@dataclass(frozen=True)
+class FolderConfig:
+    """One of several training folders."""
+
+    path: str = ""  # a folder of images, or a folder of TFRecord files
+    share: float = 0.0  # of the samples, of all folders together 1; 0 for all: every picture comes equally often
+    held_out: str = ""  # a text file with the names of pictures that are not trained on, one a line; "" for none
 
 
 @dataclass(frozen=True)
@@ -18,9 +27,12 @@ class DataConfig:
     `train` is `builtin` (drawn faces), a folder of images, or a folder of TFRecord files. `validation` is one of these,
     or `holdout`: then `validation_images` pictures are taken out of the training set, or a quarter of the set if it has
     no more than that.
+
+    With `folders`, `train` is `several`, and `holdout` is what the lists of these folders hold out.
     """
 
     train: str = "builtin"
+    folders: Tuple[FolderConfig, ...] = ()
     validation: str = "builtin"
     validation_images: int = 64
     builtin_identities: int = 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Iterator, List, NamedTuple, Set, Tuple, Union
 
 from rethink_fr.files import stores
@@ -12,6 +12,12 @@ from rethink_fr.files.names import printable
 from rethink_fr.files.reading import is_folder
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+
+def without_ending(name: str) -> str:
+    """A name without the ending of an image: `a.v2.png` becomes `a.v2`, which stays as it is."""
+    path = PurePosixPath(name)
+    return path.with_suffix("").as_posix() if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
 class Listed(NamedTuple):

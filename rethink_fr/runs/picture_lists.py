@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from rethink_fr.data.sources.image_source import PictureList
 from rethink_fr.files.names import printable
@@ -31,18 +31,23 @@ class PictureListError(ValueError):
 
 @dataclass(frozen=True)
 class RunLists:
-    """The lists of a run; None for pictures that are drawn, or that are held out of the training folder."""
+    """The lists of a run; None for pictures that are drawn, or that are held out of the training folder.
+
+    A run on several folders has a list for each of them in place of `train`.
+    """
 
     train: Optional[PictureList] = None
     validation: Optional[PictureList] = None
+    folders: Tuple[PictureList, ...] = ()
 
     def fingerprint(self) -> int:
         """A number of 63 bits; it differs if anything in the lists differs, also their order."""
         digest = hashlib.sha256()
-        for pictures in (self.train, self.validation):
+        for pictures in (self.train, self.validation, *self.folders):
             digest.update(b"\n\n")
             if pictures is not None:
-                digest.update(f"{pictures.kind} {pictures.held_out} {pictures.records}\n".encode())
+                held_out = f"{pictures.held_out} {pictures.held_out_records or ''}".strip()
+                digest.update(f"{pictures.kind} {held_out} {pictures.records}\n".encode())
                 for name, content in pictures.sha256.items():
                     digest.update(f"{content} {name}\n".encode("utf-8", "surrogateescape"))
         return int.from_bytes(digest.digest()[:8], "little") >> 1
@@ -61,7 +66,14 @@ def read_lists(run: Union[str, Path]) -> Optional[RunLists]:
         content = read_json(path, "the list of a run's pictures")
         if not isinstance(content, dict) or content.get("version") != _VERSION:
             raise ValueError(f"expected version {_VERSION} of the list")
-        return RunLists(_parsed(content.get("train")), _parsed(content.get("validation")))
+        folders = [_parsed(one) for one in _list(content.get("folders", []))]
+        if None in folders:
+            raise ValueError("a folder has no list")
+        return RunLists(
+            _parsed(content.get("train")),
+            _parsed(content.get("validation")),
+            tuple(one for one in folders if one is not None),
+        )
     except (ValueError, KeyError, TypeError) as error:
         reason = error.reason if isinstance(error, UnreadableFile) else str(error)
         raise PictureListError(
@@ -79,6 +91,8 @@ def write_lists(run: Union[str, Path], lists: RunLists) -> None:
     content: Dict[str, Any] = {"version": _VERSION}
     for name, pictures in (("train", lists.train), ("validation", lists.validation)):
         content[name] = None if pictures is None else pictures.content()
+    if lists.folders:
+        content["folders"] = [pictures.content() for pictures in lists.folders]
     write_json(Path(run) / LIST_NAME, content)
 
 
@@ -101,7 +115,18 @@ def _parsed(content: Any) -> Optional[PictureList]:
     pictures = PictureList(kind, sha256, tuple(records), _texts(content["left_out"]))
     if type(held_out) is not int or not 0 <= held_out < max(1, len(pictures)):
         raise ValueError(f"cannot hold out {held_out!r} of {len(pictures)}")
-    return PictureList(kind, sha256, tuple(records), pictures.left_out, held_out)
+    numbers = _list(content.get("held_out_records", []))
+    if any(type(number) is not int or not 0 <= number < len(pictures) for number in numbers) or sorted(
+        set(numbers)
+    ) != list(numbers):
+        raise ValueError("held_out_records are no numbers of its records, or not in order")
+    return PictureList(kind, sha256, tuple(records), pictures.left_out, held_out, tuple(numbers))
+
+
+def _list(value: Any) -> List[Any]:
+    if not isinstance(value, list):
+        raise ValueError("expected a list")
+    return value
 
 
 def _texts(value: Any) -> Dict[str, str]:

@@ -100,10 +100,15 @@ def _is_rate(key: str) -> bool:
 def _check_files(config: Experiment) -> None:
     for key in ("train", "validation"):
         where = getattr(config.data, key)
-        if where not in ("builtin", "holdout") and not is_folder(where):
+        if where not in ("builtin", "holdout", "several") and not is_folder(where):
             raise ConfigError(
                 f"data.{key}: no folder {where}; expected 'builtin' or a folder of images or TFRecord files"
             )
+    for folder in config.data.folders:
+        if not is_folder(folder.path):
+            raise ConfigError(f"data.folders: no folder {folder.path}; expected one of images or TFRecord files")
+        if folder.held_out and file_size(folder.held_out) is None:
+            raise ConfigError(f"data.folders: no file {folder.held_out}; expected names to hold out, one a line")
     check_files = SYSTEMS[config.architecture].check_files
     if check_files is not None:
         check_files(config)

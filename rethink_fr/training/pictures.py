@@ -17,6 +17,7 @@ from rethink_fr.data.pipeline import fixed_batch, training_batches
 from rethink_fr.data.sources.image_source import ImageSource, PictureList, SkippingSource
 from rethink_fr.data.sources.opening import holdout_size, open_source, split_holdout
 from rethink_fr.data.sources.records import verify_advice
+from rethink_fr.data.sources.several import SeveralSource, open_parts
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import WriteError, write_text
 from rethink_fr.runs.picture_lists import LIST_NAME, RunLists, read_lists, write_lists
@@ -81,12 +82,14 @@ def open_run_pictures(data: DataConfig, resolution: int, output: Path) -> RunPic
     held_out = len(validation) if holds_out else 0
     for change in dict.fromkeys([*train.changes, *validation.changes]):  # a held-out part has the changes of the whole
         _say(change)
-    skipping = SkippingSource(train, data.train, _advice(data.train, train.pictures))
+    where = ", ".join(folder.path for folder in data.folders) or data.train
+    skipping = SkippingSource(train, where, _advice(where, train.pictures))
     if lists is not None:
         return RunPictures(skipping, validation, lists, True)
     made = RunLists(
         dataclasses.replace(train.pictures, held_out=held_out) if train.pictures else None,
         None if held_out else validation.pictures,
+        train.lists if isinstance(train, SeveralSource) else (),
     )
     return RunPictures(skipping, validation, made, False)
 
@@ -109,9 +112,20 @@ def open_sources(
         ValueError, RunFailure: see `open_source`.
     """
     identities, lists = data.builtin_identities, lists or RunLists()
-    train = open_source(
-        data.train, resolution, identities=identities, pictures=data.builtin_pictures, check=check, listed=lists.train
-    )
+    if data.folders:
+        several = open_several(data, resolution, lists, check)
+        if data.validation == "holdout":
+            return several
+        train: ImageSource = several[0]
+    else:
+        train = open_source(
+            data.train,
+            resolution,
+            identities=identities,
+            pictures=data.builtin_pictures,
+            check=check,
+            listed=lists.train,
+        )
     if data.validation == "holdout":
         held_out = holdout_size(len(train), data.validation_images)
         if held_out > len(train) // 2 or held_out != data.validation_images:
@@ -131,6 +145,33 @@ def open_sources(
         listed=lists.validation,
     )
     return train, validation
+
+
+def open_several(
+    data: DataConfig, resolution: int, lists: RunLists, check: bool = False
+) -> Tuple[SeveralSource, ImageSource]:
+    """Open the training folders of a configuration that has several: what is trained on, and what their lists hold out.
+
+    Args:
+        data, resolution, lists, check: see `open_sources`.
+
+    Raises:
+        ConfigError: if the run has lists of other folders.
+        ValueError, RunFailure: see `open_parts`.
+    """
+    if lists.folders and len(lists.folders) != len(data.folders):
+        known = len(lists.folders)
+        raise ConfigError(f"data.folders: {LIST_NAME} of this run is of {known} folders, expected {len(data.folders)}")
+    listed = lists.folders or (None,) * len(data.folders)
+    parts = [
+        open_parts(folder.path, resolution, folder.held_out, check, known)
+        for folder, known in zip(data.folders, listed)
+    ]
+    for note in (note for part in parts for note in part.notes):
+        _say(note)
+    train = SeveralSource([part.train for part in parts], [folder.share for folder in data.folders])
+    train.lists = tuple(part.pictures for part in parts if part.pictures is not None)
+    return train, SeveralSource([part.held_out for part in parts if len(part.held_out)] or [train])
 
 
 def keep_list(pictures: RunPictures, output: Path, strategy: tf.distribute.Strategy, chief: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import read_csv
-from rethink_fr.pictures.listing import IMAGE_SUFFIXES
+from rethink_fr.pictures.listing import without_ending
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Columns:
 
     def of(self, name: str) -> Optional[Row]:
         """The row of a picture, found by its path with or without its ending; None if there is none."""
-        return self.rows.get(name) or self.rows.get(_without_ending(name))
+        return self.rows.get(name) or self.rows.get(without_ending(name))
 
 
 def read_columns(path: Path) -> Columns:
@@ -91,8 +91,3 @@ def _row(values: Dict[str, str], has_identity: bool, points: Tuple[str, ...]) ->
 
 def _same(one: Optional[NDArray[np.float64]], other: Optional[NDArray[np.float64]]) -> bool:
     return (one is None and other is None) or (one is not None and other is not None and bool((one == other).all()))
-
-
-def _without_ending(name: str) -> str:
-    path = PurePosixPath(name)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in IMAGE_SUFFIXES else name

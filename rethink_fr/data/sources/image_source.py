@@ -26,6 +26,7 @@ class PictureList:
     records: Tuple[int, ...] = ()  # number of pictures in each shard, in the same order; () if the files are pictures
     left_out: Mapping[str, str] = field(default_factory=dict)  # files that could not be read at that time, and why
     held_out: int = 0  # number of pictures at the end that are held out of training
+    held_out_records: Tuple[int, ...] = ()  # the numbers of others that are, in one of several prepared folders
 
     def __len__(self) -> int:
         return sum(self.records) if self.kind == "shards" else len(self.sha256)
@@ -35,6 +36,8 @@ class PictureList:
         said: Dict[str, Any] = {"kind": self.kind, "held_out": self.held_out, "sha256": dict(self.sha256)}
         if self.kind == "shards":
             said["records"] = list(self.records)
+        if self.held_out_records:
+            said["held_out_records"] = list(self.held_out_records)
         return {**said, "left_out": dict(self.left_out)}
 
 
