@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +187,30 @@ def group(session):
             if int(status[3]) == session and status[0] != "Z":
                 found.append(entry.name)
     return found
+
+
+@pytest.mark.slow
+def test_a_store_gets_the_whole_and_an_interrupted_call_goes_on_from_the_cache(
+    originals, tmp_path, bucket, counted, monkeypatch
+):
+    monkeypatch.setenv("RETHINK_FR_CACHE", str(tmp_path / "cache"))
+    run(originals, tmp_path / "whole")
+    (tmp_path / "tar").mkdir()
+    with tarfile.open(tmp_path / "tar" / "in.tar", "w") as tar:
+        for path in sorted(originals.iterdir()):
+            tar.add(path, path.name)
+    bucket.upload(tmp_path / "tar", "archives")
+    for given in (originals, Path(bucket.address) / "archives" / "in.tar"):
+        output = Path(bucket.address) / given.name
+        counted.stop = "07.png"
+        with pytest.raises(KeyboardInterrupt):
+            run(given, output)
+        assert not bucket.contents(f"{given.name}/")
+        assert len(list((tmp_path / "cache/prepare").glob("*/records/*.tfrecord"))) == 3  # two, and a part
+        counted.stop = ""
+        counted.names.clear()
+        run(given, output)
+        assert counted.names[0] == "06.png"
+        assert bucket.contents(f"{given.name}/") == contents(tmp_path / "whole")
+        assert not list((tmp_path / "cache/prepare").iterdir())
+        assert run(given, output).unchanged
