@@ -26,6 +26,12 @@ _CHANGEABLE = {
     "training.checkpoint_every",
     "training.keep_checkpoints",
     "training.logical_cpus",
+    "training.on_divergence",
+    "training.gradient_norm_limit",
+    "training.gradient_norm_ratio",
+    "training.rollback_factor",
+    "training.rollback_times",
+    "training.identity_network",
     "data.workers",
 }
 _RATES = {"learning_rate", "decay_steps", "milestones", "gamma"}  # of `optimizer`; may be changed, too
@@ -70,7 +76,7 @@ def resolve_config(
     config = load_config(name, [*first, *overrides])
     _check_files(config)
     if config.training.init and not steps:
-        _check_init(config)
+        check_init(config)
     changed = changed_keys(started, config) if started is not None else []
     refused = [key for key in changed if key not in _CHANGEABLE and not _is_rate(key)]
     if refused:
@@ -110,7 +116,12 @@ def _check_files(config: Experiment) -> None:
         check_files(config)
 
 
-def _check_init(config: Experiment) -> None:
+def check_init(config: Experiment) -> None:
+    """Check that the run `training.init` is there, and of the same system.
+
+    Raises:
+        ConfigError: if not.
+    """
     init = config.training.init
     if file_size(Path(init) / "config.yaml") is None:
         raise ConfigError(
