@@ -88,6 +88,8 @@ def settings(config: Experiment) -> dict[str, Any]:
 
 def with_rates_lowered(config: Experiment, factor: float) -> Experiment:
     """The configuration with all its `learning_rates` multiplied by a factor."""
+    if factor == 1:
+        return config
     values = plain(config)
     for key, rate in learning_rates(config).items():
         *sections, last = key.split(".")

@@ -103,7 +103,7 @@ def train(
                 if not chief:
                     raise
                 rollbacks = [*rollbacks, _plan_rollback(config, output, error, rollbacks)]
-                resume_from = rollbacks[-1].to_step
+                resume_from = rollbacks[-1].to_step or None  # None: no checkpoint is there yet
             gc.collect()  # the networks that diverged make room for those that go on
 
 
@@ -269,7 +269,7 @@ def _plan_rollback(config: Experiment, output: Path, error: DivergenceError, rol
     if training.on_divergence == "roll_back" and len(rollbacks) < training.rollback_times:
         to_step = checkpoint_before(output, error.step)
         return Rollback(error.step, error.what, to_step, training.rollback_factor, rates)
-    times = f" after {len(rollbacks)} roll-backs" if rollbacks else ""
+    times = f" after {len(rollbacks)} roll-back{'s' * (len(rollbacks) > 1)}" if rollbacks else ""
     now = {key: rate * rate_factor(rollbacks, rates) for key, rate in rates.items()}
     message = record_divergence(output, error.step, f"{error.what}{times}", now)
     raise DivergenceError(message, error.step, error.what)
