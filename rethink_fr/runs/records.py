@@ -95,8 +95,8 @@ def put_in_order(folder: Path, now: float) -> None:
     """Rename TensorBoard's files in `folder` so that a file that begins now comes after all of them.
 
     Their names hold the time at which they were begun, and TensorBoard reads them in the order of their names. After a
-    clock was set back, the next file would come before older ones, and TensorBoard would take the steps in these for
-    steps that were begun anew, and drop what it had.
+    clock was set back, the next file would come before older ones: curves would run backwards, and a TensorBoard that
+    is open would never look at it.
 
     Args:
         folder: the run's `logs`.

@@ -45,7 +45,9 @@ def announce(config: Experiment, trainer: AdversarialTrainer, pictures: int, fir
     groups = [group for turn in trainer.task.turns(first_step) for group in turn.variables.values()]
     trained = {id(variable): variable for group in groups for variable in group}
     parameters = sum(int(np.prod(one.shape)) for one in trained.values())
-    seconds = _step_before(output, training) if first_step else None
+    seconds = None
+    if steps >= _SHORT:
+        seconds = _step_before(output, training) if first_step else None
     if seconds is None and steps >= _SHORT:
         seconds = _step_by_arithmetic(trainer, config.model.resolution, training.global_batch)
     when = "" if seconds is None else f", {_finish(steps * seconds)}"
