@@ -37,7 +37,7 @@ _AHEAD = 8  # batches that may have been read while the steps were taken
 _READING = 3.0  # seconds that reading is timed for
 # Fitted to processes of eight configurations on a processor (docs/training.md): what a step takes beside the tensors of
 # its graph. TensorFlow's optimizer keeps copies of the graph, oneDNN of kernels; the allocator leaves gaps.
-_FIXED = 120_000_000
+_FIXED = 200_000_000
 _COPIES_OF_GRAPH = 1.2
 _COPIES_OF_WEIGHTS = 1.0
 _GAPS = 1.2

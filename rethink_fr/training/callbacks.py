@@ -176,7 +176,11 @@ class RunLog(StepCallback):
         text = "".join(f"    {line}\n" for line in config_text(config).splitlines())
         with self._writer.as_default(step=self._first_step):
             tf.summary.text("configuration", text)
-            hparams.hparams(settings(config))
+            values = settings(config)
+            # Without this list every scalar would be a column.
+            figures = [hparams.Metric(f"{_VALIDATION}{name}") for name in ("psnr", "ssim")]
+            hparams.hparams_config([hparams.HParam(key) for key in values], figures)
+            hparams.hparams(values)
         self._writer.flush()
 
     def write_picture(self, step: int, name: str, picture: np.ndarray) -> None:

@@ -117,9 +117,9 @@ def test_tensorboard_in_a_browser(watched, tmp_path):
             page = browser.new_page(viewport={"width": 1500, "height": 1000})
             page.set_default_timeout(120_000)
             for tab, seen in (
-                ("timeseries", "loss/fit"),
+                ("timeseries", "gradient_norm/critic"),
                 ("text", "architecture: toy"),
-                ("hparams", "optimizer.learning_rate"),
+                ("hparams", "data.color_jitter"),
                 ("images", "samples"),
             ):
                 page.goto(f"http://127.0.0.1:{port}/#{tab}")
