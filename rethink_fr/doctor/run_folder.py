@@ -15,7 +15,9 @@ from rethink_fr.files.locks import is_locked
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import check_writable
 from rethink_fr.runs.checkpoint_files import choose_checkpoint
+from rethink_fr.runs.config_file import changed_keys
 from rethink_fr.runs.folder import CHECKPOINTS, CONFIG, LOCK, started_config
+from rethink_fr.runs.resolve import refused_changes
 
 
 def check_output(output: Path) -> Finding:
@@ -44,6 +46,10 @@ def check_run(config: Experiment, output: Path) -> Finding:
         ConfigError, CheckpointError: if it cannot.
     """
     started = started_config(output)
+    refused = refused_changes(changed_keys(started, config)) if started is not None else []
+    if refused:
+        found = f"{printable(output)} holds a run with other settings ({', '.join(refused)})"
+        return Finding("run", "fails", found, "leave them as they are to continue it, or choose another --output")
     newest = newest_checkpoint(output)
     if newest is None:
         return Finding("run", "ok", f"new: {config.training.steps:,} steps")

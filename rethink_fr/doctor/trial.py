@@ -35,7 +35,7 @@ from rethink_fr.training.trainer import AdversarialTrainer
 _STEPS = 4
 _AHEAD = 8  # batches that may have been read while the steps were taken
 _READING = 3.0  # seconds that reading is timed for
-# Fitted to processes of eight configurations on a processor (docs/training.md): what a step takes beside the tensors of
+# Fitted to processes of ten settings on a processor (docs/measured.md): what a step takes beside the tensors of
 # its graph. TensorFlow's optimizer keeps copies of the graph, oneDNN of kernels; the allocator leaves gaps.
 _FIXED = 200_000_000
 _COPIES_OF_GRAPH = 1.2

@@ -78,7 +78,7 @@ def resolve_config(
     if config.training.init and not steps:
         check_init(config)
     changed = changed_keys(started, config) if started is not None else []
-    refused = [key for key in changed if key not in _CHANGEABLE and not _is_rate(key)]
+    refused = refused_changes(changed)
     if refused:
         raise ConfigError(
             f"{output} holds a run with other settings ({', '.join(refused)}); leave them as they are to continue "
@@ -93,6 +93,11 @@ def resolve_config(
     if diverged is not None and resume_from is None and not any(_is_rate(key) for key in changed):
         raise ConfigError(f"{printable(output)}: the same settings would end the same way: {diverged}")
     return config
+
+
+def refused_changes(changed: Sequence[str]) -> List[str]:
+    """Those of the changed settings with which a run cannot be continued."""
+    return [key for key in changed if key not in _CHANGEABLE and not _is_rate(key)]
 
 
 def _is_rate(key: str) -> bool:

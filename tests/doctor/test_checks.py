@@ -16,11 +16,11 @@ from rethink_fr.doctor import checks, machine
 from rethink_fr.doctor.checks import memory_finding, speed_findings
 from rethink_fr.doctor.findings import Finding, as_lines, sized
 from rethink_fr.doctor.machine import check_clock
-from rethink_fr.doctor.run_folder import check_disk, check_output
+from rethink_fr.doctor.run_folder import check_disk, check_output, check_run
 from rethink_fr.doctor.samples import check_pictures
 from rethink_fr.files.locks import exclusive_lock, is_locked
 from rethink_fr.files.writing import WriteError
-from rethink_fr.runs.config_file import load_config
+from rethink_fr.runs.config_file import load_config, save_config
 from tests.command_line import ROOT
 
 GB = 10**9
@@ -103,6 +103,16 @@ def test_the_output_must_be_writable_and_free(tmp_path):
         assert is_locked(tmp_path / "run.lock")
         assert "another process trains" in check_output(tmp_path).found
     assert not is_locked(tmp_path / "run.lock") and not is_locked(tmp_path / "none")
+
+
+def test_what_cannot_be_continued_is_told(tmp_path):
+    config = load_config("smoke_64")
+    assert check_run(config, tmp_path / "new").found == "new: 6 steps"
+    save_config(config, tmp_path / "config.yaml")
+    longer = load_config("smoke_64", ["training.steps=9"])
+    assert check_run(longer, tmp_path).state == "ok"
+    found = check_run(load_config("smoke_64", ["model.width=0.125"]), tmp_path)
+    assert found.state == "fails" and "other settings (model.width)" in found.found
 
 
 def test_a_graphics_card_that_tensorflow_cannot_use_is_told(monkeypatch):
