@@ -16,6 +16,7 @@ from rethink_fr import __version__, errors
 from rethink_fr.commands import (
     app,
     build_ops,
+    completion,
     convert_vqfr,
     degrade,
     doctor,
@@ -44,6 +45,7 @@ COMMANDS = (
     build_ops,
     convert_vqfr,
     weights,
+    completion,
     info,
 )
 
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each command has its own --help.",
     )
     parser.add_argument("--version", action="version", version=f"rethink-fr {__version__}")
+    parser.set_defaults(parser=parser)  # for `completion`, which describes all of it
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         added = verbs.add_parser(

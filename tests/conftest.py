@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from tests.chromium import browser  # noqa: F401 (a fixture)
 from tests.object_store import Bucket, Server, serving
 
 tf.config.set_logical_device_configuration(

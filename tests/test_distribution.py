@@ -18,7 +18,7 @@ from rethink_fr import __version__
 from tests.command_line import ROOT
 
 TOP = ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "CHANGELOG.md")
-ALSO = ("CITATION.cff", "CONTRIBUTING.md", "Dockerfile", ".dockerignore", "ruff.toml")
+ALSO = ("CITATION.cff", "CONTRIBUTING.md", "Dockerfile", ".dockerignore", "mkdocs.yml", "ruff.toml")
 
 
 @pytest.fixture(scope="module")

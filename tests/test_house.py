@@ -24,7 +24,7 @@ ROWS = (
     {"models", "systems"},
     {"runs"},
     {"training", "inference", "evaluation"},
-    {"app", "doctor", "exporting"},
+    {"app", "doctor", "exporting", "scale_out"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -61,6 +61,7 @@ ALLOWED = {
         "pictures",
         "runs",
         "system",
+        "weights",
     },
     "training": {
         "config",
@@ -88,6 +89,18 @@ ALLOWED = {
         "weights",
     },
     "app": {"faces", "files", "inference", "pictures"},
+    "scale_out": {
+        "data",
+        "errors",
+        "evaluation",
+        "faces",
+        "files",
+        "film",
+        "inference",
+        "metrics",
+        "pictures",
+        "system",
+    },
     "evaluation": {"errors", "files", "images", "losses", "metrics", "pictures", "runs", "weights"},
     "commands": {
         "app",
@@ -104,6 +117,7 @@ ALLOWED = {
         "metrics",
         "ops",
         "runs",
+        "scale_out",
         "systems",
         "training",
         "weights",
@@ -203,12 +217,13 @@ def test_setup_names_every_package():
     assert named == found | {"rethink_fr.configs"}
 
 
-def test_a_wheel_carries_what_pages_are_made_of():
+@pytest.mark.parametrize("room", ["evaluation", "exporting"])
+def test_a_wheel_carries_what_pages_are_made_of(room):
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
-    carried = parser["options.package_data"]["rethink_fr.evaluation"].split()
-    found = {path for path in (PACKAGE / "evaluation").rglob("*.*") if path.suffix in (".html", ".css", ".js", ".svg")}
-    assert found and found <= {path for pattern in carried for path in (PACKAGE / "evaluation").glob(pattern)}
+    carried = parser["options.package_data"][f"rethink_fr.{room}"].split()
+    found = {path for path in (PACKAGE / room).rglob("*.*") if path.suffix in (".html", ".css", ".js", ".svg")}
+    assert found and found <= {path for pattern in carried for path in (PACKAGE / room).glob(pattern)}
 
 
 def test_ci_runs_what_the_readme_says():

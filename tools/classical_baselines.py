@@ -2,9 +2,9 @@
 
     python tools/classical_baselines.py --config mini128 --tune faces/train --images faces/test --output tables/mini128
 
-Needs scikit-image. Each method's strengths, with an unsharp mask after it that undoes some of the blur, are those of a
-grid with the highest mean PSNR on faces of --tune, which are degraded as the configuration says. The restored pictures
-of --images, degraded with the seed of `tools/evaluate_restorer.py`, are written to OUTPUT/METHOD for
+Needs scikit-image and PyWavelets. Each method's strengths, with an unsharp mask after it that undoes some of the blur,
+are those of a grid with the highest mean PSNR on faces of --tune, which are degraded as the configuration says. The
+restored pictures of --images, degraded with the seed of `tools/evaluate_restorer.py`, are written to OUTPUT/METHOD for
 `rethink-fr evaluate`. Non-local means is Buades et al. 2005; wavelets are BayesShrink (Chang et al. 2000), averaged
 over shifts, the nearest to BM3D that scikit-image has; total variation is Chambolle 2004.
 """
@@ -65,12 +65,18 @@ METHODS: Dict[str, Tuple[Denoiser, Tuple[float, ...]]] = {
 SHARPENING = tuple(itertools.product((1.0, 2.0), (0.0, 0.3, 0.6, 1.0)))  # (radius, amount)
 
 
-def restored(picture: np.ndarray, method: str, strength: float, radius: float, amount: float) -> np.ndarray:
-    """Restore a uint8 picture: denoise, sharpen, round."""
-    unit = picture / 255.0
-    denoised = METHODS[method][0](unit, float(np.mean(estimate_sigma(unit, channel_axis=-1))), strength)
-    sharpened = unsharp_mask(denoised, radius, amount, channel_axis=-1) if amount else denoised
-    return np.round(np.clip(sharpened, 0.0, 1.0) * 255.0).astype(np.uint8)
+def denoised(pictures: np.ndarray, method: str, strength: float) -> List[np.ndarray]:
+    """Denoise uint8 pictures. The results are RGB in 0..1."""
+    made = []
+    for unit in pictures / 255.0:
+        made.append(METHODS[method][0](unit, float(np.mean(estimate_sigma(unit, channel_axis=-1))), strength))
+    return made
+
+
+def sharpened(denoised: np.ndarray, radius: float, amount: float) -> np.ndarray:
+    """Undo some of the blur, and round to uint8."""
+    sharp = unsharp_mask(denoised, radius, amount, channel_axis=-1) if amount else denoised
+    return np.round(np.clip(sharp, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def degraded_faces(folder: str, config: Any, seed: int, count: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -87,9 +93,11 @@ def degraded_faces(folder: str, config: Any, seed: int, count: int) -> Tuple[np.
 def tuned(method: str, clean: np.ndarray, degraded: np.ndarray) -> Tuple[float, float, float]:
     """The strength, radius and amount with the highest mean PSNR."""
     scores: Dict[Tuple[float, float, float], float] = {}
-    for strength, (radius, amount) in itertools.product(METHODS[method][1], SHARPENING):
-        made = np.stack([restored(one, method, strength, radius, amount) for one in degraded])
-        scores[strength, radius, amount] = float(np.mean(psnr(made, clean)))
+    for strength in METHODS[method][1]:
+        calm = denoised(degraded, method, strength)
+        for radius, amount in SHARPENING:
+            made = np.stack([sharpened(one, radius, amount) for one in calm])
+            scores[strength, radius, amount] = float(np.mean(psnr(made, clean)))
     return max(scores, key=lambda key: scores[key])
 
 
@@ -110,7 +118,8 @@ def main() -> None:
     print(f"degraded: {np.mean(base):.2f} dB")
     for method in METHODS:
         settings = tuned(method, *known)
-        made = np.stack([restored(one, method, *settings) for one in degraded])
+        strength, radius, amount = settings
+        made = np.stack([sharpened(one, radius, amount) for one in denoised(degraded, method, strength)])
         gain = psnr(made, clean) - base
         print(f"{method} (strength, radius, amount {settings}): {np.mean(base + gain):.2f} dB ({np.mean(gain):+.2f})")
         folder = arguments.output / method

@@ -63,3 +63,20 @@ def _resize(text: str) -> Union[int, str]:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text}: expected a number of pixels, or nothing") from None
+
+
+def add_runner(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Declare what does the work on many machines: `--runner` and its options. Returns their group."""
+    from rethink_fr.scale_out.runners import RUNNERS
+
+    group = parser.add_argument_group("many machines (docs/scale_out.md)")
+    group.add_argument(
+        "--runner", choices=tuple(RUNNERS), help="do it as an Apache Beam pipeline; direct: in this process"
+    )
+    group.add_argument(
+        "--runner-options",
+        default="",
+        metavar="TEXT",
+        help="of the runner, as Beam takes them: '--flink_master=HOST:8081 --environment_type=DOCKER'",
+    )
+    return group

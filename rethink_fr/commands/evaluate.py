@@ -12,9 +12,9 @@ import argparse
 import functools
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, List, Mapping, Sequence, Tuple
 
-from rethink_fr.commands.arguments import add_overwrite, add_resize, methods
+from rethink_fr.commands.arguments import add_overwrite, add_resize, add_runner, methods
 from rethink_fr.commands.outcome import Failures, claimed, written
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.errors import report_failures
@@ -23,6 +23,7 @@ from rethink_fr.files.outputs import Outputs
 from rethink_fr.metrics.table import GROUPS, METRICS
 
 if TYPE_CHECKING:
+    from rethink_fr.evaluation.measuring import Measured
     from rethink_fr.evaluation.needs import Sources
     from rethink_fr.evaluation.report.contents import EvaluationReport
 
@@ -101,6 +102,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--codes", type=Path, metavar="RUN_DIR", help="run of VQFR whose codebook's usage is measured")
 
     add_resize(parser)
+    add_runner(parser).add_argument(
+        "--work", type=Path, metavar="DIR", help="where it keeps what was measured; needed unless the runner is direct"
+    )
 
     results = parser.add_argument_group("results")
     results.add_argument("--output", type=Path, metavar="FILE.json", help="write the whole report")
@@ -124,13 +128,21 @@ def run(arguments: argparse.Namespace) -> int:
         if path.suffix not in (".tex", ".md"):
             raise ConfigError(f"--table {printable(path)}: expected a name ending in .tex or .md")
     restored = methods(arguments.restored)
+    _check_runner(arguments)
 
     from rethink_fr.evaluation.evaluate import evaluate
+    from rethink_fr.evaluation.measuring import measure
     from rethink_fr.evaluation.needs import Sources
     from rethink_fr.evaluation.report.tables import as_terminal
 
     sources = Sources(**{field.name: getattr(arguments, field.name) for field in fields(Sources)})
     outputs = _evaluation_outputs(arguments, restored, sources)
+    measuring: Callable[..., Measured] = measure
+    if arguments.runner is not None:
+        from rethink_fr.scale_out.measuring import PipelineMeasuring
+
+        how = (arguments.runner, arguments.runner_options, arguments.work)
+        measuring = PipelineMeasuring(sources, arguments.protocol, *how)
     report = evaluate(
         restored,
         arguments.reference,
@@ -142,12 +154,24 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.k,
         arguments.seed,
         arguments.resize,
+        measuring=measuring,
     )
     print("\n".join(as_terminal(report)))
     if report.left_out:
         left_out = ", ".join(_short([name for name, _ in report.left_out]))
         print(f"left out: {left_out}; ask for one with --metrics to see what it needs")
     return report_failures([*report.missing, *report.failed, *_write_evaluation(report, arguments, outputs)])
+
+
+def _check_runner(arguments: argparse.Namespace) -> None:
+    if arguments.runner is None and arguments.work is not None:
+        raise ConfigError("--work: is for --runner; leave it out")
+    if arguments.runner is not None:
+        from rethink_fr.scale_out.runners import require_beam
+
+        require_beam(arguments.runner)
+        if arguments.runner != "direct" and arguments.work is None:
+            raise ConfigError("--work DIR: is needed with this --runner; expected a folder that all workers reach")
 
 
 def _short(names: Sequence[str]) -> List[str]:

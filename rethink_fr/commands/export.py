@@ -23,19 +23,19 @@ EXAMPLE = "rethink-fr export --model runs/faces --format saved_model --output ex
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--model", required=True, type=Path, metavar="RUN_DIR")
-    parser.add_argument("--format", required=True, choices=("saved_model", "tflite", "onnx"))
+    parser.add_argument("--format", required=True, choices=("saved_model", "tflite", "onnx", "web"))
     parser.add_argument(
         "--output",
         required=True,
         type=Path,
         metavar="PATH",
-        help="a new folder for a SavedModel, a file for the others",
+        help="a new folder for saved_model and web (a page that restores in browsers), a file for the others",
     )
     parser.add_argument(
         "--precision",
         default="float32",
         choices=("float32", "float16", "int8"),
-        help="float16: TFLite and ONNX; int8 (of weights, dynamic range): TFLite",
+        help="float16: TFLite, ONNX, web; int8 (of weights, dynamic range): TFLite",
     )
     parser.add_argument(
         "--check",
@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--native", action="store_true", help="SavedModel: keep the compiled operators, for those who load them"
     )
     parser.add_argument(
-        "--plain", action="store_true", help="ONNX: deformable convolution as plain operators, for runtimes without it"
+        "--plain",
+        action="store_true",
+        help="ONNX, web: deformable convolution as plain operators, for runtimes without it",
     )
     add_overwrite(parser, "an exported model that is there already")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rethink_fr.commands.arguments import add_runner
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.errors import report_failures
 from rethink_fr.files.names import printable
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="INPUT_DIR is a prepared folder: check its files and every image in them"
     )
+    add_runner(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,7 +46,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     from rethink_fr.data.prepare import prepare
 
-    report = prepare(arguments.input, arguments.output, arguments.size)
+    if arguments.runner is None:
+        report = prepare(arguments.input, arguments.output, arguments.size)
+    else:
+        from rethink_fr.scale_out.runners import require_beam
+
+        require_beam(arguments.runner)
+        from rethink_fr.scale_out.preparing import prepare_by_pipeline
+
+        how = (arguments.runner, arguments.runner_options)
+        report = prepare_by_pipeline(arguments.input, arguments.output, arguments.size, *how)
     print(f"{report.written} images in {report.shards} shards: {printable(report.output)}")
     if report.enlarged:
         print(f"{report.enlarged} of them were smaller than {arguments.size} px and had to be enlarged")

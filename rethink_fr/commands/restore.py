@@ -14,13 +14,16 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Iterator, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Tuple
 
-from rethink_fr.commands.arguments import add_overwrite
+from rethink_fr.commands.arguments import add_overwrite, add_runner
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.errors import OK, report_failures
-from rethink_fr.files.addresses import address
+from rethink_fr.files.addresses import address, is_remote
 from rethink_fr.files.names import printable
+
+if TYPE_CHECKING:
+    from rethink_fr.inference.photo_report import PhotoSettings
 
 NAME = "restore"
 SUMMARY = "restore photos and clips"
@@ -60,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of products; bfloat16 is faster where the processor has it; default: %(default)s",
     )
     add_overwrite(parser, "files that are in --output already, and do all anew")
+    add_runner(parser)
     _add_photo_arguments(parser.add_argument_group("whole photos, and clips"))
 
 
@@ -108,6 +112,10 @@ def _add_photo_arguments(group: argparse._ArgumentGroup) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore the inputs, and list those that could not be."""
     _check(arguments)
+    if arguments.runner is not None:
+        from rethink_fr.commands.restore_by_pipeline import restore_by_pipeline
+
+        return restore_by_pipeline(arguments, None if arguments.aligned else _photo_settings(arguments))
     return _restore_aligned(arguments) if arguments.aligned else _restore_photos(arguments)
 
 
@@ -115,32 +123,11 @@ def _restore_photos(arguments: argparse.Namespace) -> int:
     from rethink_fr.faces.opening import check_detector, open_detector
     from rethink_fr.inference.background import background, check_background_model
     from rethink_fr.inference.photo_plan import plan_photos
-    from rethink_fr.inference.photo_report import PhotoSettings
 
     check_detector(arguments.detector)
     if arguments.background_model is not None:
         check_background_model(arguments.background_model)
-    settings = PhotoSettings(
-        model=address(arguments.model),
-        precision=arguments.precision,
-        samples=arguments.samples,
-        noise_scale=arguments.noise_scale,
-        seed=arguments.seed,
-        fidelity=arguments.fidelity,
-        upscale=arguments.upscale,
-        background_model=_shown(arguments.background_model),
-        detector=_shown(arguments.detector) or "mtcnn",
-        detection_threshold=arguments.detection_threshold,
-        min_face=arguments.min_face,
-        only_center_face=arguments.only_center_face,
-        face_only=arguments.face_only,
-        suffix=arguments.suffix,
-        extension=arguments.ext,
-        keep_grey=arguments.keep_grey,
-        blend=arguments.blend,
-        match_colours=arguments.match_colours,
-        identity_net=_shown(arguments.identity_net),
-    )
+    settings = _photo_settings(arguments)
     reads = [arguments.detector, arguments.identity_net, *_files_of(arguments.model, arguments.background_model)]
     plan = plan_photos(
         arguments.input,
@@ -174,6 +161,32 @@ def _restore_photos(arguments: argparse.Namespace) -> int:
     print(f"{report.summary()}; see {printable(arguments.output)}/report.json")
     _print_notes([(file.input, note) for file in report.files for note in file.notes])
     return report_failures([(file.input, file.error or "") for file in report.failed])
+
+
+def _photo_settings(arguments: argparse.Namespace) -> PhotoSettings:
+    from rethink_fr.inference.photo_report import PhotoSettings
+
+    return PhotoSettings(
+        model=address(arguments.model),
+        precision=arguments.precision,
+        samples=arguments.samples,
+        noise_scale=arguments.noise_scale,
+        seed=arguments.seed,
+        fidelity=arguments.fidelity,
+        upscale=arguments.upscale,
+        background_model=_shown(arguments.background_model),
+        detector=_shown(arguments.detector) or "mtcnn",
+        detection_threshold=arguments.detection_threshold,
+        min_face=arguments.min_face,
+        only_center_face=arguments.only_center_face,
+        face_only=arguments.face_only,
+        suffix=arguments.suffix,
+        extension=arguments.ext,
+        keep_grey=arguments.keep_grey,
+        blend=arguments.blend,
+        match_colours=arguments.match_colours,
+        identity_net=_shown(arguments.identity_net),
+    )
 
 
 def _restore_aligned(arguments: argparse.Namespace) -> int:
@@ -221,7 +234,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.texture and not arguments.aligned:
         raise ConfigError("--texture: works with --aligned only")
     for path in arguments.input:
-        if not os.path.lexists(path):
+        if not os.path.lexists(path) and not (arguments.runner and is_remote(path)):
             raise ConfigError(f"{printable(path)}: no such file or folder")
     if arguments.aligned:
         from rethink_fr.film.clips import is_clip

@@ -40,7 +40,9 @@ class PrepareReport:
     unchanged: bool  # whether the folder had exactly this content already, so that nothing was written
 
 
-class _Prepared(NamedTuple):
+class Prepared(NamedTuple):
+    """What a file became."""
+
     name: str
     digest: str  # SHA-256 of the file
     record: Optional[bytes]  # None if unreadable
@@ -78,22 +80,23 @@ def prepare(
     # A link is followed, not replaced.
     target = output_dir if is_remote(output_dir) else Path(os.path.realpath(output_dir))
     try:
-        earlier = _earlier_manifest(target)
+        earlier = earlier_manifest(target)
         if earlier is not None:
             _refuse_other_content(earlier, output_dir, _source_sha256(files, size, shard_size, progress))
             if _is_intact(earlier, target, progress):
-                return _report(output_dir, earlier, unchanged=True)
+                return report_of(output_dir, earlier, unchanged=True)
         with new_folder(target, replace=earlier is not None, last=MANIFEST_NAME) as partial:
             manifest = _write_shards(files, partial, size, shard_size, progress)
             write_json(partial / MANIFEST_NAME, manifest.content())
             if earlier is not None:
-                _earlier_manifest(target)  # raises if something else was put there meanwhile, which would be removed
+                earlier_manifest(target)  # raises if something else was put there meanwhile, which would be removed
     except OSError as error:
         raise write_error(output_dir, error) from error
-    return _report(output_dir, manifest, unchanged=False)
+    return report_of(output_dir, manifest, unchanged=False)
 
 
-def _report(output: Path, manifest: Manifest, unchanged: bool) -> PrepareReport:
+def report_of(output: Path, manifest: Manifest, unchanged: bool) -> PrepareReport:
+    """What is said of a prepared folder with this manifest."""
     return PrepareReport(
         output, manifest.records, len(manifest.shards), manifest.enlarged, manifest.unreadable, unchanged
     )
@@ -138,35 +141,45 @@ def _write_shards(files: PictureFiles, folder: Path, size: int, shard_size: int,
             writer = None
     if writer is not None:
         shards.append(writer.close())
+    require_shards(files, shards, unreadable)
+    return Manifest(size, fingerprint(digests, size, shard_size), enlarged, tuple(shards), tuple(unreadable))
+
+
+def require_shards(files: PictureFiles, shards: Sequence[Shard], unreadable: Sequence[Tuple[str, str]]) -> None:
+    """Refuse a folder of which no image can be read.
+
+    Raises:
+        ValueError: naming the first of them.
+    """
     if not shards:
         name, reason = unreadable[0]
         raise ValueError(
             f"{printable(files.folder)}: none of its {len(files.names)} image files can be read; the first is "
             f"{printable(name)} ({reason})"
         )
-    return Manifest(size, _fingerprint(digests, size, shard_size), enlarged, tuple(shards), tuple(unreadable))
 
 
-def _prepared(files: PictureFiles, size: int, progress: bool) -> Iterator[_Prepared]:
+def _prepared(files: PictureFiles, size: int, progress: bool) -> Iterator[Prepared]:
     """Prepare the files, several at a time; yields them in their order."""
     bar = tqdm(total=len(files.names), desc="preparing", unit="image", delay=2, disable=not progress)
     with bar, ThreadPoolExecutor(max_workers=min(16, 2 * (os.cpu_count() or 1))) as pool:
         for first in range(0, len(files.names), _FILES_AT_A_TIME):
             batch = files.names[first : first + _FILES_AT_A_TIME]
-            for item in pool.map(lambda name: _prepare_one(files, name, size), batch):
+            for item in pool.map(lambda name: prepare_one(files, name, size), batch):
                 bar.update()
                 yield item
 
 
-def _prepare_one(files: PictureFiles, name: str, size: int) -> _Prepared:
+def prepare_one(files: PictureFiles, name: str, size: int) -> Prepared:
+    """Make the record of one image: its central square at `size` px, as PNG."""
     digest = _NOTHING
     try:
         data, digest = files.read(name)
         image = decode_image(data, name)
     except UnreadableImage as error:
-        return _Prepared(name, digest, None, False, error.reason)
+        return Prepared(name, digest, None, False, error.reason)
     record = frame_record(_example(name, encode_png(square_resize(image, size))))
-    return _Prepared(name, digest, record, min(image.shape[:2]) < size, "")
+    return Prepared(name, digest, record, min(image.shape[:2]) < size, "")
 
 
 def _example(name: str, encoded: bytes) -> bytes:
@@ -180,7 +193,8 @@ def _example(name: str, encoded: bytes) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _fingerprint(digests: Sequence[Tuple[str, str]], size: int, shard_size: int) -> str:
+def fingerprint(digests: Sequence[Tuple[str, str]], size: int, shard_size: int) -> str:
+    """The SHA-256 of what a prepared folder is made from: of each file its name and the SHA-256 of its contents."""
     digest = hashlib.sha256(f"{size} {shard_size}\n".encode())
     for name, content in digests:
         digest.update(f"{content} {name}\n".encode("utf-8", "surrogateescape"))
@@ -195,10 +209,10 @@ def _source_sha256(files: PictureFiles, size: int, shard_size: int, progress: bo
         except UnreadableImage:
             digest = _NOTHING
         digests.append((name, digest))
-    return _fingerprint(digests, size, shard_size)
+    return fingerprint(digests, size, shard_size)
 
 
-def _earlier_manifest(output_dir: Path) -> Optional[Manifest]:
+def earlier_manifest(output_dir: Path) -> Optional[Manifest]:
     """The manifest in `output_dir`; None if there is no such folder.
 
     Raises:
@@ -220,7 +234,7 @@ def _earlier_manifest(output_dir: Path) -> Optional[Manifest]:
 
 
 def _earlier_on_store(output: Path) -> Optional[Manifest]:
-    """As `_earlier_manifest`, for an address. Shards without a manifest are what an interrupted call has left."""
+    """As `earlier_manifest`, for an address. Shards without a manifest are what an interrupted call has left."""
     names = listing_before_writing(output)
     manifest = read_manifest(output) if MANIFEST_NAME in names else None
     unfinished = [name for name in names if manifest is None and _OUR_SHARD.fullmatch(name)]

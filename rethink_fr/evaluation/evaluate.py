@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Union, get_args
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Union, get_args
 
 import numpy as np
 import PIL
@@ -17,7 +17,7 @@ import scipy
 from rethink_fr import __version__
 from rethink_fr.evaluation.choosing import choose, named_metrics
 from rethink_fr.evaluation.figures import make_figures
-from rethink_fr.evaluation.measuring import FEATURE_NETWORKS, measure
+from rethink_fr.evaluation.measuring import FEATURE_NETWORKS, Measured, measure
 from rethink_fr.evaluation.needs import Loaders, Sources
 from rethink_fr.evaluation.pairs import Resize, check_resize, image_name, read_identities
 from rethink_fr.evaluation.report.contents import EvaluationReport
@@ -44,6 +44,7 @@ def evaluate(
     resize: Resize = None,
     progress: bool = True,
     loaders: Optional[Loaders] = None,
+    measuring: Callable[..., Measured] = measure,
 ) -> EvaluationReport:
     """Compare each restored picture with the reference of the same name.
 
@@ -65,6 +66,7 @@ def evaluate(
             `rethink_fr.evaluation.pairs.read_together`. None: pictures of unequal sizes are listed in `failed`.
         progress: show a bar on stderr if it takes longer than two seconds.
         loaders: functions that load each need, instead of `sources.loaders()`.
+        measuring: reads and measures the pictures, as `rethink_fr.evaluation.measuring.measure` does.
 
     Returns:
         The report: a figure for each metric and folder, a row for each name, and what could not be read (`failed`) or
@@ -98,7 +100,7 @@ def evaluate(
             raise ValueError(reason)
         choice = choice.without(neighbours, reason)
 
-    measured = measure(pairs, names, people or {}, choice.metrics, choice.tools, resize, progress)
+    measured = measuring(pairs, names, people or {}, choice.metrics, choice.tools, resize, progress)
     columns = [folder for folder in folders if folder != "reference"]
     figures, impossible = make_figures(choice.metrics, columns, measured, choice.tools, samples, k, seed)
     lacking = (*choice.lacking, *impossible)

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import collections
 from pathlib import Path
-from typing import Any, Callable, Counter, Dict, List, Mapping, NamedTuple, Sequence, Tuple, get_args
+from typing import (
+    Any,
+    Callable,
+    Counter,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+    get_args,
+)
 
 import numpy as np
 from tqdm import tqdm
 
-from rethink_fr.evaluation.pairs import Resize, read_together
+from rethink_fr.evaluation.pairs import Resize, SameSize, read_together
 from rethink_fr.evaluation.report.contents import Row
 from rethink_fr.evaluation.samples import Files
 from rethink_fr.metrics import SampleErrors, error_ratio
@@ -18,6 +33,7 @@ from rethink_fr.pictures.files import UnreadableImage
 
 FEATURE_NETWORKS: Tuple[FeatureNeed, ...] = get_args(FeatureNeed)
 Drawn = Tuple[str, int]  # a folder, and which of its samples of a picture
+Failure = Tuple[str, str]  # file, reason
 REFERENCE: Drawn = ("reference", 0)
 DEGRADED: Drawn = ("degraded", 0)
 
@@ -30,7 +46,7 @@ class Measured(NamedTuple):
     """
 
     rows: List[Row]
-    failed: List[Tuple[str, str]]  # (file, reason)
+    failed: List[Failure]
     # By folder and metric, for each row: the numbers of its S samples, [S]; of a metric of samples its one or two.
     numbers: Dict[str, Dict[str, List[np.ndarray]]]
     features: Dict[str, Dict[str, List[np.ndarray]]]  # by folder and need: [S, D] of each row
@@ -39,6 +55,15 @@ class Measured(NamedTuple):
     def features_of(self, folder: str, draw: int = 0) -> Dict[str, np.ndarray]:
         """The features of a folder's pictures by need, of the samples `draw` of all of them: float32 `[N, D]`."""
         return {need: np.stack([row[draw] for row in rows]) for need, rows in self.features.get(folder, {}).items()}
+
+
+class OfName(NamedTuple):
+    """What was measured of the pictures of one name; see `Measured`."""
+
+    row: Row
+    numbers: Dict[str, Dict[str, np.ndarray]]  # by folder and metric
+    features: Dict[str, Dict[str, np.ndarray]]  # by folder and need
+    resized: Tuple[str, ...]  # folders
 
 
 def measure(
@@ -66,34 +91,80 @@ def measure(
     Returns:
         A row for each name of which all pictures can be used. The others are in `failed`.
     """
+
+    def found() -> Iterator[Union[OfName, Failure]]:
+        bar = tqdm(list(zip(names, pairs)), desc="evaluating", unit="image", delay=2, disable=not progress)
+        for name, pair in bar:
+            try:
+                yield measure_name(name, pair, people.get(name), metrics, tools, read_pictures(pair, resize))
+            except UnreadableImage as error:
+                yield error.name, error.reason
+
+    return gather(found())
+
+
+def read_pictures(pair: Mapping[str, Files], resize: Resize) -> SameSize[Drawn]:
+    """Read the pictures of one name.
+
+    Raises:
+        UnreadableImage: if one of them cannot be read, or has another size.
+    """
+    return read_together(_by_draw(pair), resize, REFERENCE)
+
+
+def measure_name(
+    name: str,
+    pair: Mapping[str, Files],
+    person: Optional[str],
+    metrics: Sequence[Metric],
+    tools: Mapping[str, Any],
+    together: SameSize[Drawn],
+) -> OfName:
+    """Measure the pictures of one name, as `read_pictures` returns them; other arguments as those of `measure`.
+
+    Raises:
+        UnreadableImage: if one of them cannot be used.
+    """
     networks = {need: tools[need] for need in FEATURE_NETWORKS if any(need in metric.needs for metric in metrics)}
     kept = [need for need in networks if any(need in metric.needs for metric in metrics if metric.of_set)]
+    files = _by_draw(pair)
+    faces = _faces(files, together.pictures, networks)
+    numbers = {folder: _numbers(folder, faces, metrics, tools, files) for folder in pair if folder != "reference"}
+    values = {
+        folder: {metric.name: _of_row(metric, found[metric.name]) for metric in metrics if metric.name in found}
+        for folder, found in numbers.items()
+    }
+
+    def of_folder(folder: str, need: FeatureNeed) -> np.ndarray:
+        draws = range(len(pair[folder]))
+        return np.stack([np.asarray(faces[folder, draw].features[need][0], np.float32) for draw in draws])
+
+    return OfName(
+        Row(name, person, values, {folder: str(paths[0]) for folder, paths in pair.items()}),
+        numbers,
+        {folder: {need: of_folder(folder, need) for need in kept} for folder in pair},
+        tuple(folder for folder, _ in together.resized),
+    )
+
+
+def gather(found: Iterable[Union[OfName, Failure]]) -> Measured:
+    """Put together what was measured of each name, and the failures."""
     measured = Measured([], [], {}, {}, collections.Counter())
-    for name, pair in tqdm(list(zip(names, pairs)), desc="evaluating", unit="image", delay=2, disable=not progress):
-        files = {(folder, draw): path for folder, paths in pair.items() for draw, path in enumerate(paths)}
-        try:
-            together = read_together(files, resize, REFERENCE)
-            faces = _faces(files, together.pictures, networks)
-            numbers = {
-                folder: _numbers(folder, faces, metrics, tools, files) for folder in pair if folder != "reference"
-            }
-        except UnreadableImage as error:
-            measured.failed.append((error.name, error.reason))
+    for one in found:
+        if not isinstance(one, OfName):
+            measured.failed.append(one)
             continue
-        measured.resized.update(folder for folder, _ in together.resized)
-        values = {
-            folder: {metric.name: _of_row(metric, found[metric.name]) for metric in metrics if metric.name in found}
-            for folder, found in numbers.items()
-        }
-        shown = {folder: str(paths[0]) for folder, paths in pair.items()}
-        measured.rows.append(Row(name, people.get(name), values, shown))
-        for folder, paths in pair.items():
-            for key, number in numbers.get(folder, {}).items():
-                measured.numbers.setdefault(folder, {}).setdefault(key, []).append(number)
-            for need in kept:
-                features = [np.asarray(faces[folder, draw].features[need][0], np.float32) for draw in range(len(paths))]
-                measured.features.setdefault(folder, {}).setdefault(need, []).append(np.stack(features))
+        measured.rows.append(one.row)
+        measured.resized.update(one.resized)
+        for of_all, of_one in ((measured.numbers, one.numbers), (measured.features, one.features)):
+            for folder, arrays in of_one.items():
+                for key, array in arrays.items():
+                    of_all.setdefault(folder, {}).setdefault(key, []).append(array)
     return measured
+
+
+def _by_draw(pair: Mapping[str, Files]) -> Dict[Drawn, Path]:
+    return {(folder, draw): path for folder, paths in pair.items() for draw, path in enumerate(paths)}
 
 
 def _faces(

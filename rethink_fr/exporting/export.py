@@ -1,4 +1,4 @@
-"""`rethink-fr export`: a run as a model of one of three formats, compared with the Keras model before it appears."""
+"""`rethink-fr export`: a run as a model of one of four formats, compared with the Keras model before it appears."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from rethink_fr.exporting import onnx, saved_model, tflite
+from rethink_fr.exporting import onnx, saved_model, tflite, web, web_runtime
 from rethink_fr.exporting.card import CARD, LICENCE, Source, licence_text, model_card
 from rethink_fr.exporting.comparison import Comparison, ExportError, Tolerance, compare
 from rethink_fr.exporting.faces import Faces, faces_to_check
@@ -28,6 +28,8 @@ TOLERANCES: Dict[Tuple[str, str], Tolerance] = {
     ("saved_model", "float32"): Tolerance(levels=1),  # rounding of values that float arithmetic puts beside a half
     ("onnx", "float32"): Tolerance(psnr=50.0),
     ("onnx", "float16"): Tolerance(psnr=40.0),
+    ("web", "float32"): Tolerance(psnr=50.0),  # of its ONNX file, run by the installed onnxruntime
+    ("web", "float16"): Tolerance(psnr=40.0),
     ("tflite", "float32"): Tolerance(psnr=50.0),
     ("tflite", "float16"): Tolerance(psnr=40.0),
     ("tflite", "int8"): Tolerance(psnr=25.0),  # below, the difference is seen at a glance
@@ -60,32 +62,39 @@ def export_run(
 
     Args:
         run: the run directory, the name of one in `runs/`, or that of a network of the package.
-        output: a new or empty folder for a SavedModel, a file for the others. It appears whole or not at all.
-        form: "saved_model", "tflite" or "onnx".
+        output: a new or empty folder for a SavedModel or a page, a file for the others. It appears whole or not at all.
+        form: "saved_model", "tflite", "onnx", or "web" for a page that runs in browsers.
         precision: "float32", "float16" or "int8".
         check: a folder of degraded faces to compare on; None for drawn ones.
         native: for a SavedModel: whether it holds the compiled operators.
-        plain: for ONNX: whether deformable convolution becomes plain operators in any case.
+        plain: for ONNX and pages: whether deformable convolution becomes plain operators in any case.
         overwrite: whether a model that is there already may be replaced.
 
     Raises:
         ValueError: if there is no run, options do not fit together, or `output` may not be written.
-        ExportError: if the model cannot be converted, or is further from the Keras model than `TOLERANCES` accept.
+        ExportError: if the model cannot be converted, or is further from the Keras model than `TOLERANCES` accept, or
+            what runs it in browsers cannot be fetched.
     """
     tolerance = _tolerance(form, precision, native, plain)
     run = _folder(run)
     pictures = [] if check is None else list_images(check)
     outputs = None
+    runtime: Dict[str, bytes] = {}
     if form == "saved_model":
         check_folder(output, [run, *pictures], overwrite, SAVED_MODEL_PARTS)
+    elif form == "web":
+        check_folder(output, [run, *pictures], overwrite, web.PAGE_PARTS)
+        runtime = web_runtime.runtime_files()
     else:
         outputs = Outputs([*run.rglob("*"), *pictures], overwrite)
         outputs.claim_writable(output)
     source = _source(run)
     faces = faces_to_check(check, source.loaded.inference.resolution)
     try:
-        if outputs is None:
+        if form == "saved_model":
             report = export_saved_model(source, output, faces, native, overwrite)
+        elif outputs is None:
+            report = _export_page(source, output, runtime, precision, plain, faces, tolerance, overwrite)
         else:
             report = _export_file(source, output, form, precision, plain, faces, tolerance, outputs)
     except (ExportError, tf.errors.OpError) as error:
@@ -147,16 +156,47 @@ def _export_file(
         runnable = tflite.tflite_restorer(data)
         notes = ["TFLite's own operators only, one face at a time", f"run by {runnable.runtime}"]
         comparison = compare(inference, faces, runnable.restore, len(data))
+        _accept(comparison, tolerance)
+        report = ExportReport(output, made, loaded.step, interface, notes, comparison, tolerance)
     else:
-        model, notes = onnx.to_onnx(inference, precision, plain)
-        interface = describe({"restore": portable_function(inference, batch=None)})
-        data = model.SerializeToString()
-        comparison = compare(inference, faces, onnx.onnx_restorer(data), len(data))
-        model.doc_string = model_card(source, made, interface, comparison.text(tolerance))
-        data = model.SerializeToString()
-    _accept(comparison, tolerance)
+        report, data = _converted(source, output, made, precision, plain, faces, tolerance)
     outputs.write_bytes(output, data)
-    return ExportReport(output, made, loaded.step, interface, notes, comparison, tolerance)
+    return report
+
+
+def _export_page(
+    source: Source,
+    output: Path,
+    runtime: Dict[str, bytes],
+    precision: str,
+    plain: bool,
+    faces: Faces,
+    tolerance: Tolerance,
+    overwrite: bool,
+) -> ExportReport:
+    """Convert, compare, and only then write."""
+    made, inference = f"Page for browsers with an ONNX model in {precision}", source.loaded.inference
+    report, data = _converted(source, output, made, precision, plain, faces, tolerance)
+    card = model_card(source, made, report.interface, report.comparison.text(tolerance))
+    example = faces_to_check(None, inference.resolution).pictures[0]  # never one of the user's, for all to see
+    with new_folder(output, replace=overwrite, last=web.ENTRY) as folder:
+        report.notes.extend(web.write_page(inference, data, runtime, card, example, folder))
+    return report
+
+
+def _converted(
+    source: Source, output: Path, made: str, precision: str, plain: bool, faces: Faces, tolerance: Tolerance
+) -> Tuple[ExportReport, bytes]:
+    """The ONNX file, compared, with its card inside."""
+    inference = source.loaded.inference
+    model, notes = onnx.to_onnx(inference, precision, plain)
+    interface = describe({"restore": portable_function(inference, batch=None)})
+    data = model.SerializeToString()
+    comparison = compare(inference, faces, onnx.onnx_restorer(data), len(data))
+    _accept(comparison, tolerance)
+    model.doc_string = model_card(source, made, interface, comparison.text(tolerance))
+    report = ExportReport(output, made, source.loaded.step, interface, notes, comparison, tolerance)
+    return report, model.SerializeToString()
 
 
 def _folder(run: Path) -> Path:
@@ -188,8 +228,8 @@ def _tolerance(form: str, precision: str, native: bool, plain: bool) -> Toleranc
         raise ValueError(f"--precision {precision}: --format {form} has {known} only")
     if native and form != "saved_model":
         raise ValueError(f"--native: --format {form} cannot hold compiled operators; leave it out")
-    if plain and form != "onnx":
-        raise ValueError(f"--plain: is for --format onnx; {form} has plain operators anyway")
+    if plain and form not in ("onnx", "web"):
+        raise ValueError(f"--plain: is for --format onnx and web; {form} has plain operators anyway")
     return TOLERANCES[form, precision]
 
 

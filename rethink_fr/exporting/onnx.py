@@ -226,7 +226,7 @@ def _packages() -> Tuple[Any, Any]:
         import onnxruntime  # noqa: F401  (needed later: said now)
         import tf2onnx
     except ImportError as error:
-        raise ExportError(f"--format onnx needs {error.name}; {install_advice('export')}") from None
+        raise ExportError(f"an ONNX file needs {error.name}; {install_advice('export')}") from None
     return tf2onnx, onnx
 
 

@@ -18,7 +18,7 @@ import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Union
+from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 from rethink_fr.files.addresses import address
 
@@ -138,6 +138,12 @@ def blocks(path: Union[str, Path]) -> Iterator[bytes]:
 
 def size(path: Union[str, Path]) -> Optional[int]:
     """Bytes of an object; None if there is none of this name (or it cannot be reached)."""
+    found = stamp(path)
+    return None if found is None else found[0]
+
+
+def stamp(path: Union[str, Path]) -> Optional[Tuple[int, int]]:
+    """Bytes of an object, and when it was written, in nanoseconds; None as `size`."""
     try:
         with _os_errors(path) as gfile:
             status = gfile.stat(address(path))
@@ -145,7 +151,7 @@ def size(path: Union[str, Path]) -> Optional[int]:
         if error.errno == errno.ENOENT:
             return None
         raise
-    return None if status.is_directory else int(status.length)
+    return None if status.is_directory else (int(status.length), int(status.mtime_nsec))
 
 
 def is_folder(path: Union[str, Path]) -> bool:

@@ -44,12 +44,13 @@ def temporary_path(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def atomic_file(path: Union[str, Path], replace: bool = True) -> Iterator[IO[bytes]]:
+def atomic_file(path: Union[str, Path], replace: bool = True, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a binary file to write to. It becomes `path` when the block ends without an exception.
 
     Args:
         path: of the file; its folder is made.
         replace: whether a file that is there already may be replaced.
+        sync: whether to wait until it is on the disk. Without, it may be empty after the machine has crashed.
 
     Raises:
         WriteError: naming `path` and the system's reason, also if it is there and `replace` is not set.
@@ -61,13 +62,15 @@ def atomic_file(path: Union[str, Path], replace: bool = True) -> Iterator[IO[byt
         try:
             with open(temporary, "xb") as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
             if replace:
                 os.replace(temporary, path)
             else:
                 _move_to_new(temporary, path)
-            sync_folder(path.parent)
+            if sync:
+                sync_folder(path.parent)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from tqdm import tqdm
 
@@ -29,6 +29,7 @@ from rethink_fr.inference.photo import (
 )
 from rethink_fr.inference.photo_plan import PhotoPlan, PlannedPhoto, copied_name, output_names
 from rethink_fr.inference.photo_report import FolderReport, PhotoReport, PhotoSettings
+from rethink_fr.inference.restore import check_abilities
 from rethink_fr.pictures.files import UnreadableImage, read_file
 from rethink_fr.pictures.photos import UnwritableImage, encode_photo
 
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
     from rethink_fr.inference.loading import LoadedRestorer
 
 _HELD = 1 << 24  # pixels of photos that wait until their faces fill a batch
+
+
+class Encoded(NamedTuple):
+    """A file that a photo became."""
+
+    name: str  # relative to the output folder
+    data: Union[bytes, memoryview]
+    lost: List[str]  # what its format could not hold, in words
 
 
 def restore_photos(
@@ -60,13 +69,7 @@ def restore_photos(
         ValueError: if the output cannot be written, or the restorer does not have what is asked for.
     """
     settings = plan.settings
-    if settings.samples > 1 and restorer.noise_shape is None:
-        raise ValueError(
-            f"{settings.model}: gives one deterministic answer, so --samples {settings.samples} makes no sense; "
-            "leave it out"
-        )
-    if settings.fidelity is not None:
-        restorer.check_fidelity(settings.fidelity)
+    check_abilities(restorer, settings.model, settings.samples, settings.fidelity)
     earlier = plan.progress.others(photo.path for photo in plan.photos)
     files: List[PhotoReport] = [photo.done for photo in plan.photos if photo.done is not None]
 
@@ -128,10 +131,10 @@ def restore_group(restorer: LoadedRestorer, group: Sequence[OpenPhoto], settings
         finish_squares(opened, settings)
 
 
-def _written(
-    photo: PlannedPhoto, opened: OpenPhoto, plan: PhotoPlan, side: int, enlarge: Enlarge, embed: Optional[Embed]
+def described(
+    photo: PlannedPhoto, opened: OpenPhoto, settings: PhotoSettings, side: int, embed: Optional[Embed]
 ) -> PhotoReport:
-    """Write what a photo became, and report it."""
+    """What is to be said of a restored photo, and the names that it is written under: all but what formats lose."""
     faces = face_reports(opened, embed)
     notes = list(opened.photo.notes)
     larger = larger_note(faces, side)
@@ -139,41 +142,64 @@ def _written(
         notes.append(larger)
     if not faces:
         notes.append("no face was found")
-    done = PhotoReport(
+    copy = None if faces else copied_name(photo, settings)
+    return PhotoReport(
         os.fspath(photo.path),
         size=opened.photo.image.size,
         faces=faces,
         bytes=opened.stamp[0],
         modified=opened.stamp[1],
+        outputs=output_names(photo, settings, len(faces)) if copy is None else (copy,),
+        copied=copy is not None,
+        notes=tuple(notes),
     )
+
+
+def encoded(done: PhotoReport, opened: OpenPhoto, settings: PhotoSettings, enlarge: Enlarge) -> Iterator[Encoded]:
+    """The files that a restored photo becomes, one in memory at a time. The photo is used up by it.
+
+    Raises:
+        UnreadableImage, UnwritableImage, MemoryError: if one cannot be made.
+    """
+    if done.copied:
+        yield Encoded(done.outputs[0], read_file(opened.path), [])
+        return
+    made = pictures(opened, settings, enlarge)
+    for name in done.outputs:  # not by zip(), which would hold a large picture while the next is made
+        yield _encoded(name, next(made), opened)
+
+
+def _encoded(name: str, made: Made, opened: OpenPhoto) -> Encoded:
+    metadata = opened.photo.metadata if made.is_photo else None
+    return Encoded(name, *encode_photo(made.image, os.path.splitext(name)[1], metadata))
+
+
+def _written(
+    photo: PlannedPhoto, opened: OpenPhoto, plan: PhotoPlan, side: int, enlarge: Enlarge, embed: Optional[Embed]
+) -> PhotoReport:
+    """Write what a photo became, and report it."""
+    done = described(photo, opened, plan.settings, side, embed)
+    notes = list(done.notes)
     try:
-        copy = None if faces else copied_name(photo, plan.settings)
-        names = output_names(photo, plan.settings, len(faces)) if copy is None else (copy,)
-        plan.outputs.claim_all([plan.output / name for name in names], of=photo.path)
-        plan.progress.begin(photo.path, names)
-        if copy is not None:
-            plan.outputs.write_bytes(plan.output / copy, read_file(photo.path))
-        else:
-            made = pictures(opened, plan.settings, enlarge)
-            for name in names:  # not by zip(), which would hold a large picture while the next is made
-                lost = _write(plan, name, next(made), opened)
-                notes += [note for note in lost if note not in notes]
+        plan.outputs.claim_all([plan.output / name for name in done.outputs], of=photo.path)
+        plan.progress.begin(photo.path, done.outputs)
+        for file in encoded(done, opened, plan.settings, enlarge):
+            plan.outputs.write_bytes(plan.output / file.name, file.data)
+            notes += [note for note in file.lost if note not in notes]
+            del file  # before the next is made
     except (UnreadableImage, UnwritableImage, OutputError, LongNameError, MemoryError) as error:
         return _failed(photo, error)  # what else goes wrong will do so with the next, too
-    return replace(done, outputs=names, copied=copy is not None, notes=tuple(notes))
+    return replace(done, notes=tuple(notes))
 
 
-def _write(plan: PhotoPlan, name: str, made: Made, opened: OpenPhoto) -> List[str]:
-    """Write a picture; returns what its format could not hold."""
-    metadata = opened.photo.metadata if made.is_photo else None
-    data, lost = encode_photo(made.image, os.path.splitext(name)[1], metadata)
-    plan.outputs.write_bytes(plan.output / name, data)
-    return lost
+def failure_reason(error: Exception) -> str:
+    """Why nothing could be written for a photo, in words."""
+    too_large = "takes more memory than there is; scale it down, or choose a smaller --upscale"
+    return str(getattr(error, "reason", too_large))
 
 
 def _failed(photo: PlannedPhoto, error: Exception) -> PhotoReport:
-    reason = getattr(error, "reason", "takes more memory than there is; scale it down, or choose a smaller --upscale")
-    return PhotoReport(os.fspath(photo.path), error=reason)
+    return PhotoReport(os.fspath(photo.path), error=failure_reason(error))
 
 
 def _keep(files: List[PhotoReport], plan: PhotoPlan, report: PhotoReport) -> None:

@@ -95,7 +95,7 @@ def plan_photos(
     taken = {name for report in (*done.values(), *progress.others(path for path, _ in work)) for name in report.outputs}
     photos: List[PlannedPhoto] = []
     for path, name in work:
-        photo = PlannedPhoto(path, "", "", done[path]) if path in done else _named(path, name, settings, taken)
+        photo = PlannedPhoto(path, "", "", done[path]) if path in done else named(path, name, settings, taken)
         photos.append(_checked(photo, output, settings, outputs))
     return PhotoPlan(output, settings, tuple(photos), tuple(skipped), outputs, progress)
 
@@ -117,8 +117,15 @@ def copied_name(photo: PlannedPhoto, settings: PhotoSettings) -> Optional[str]:
     return f"{photo.stem}{photo.path.suffix}" if as_it_was and not settings.face_only else None
 
 
-def _named(path: Path, name: Path, settings: PhotoSettings, taken: Set[str]) -> PlannedPhoto:
-    """Name the outputs of a photo as no other's are, and put their names to those that are taken."""
+def named(path: Path, name: Path, settings: PhotoSettings, taken: Set[str]) -> PlannedPhoto:
+    """Name the outputs of a photo as no other's are, and put their names to those that are `taken`.
+
+    Args:
+        path: of the photo.
+        name: what its outputs are called after, relative to the output folder.
+        settings: how it is restored.
+        taken: names of outputs.
+    """
     stem, suffix = os.path.splitext(name)
     own_suffix = segments.output_suffix if is_clip(path) else output_suffix
     extension = own_suffix(suffix) if settings.extension == "auto" else f".{settings.extension}"

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Optional, Tuple
 
+from rethink_fr.files import stores
+from rethink_fr.files.addresses import is_remote
+
 
 @dataclass(frozen=True)
 class PhotoSettings:
@@ -141,6 +144,8 @@ class FolderReport:
 
 def file_stamp(path: Path) -> Optional[Tuple[int, int]]:
     """Bytes of a file, and when it was last changed, in nanoseconds; None if it is not there."""
+    if is_remote(path):
+        return stores.stamp(path)
     try:
         status = path.stat()
     except OSError:

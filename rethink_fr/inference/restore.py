@@ -11,7 +11,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -153,7 +153,7 @@ def restore(
         ValueError: if the output cannot be written, or the restorer does not have what is asked for: several samples,
             a fidelity, a texture image.
     """
-    _check_abilities(restorer, model, plan, fidelity)
+    check_abilities(restorer, model, plan.samples, fidelity, plan.texture)
     files: List[RestoredFile] = []
 
     def report() -> RestoreReport:
@@ -194,42 +194,73 @@ def _restore_file(
         framing = None if look is None else look(degraded)
         noise = None if restorer.noise_shape is None else restorer.draw_noise(seed, plan.samples, degraded).numpy()
         images = restorer.restore_picture(degraded, noise, noise_scale, fidelity)
-        restored = images["restored"]
-        made = list(zip(picture.restored, restored))
-        if picture.sheet is not None:
-            titles = ["input", *(f"sample {number + 1}" for number in range(len(restored)))]
-            made.append((picture.sheet, contact_sheet([degraded[None], *(one[None] for one in restored)], titles)))
-        if picture.texture is not None:
-            made.append((picture.texture, images["texture"][0]))
-        for name, image in made:
-            plan.outputs.write_bytes(plan.output / name, encode_png(image))
+        for name, data in encoded(picture, degraded, images):
+            plan.outputs.write_bytes(plan.output / name, data)
     except (UnreadableImage, OutputError, LongNameError) as error:  # what else goes wrong will do so with the next, too
         return RestoredFile(shown, error=error.reason)
     notes = size_notes((width, height), restorer.resolution)
     found = None if framing is None else framing.result()
     notes += [] if found is None else [found]
-    return RestoredFile(shown, picture.restored, picture.sheet, picture.texture, (width, height), notes=tuple(notes))
+    return described(picture, (width, height), notes)
 
 
-def _check_abilities(restorer: LoadedRestorer, model: str, plan: RestorePlan, fidelity: Optional[float]) -> None:
-    if plan.samples > 1 and restorer.noise_shape is None:
+def encoded(
+    picture: PlannedPicture, degraded: npt.NDArray[np.uint8], images: Dict[str, npt.NDArray[np.uint8]]
+) -> Iterator[Tuple[str, bytes]]:
+    """The files that a picture becomes, with their names.
+
+    Args:
+        picture: as planned.
+        degraded: what was restored, uint8 `[R, R, 3]`.
+        images: see `LoadedRestorer.restore_picture`.
+    """
+    restored = images["restored"]
+    made = list(zip(picture.restored, restored))
+    if picture.sheet is not None:
+        titles = ["input", *(f"sample {number + 1}" for number in range(len(restored)))]
+        made.append((picture.sheet, contact_sheet([degraded[None], *(one[None] for one in restored)], titles)))
+    if picture.texture is not None:
+        made.append((picture.texture, images["texture"][0]))
+    for name, image in made:
+        yield name, encode_png(image)
+
+
+def described(picture: PlannedPicture, size: Tuple[int, int], notes: Sequence[str]) -> RestoredFile:
+    """What is to be said of a picture that was restored and had this size (width, height)."""
+    return RestoredFile(str(picture.path), picture.restored, picture.sheet, picture.texture, size, notes=tuple(notes))
+
+
+def check_abilities(
+    restorer: LoadedRestorer, model: str, samples: int, fidelity: Optional[float], texture: bool = False
+) -> None:
+    """Refuse what a restorer does not have.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    if samples > 1 and restorer.noise_shape is None:
         raise ValueError(
-            f"{model}: gives one deterministic answer, so --samples {plan.samples} makes no sense; leave it out"
+            f"{model}: gives one deterministic answer, so --samples {samples} makes no sense; leave it out"
         )
     if fidelity is not None:
         restorer.check_fidelity(fidelity)
-    if plan.texture and not restorer.has_texture:
+    if texture and not restorer.has_texture:
         raise ValueError(f"{model}: has no texture image; --texture is for VQFR")
 
 
-def _planned(path: Path, relative: Path, output: Path, samples: int, texture: bool, outputs: Outputs) -> PlannedPicture:
+def named(path: Path, relative: Path, samples: int, texture: bool) -> PlannedPicture:
+    """Name what a picture becomes; `relative` is what it is called after, relative to the output folder."""
     stem = os.path.splitext(relative)[0]
-    picture = PlannedPicture(
+    return PlannedPicture(
         path,
         (f"{stem}.png",) if samples == 1 else tuple(f"{stem}_{number + 1}.png" for number in range(samples)),
         f"{stem}_sheet.png" if samples > 1 else None,
         f"{stem}_texture.png" if texture else None,
     )
+
+
+def _planned(path: Path, relative: Path, output: Path, samples: int, texture: bool, outputs: Outputs) -> PlannedPicture:
+    picture = named(path, relative, samples, texture)
     try:
         for name in picture.names:
             outputs.check(output / name)

@@ -34,6 +34,18 @@ def bands(images: tf.Tensor) -> List[tf.Tensor]:
     return [*split, images]
 
 
+def amplify_chroma(images: tf.Tensor, factor: float) -> tf.Tensor:
+    """Scale how far the channels of `[B, H, W, 3]` are from their mean, the grey image, which stays as it is.
+
+    In RGB the errors of faces are grey above all: in fine detail of degraded faces 5 to 10 times as large as those of
+    colour (measured). A distance in RGB then hardly sees coloured grain. With a `factor` of 5 both count alike.
+    """
+    if factor == 1.0:
+        return images
+    grey = tf.reduce_mean(images, axis=-1, keepdims=True)
+    return grey + factor * (images - grey)
+
+
 def vector_length(difference: tf.Tensor) -> tf.Tensor:
     """The Euclidean length along channels. Its gradient is 0, not infinite, where the difference is 0."""
     return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(difference), axis=-1), 1e-12))

@@ -6,7 +6,15 @@ from typing import List, Literal, Sequence, Tuple
 
 import tensorflow as tf
 
-from rethink_fr.losses.posterior import BANDS, bands, energy_score, excess_ratio, regularized_l1, squared_errors
+from rethink_fr.losses.posterior import (
+    BANDS,
+    amplify_chroma,
+    bands,
+    energy_score,
+    excess_ratio,
+    regularized_l1,
+    squared_errors,
+)
 
 _LARGEST_SPREAD = 4.0  # an adapted factor that would go beyond means that the network cannot follow
 
@@ -28,6 +36,7 @@ class PosteriorScore(tf.Module):
         weights: of the bands, fine to coarse; the whole image has the weight 1.
         spread: the factors at the start; 1 is what the theory asks for.
         adaptation: how far a factor moves a step, for each 1 by which its error ratio is off; 0 leaves it fixed.
+        chroma: factor on colour before distances are taken, see `amplify_chroma`.
     """
 
     def __init__(
@@ -37,12 +46,14 @@ class PosteriorScore(tf.Module):
         weights: Tuple[float, float, float] = (1.0, 1.0, 1.0),
         spread: float = 1.0,
         adaptation: float = 0.0,
+        chroma: float = 1.0,
     ) -> None:
         super().__init__(name="posterior_score")
         self.draws = draws
         self.adaptation = adaptation
         self._score = energy_score if score == "energy" else regularized_l1
         self._weights = weights
+        self._chroma = chroma
         self.factors = tf.Variable(
             tf.fill([1 + len(BANDS)], spread),
             trainable=False,
@@ -52,6 +63,7 @@ class PosteriorScore(tf.Module):
 
     def __call__(self, clean: tf.Tensor, draws: Sequence[tf.Tensor]) -> tf.Tensor:
         """The score of P draws of images `[B, H, W, 3]`, a scalar. H and W must be multiples of 4."""
+        clean, *draws = [amplify_chroma(images, self._chroma) for images in (clean, *draws)]
         factors = tf.unstack(tf.convert_to_tensor(self.factors))
         terms = [self._score(clean, draws, factors[0])]
         for weight, target, drawn, factor in zip(self._weights, bands(clean), _by_band(draws), factors[1:]):

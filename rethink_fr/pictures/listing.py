@@ -1,4 +1,4 @@
-"""Finds the image files of a folder."""
+"""Finds the image files of a folder, on this machine or on an object store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Set, Tuple, Union
 
+from rethink_fr.files import stores
+from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.names import printable
+from rethink_fr.files.reading import is_folder
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -39,17 +42,24 @@ def list_files(folder: Union[str, Path], suffixes: Tuple[str, ...] = IMAGE_SUFFI
         suffixes: of the names of images, in small letters.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ValueError(f"{printable(folder)}: no such folder; expected a folder of images ({', '.join(suffixes)})")
     listed = Listed([], [])
     try:
-        for path, is_image in _walk(folder, suffixes):
+        for path, is_image in _objects(folder, suffixes) if is_remote(folder) else _walk(folder, suffixes):
             (listed.images if is_image else listed.others).append(path)
     except OSError as error:
         raise ValueError(f"{printable(folder)}: cannot be listed ({error.strerror}); check its permissions") from error
     for paths in listed:
         paths.sort(key=lambda path: path.relative_to(folder).parts)
     return listed
+
+
+def _objects(folder: Path, suffixes: Tuple[str, ...]) -> Iterator[Tuple[Path, bool]]:
+    """As `_walk`, below an address."""
+    for name in stores.names_below(folder, lambda name: name.lower().endswith(suffixes)):
+        if not any(part.startswith(".") for part in name.split("/")):
+            yield folder / name, name.lower().endswith(suffixes)
 
 
 def _walk(folder: Path, suffixes: Tuple[str, ...]) -> Iterator[Tuple[Path, bool]]:

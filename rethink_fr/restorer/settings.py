@@ -45,6 +45,7 @@ class PosteriorConfig:
     bands: Tuple[float, float, float] = (1.0, 1.0, 1.0)  # weights of the fine, the middle and the coarse band
     spread: float = 1.0  # factor on the reward for differing; 1 is what the theory asks for
     adaptation: float = 0.0  # how far the factors move a step, for each 1 by which an error ratio is off; 0: fixed
+    chroma: float = 1.0  # factor on colour before distances are taken; 1: distances in RGB
     deterministic: float = 1.0  # weight of L1 on the restoration with noise 0, which is to be the best single answer
 
 
@@ -118,7 +119,7 @@ def check_restorer(config: ExperimentConfig) -> None:
     check_shared(config)
     for key in ("adversarial", "l1", "commitment", "feature", "style", "r1_gamma"):
         checks.within(f"objective.{key}", 0)
-    for key in ("weight", "bands", "spread", "adaptation", "deterministic"):
+    for key in ("weight", "bands", "spread", "adaptation", "chroma", "deterministic"):
         checks.within(f"objective.posterior.{key}", 0)
     checks.within("objective.posterior.draws", 2, 16)
     if objective.posterior.score != "none":

@@ -211,7 +211,12 @@ def build_objective(settings: ObjectiveConfig, resolution: int) -> RestorerObjec
     if posterior.score != "none":
         weights.update(posterior=posterior.weight, deterministic=posterior.deterministic)
         score = PosteriorScore(
-            posterior.score, posterior.draws, posterior.bands, posterior.spread, posterior.adaptation
+            posterior.score,
+            posterior.draws,
+            posterior.bands,
+            posterior.spread,
+            posterior.adaptation,
+            posterior.chroma,
         )
     network = load_perceptual(settings.perceptual)
     if network is not None:

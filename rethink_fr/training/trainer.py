@@ -19,8 +19,7 @@ class AdversarialTrainer(keras.Model):
     discriminators), then moves the average of the generator's weights. Images are `{"degraded", "clean"}`, float32
     `[b, R, R, 3]` in [-1, 1]; with several replicas each gets an equal share of the global batch.
 
-    Example::
-
+    Example:
         with strategy.scope():
             task = RestorerTask(restorer, discriminator, objective, Adam(2.5e-3), Adam(2.5e-3))
             trainer = AdversarialTrainer(task, build_averaged(make_restorer))

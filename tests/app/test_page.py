@@ -5,7 +5,6 @@ import importlib.util
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,14 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.chromium import PHONE
 from tests.command_line import ROOT
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SWITCHES = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gradio") is None, reason="the page needs the package gradio (the extra app)"
@@ -60,20 +53,6 @@ def served(tmp_path_factory):
     log.close()
     assert "Traceback" not in told
     assert "asked another host" not in told
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    if importlib.util.find_spec("playwright") is None:
-        pytest.skip("the package playwright, which drives Chromium, is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield chromium
-        chromium.close()
 
 
 def photo(tmp_path: Path, colour=(200, 120, 80), name="grandma 1950.jpg") -> Path:

@@ -22,6 +22,15 @@ def test_it_is_the_score_of_the_image_and_of_its_bands(name, function):
     np.testing.assert_allclose(score(clean, draws), expected, rtol=1e-5)
 
 
+def test_with_more_chroma_coloured_grain_costs_more_and_grey_grain_the_same():
+    clean, grain = normal(0), normal(1)[..., :1] * tf.ones(3)
+    coloured = grain * [1.0, -1.0, 0.0]
+    plain, strict = PosteriorScore(), PosteriorScore(chroma=5.0)
+    for pattern, ratio in ((grain, 1.0), (coloured, 5.0)):
+        found = [score(clean, [clean + pattern, clean + pattern]) for score in (plain, strict)]
+        np.testing.assert_allclose(found[1] / found[0], ratio, rtol=1e-4)
+
+
 def test_the_reward_for_differing_shrinks_where_draws_differ_too_much_and_grows_where_too_little():
     score = PosteriorScore(adaptation=0.1)
     score.adapt(tf.constant([0.0, 0.5, -0.5, 3.0]))

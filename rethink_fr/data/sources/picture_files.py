@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Callable, List, NamedTuple, Tuple
 
 from rethink_fr.data.sources.lmdb_file import DATA_NAME, LmdbFile
-from rethink_fr.files import stores
-from rethink_fr.files.addresses import address, is_remote
+from rethink_fr.files.addresses import address
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import UnreadableFile, file_size, read_bytes
 from rethink_fr.pictures.files import UnreadableImage
-from rethink_fr.pictures.listing import IMAGE_SUFFIXES, list_images
+from rethink_fr.pictures.listing import list_images
 
 _MAX_PICTURE_BYTES = 256 << 20
 
@@ -49,14 +48,16 @@ def open_picture_files(folder: Path) -> PictureFiles:
     """
     if file_size(folder / DATA_NAME) is not None:
         lmdb = LmdbFile(folder / DATA_NAME, _MAX_PICTURE_BYTES)
-        files = PictureFiles(folder, list(lmdb), lmdb.read)
-    elif is_remote(folder):
-        names = [name for name in stores.names_below(folder, _is_picture) if _is_picture(name)]
-        files = PictureFiles(folder, names, lambda name: read_bytes(folder / name, _MAX_PICTURE_BYTES))
-    else:
-        names = [file.relative_to(folder).as_posix() for file in list_images(folder)]
-        files = PictureFiles(folder, names, lambda name: read_bytes(folder / name, _MAX_PICTURE_BYTES))
-    return files
+        return PictureFiles(folder, list(lmdb), lmdb.read)
+    names = [file.relative_to(folder).as_posix() for file in list_images(folder)]
+    return PictureFiles(folder, names, lambda name: read_bytes(folder / name, _MAX_PICTURE_BYTES))
+
+
+def without_listing(folder: Path) -> PictureFiles:
+    """As `open_picture_files`, for one who knows the names: those of files are not listed."""
+    if file_size(folder / DATA_NAME) is not None:
+        return open_picture_files(folder)
+    return PictureFiles(folder, [], lambda name: read_bytes(folder / name, _MAX_PICTURE_BYTES))
 
 
 def require_pictures(files: PictureFiles) -> PictureFiles:
@@ -70,8 +71,3 @@ def require_pictures(files: PictureFiles) -> PictureFiles:
             f"{printable(files.folder)}: holds no image files; expected .jpg, .png, .webp, .tif or .bmp, at any depth"
         )
     return files
-
-
-def _is_picture(name: str) -> bool:
-    parts = name.split("/")
-    return name.lower().endswith(IMAGE_SUFFIXES) and not any(part.startswith(".") for part in parts)
