@@ -7,7 +7,7 @@ whose result is a view of their input, and element-wise ones that write into an 
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, List, Set, Tuple
+from typing import Any, Dict, FrozenSet, List, Optional, Set, Tuple
 
 import tensorflow as tf
 
@@ -35,7 +35,7 @@ def graph_peak(graph: tf.Graph) -> int:
 class _Simulation:
     """Goes through the operations of one graph, and through the functions that they call."""
 
-    def __init__(self, graph: Any, known: Dict[str, Tuple[int, FrozenSet[int]]] | None = None) -> None:
+    def __init__(self, graph: Any, known: Optional[Dict[str, Tuple[int, FrozenSet[int]]]] = None) -> None:
         self._graph = graph
         self._known: Dict[str, Tuple[int, FrozenSet[int]]] = {} if known is None else known
         self._buffer: Dict[Tuple[str, int], int] = {}  # of each tensor: the number of its memory; -1: somebody else's

@@ -26,14 +26,23 @@ _MATRIX = 1024  # side of the matrices whose product tells how fast the device i
 # Seconds of a step over those that the generator's forward pass would take at the speed of a matrix product. We have
 # measured 3 to 7 on a processor.
 _STEP_OVER_FORWARD = 6.0
+_LEAST_STEP = 0.05  # seconds that starting the thousands of operations of a step takes, however small they are
 
 
-def announce(config: Experiment, trainer: AdversarialTrainer, pictures: int, first_step: int, output: Path) -> None:
+def announce(
+    config: Experiment,
+    trainer: AdversarialTrainer,
+    strategy: tf.distribute.Strategy,
+    pictures: int,
+    first_step: int,
+    output: Path,
+) -> None:
     """Say in one line on stderr what is about to be done, and about how long it will take.
 
     Args:
         config: of the run.
         trainer: of the run, its variables created.
+        strategy: over the devices that train.
         pictures: number of training pictures.
         first_step: the step from which the run goes on.
         output: the run's folder.
@@ -45,14 +54,17 @@ def announce(config: Experiment, trainer: AdversarialTrainer, pictures: int, fir
     groups = [group for turn in trainer.task.turns(first_step) for group in turn.variables.values()]
     trained = {id(variable): variable for group in groups for variable in group}
     parameters = sum(int(np.prod(one.shape)) for one in trained.values())
+    # Several replicas on a processor share its cores, and are as one.
+    gpus = strategy.num_replicas_in_sync if tf.config.list_physical_devices("GPU") else 0
     seconds = None
     if steps >= _SHORT:
         seconds = _step_before(output, training) if first_step else None
-    if seconds is None and steps >= _SHORT:
-        seconds = _step_by_arithmetic(trainer, config.model.resolution, training.global_batch)
+        if seconds is None:
+            one = _seconds_by_arithmetic(trainer, config.model.resolution)
+            seconds = max(_LEAST_STEP, one * training.global_batch / max(1, gpus))
     when = "" if seconds is None else f", {_finish(steps * seconds)}"
     tqdm.write(
-        f"{device_line()}: {pictures:,} pictures at {config.model.resolution} px, {parameters / 1e6:.2f} M trained "
+        f"{_devices(gpus)}: {pictures:,} pictures at {config.model.resolution} px, {parameters / 1e6:.2f} M trained "
         f"parameters, {steps:,} steps of {training.global_batch} pictures{when}",
         file=sys.stderr,
     )
@@ -82,13 +94,12 @@ class Forecast(StepCallback):
             tqdm.write(f"step {step}: {seconds:.3g} s a step, {_finish(left * seconds)}", file=sys.stderr)
 
 
-def device_line() -> str:
+def _devices(gpus: int) -> str:
     """The devices that train, in words."""
-    gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return "processor"
-    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    return f"{len(gpus)} x {name}" if len(gpus) > 1 else str(name)
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    return f"{gpus} x {details.get('device_name', 'GPU')}"
 
 
 def _step_before(output: Path, training: TrainingConfig) -> Optional[float]:
@@ -97,8 +108,8 @@ def _step_before(output: Path, training: TrainingConfig) -> Optional[float]:
     return training.global_batch / speeds[-1] if speeds and speeds[-1] > 0 else None
 
 
-def _step_by_arithmetic(trainer: AdversarialTrainer, resolution: int, batch: int) -> float:
-    """Seconds of a step, roughly: from the generator's arithmetic, and how fast this device multiplies matrices."""
+def _seconds_by_arithmetic(trainer: AdversarialTrainer, resolution: int) -> float:
+    """Seconds of a step for each picture, roughly: from the generator's arithmetic and this device's matrix product."""
     image = tf.TensorSpec([1, resolution, resolution, 3], tf.float32)
     arithmetic = multiply_accumulates(lambda images: trainer.task.generator(images), image)
     matrix = tf.ones([_MATRIX, _MATRIX])
@@ -107,8 +118,7 @@ def _step_by_arithmetic(trainer: AdversarialTrainer, resolution: int, batch: int
         start = time.perf_counter()
         (matrix @ matrix).numpy()
         times.append(time.perf_counter() - start)
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return _STEP_OVER_FORWARD * arithmetic * batch * min(times) / _MATRIX**3 / replicas
+    return _STEP_OVER_FORWARD * arithmetic * min(times) / _MATRIX**3
 
 
 def duration(seconds: float) -> str:

@@ -85,19 +85,18 @@ class StopOnSignal(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Give signals their usual effect again."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        self._release()
 
     def _handle(self, number: int, frame: object) -> None:
         self.signal = number
         if number == signal.SIGHUP:
             self._previous[number] = signal.SIG_IGN
-        self.release()
+        self._release()
+
+    def _release(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
 
 
 class RunLog(StepCallback):

@@ -147,7 +147,7 @@ def _train(
         observer = Observer(inference, *faces, trainer.task.reconstructs, embed=embed)
         observation = Observation(observer, log, output, config.training, stop)
         shown = [log, observation, Forecast(config.training, first_step)]
-        announce(config, trainer, len(pictures.train), first_step, output)
+        announce(config, trainer, strategy, len(pictures.train), first_step, output)
     callbacks = _callbacks(config, checkpoints, shown, saved or (lambda: None))
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         callbacks.append(stop)  # workers stopped at different steps would wait for each other for ever
