@@ -2,7 +2,8 @@
 
     rethink-fr completion bash
 
-`source <(rethink-fr completion bash)` gives it to this shell. It holds everything, so that completing starts no Python. After an update of the package, make it again.
+`source <(rethink-fr completion bash)` gives the script to this shell. It holds everything, so that completing starts no
+Python. After an update of the package, make it again.
 """
 
 from __future__ import annotations
