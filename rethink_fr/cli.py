@@ -19,11 +19,13 @@ from rethink_fr.commands import (
     completion,
     convert_vqfr,
     degrade,
+    doctor,
     evaluate,
     export,
     info,
     prepare,
     restore,
+    runs,
     study,
     train,
     weights,
@@ -31,6 +33,8 @@ from rethink_fr.commands import (
 
 COMMANDS = (
     train,
+    doctor,
+    runs,
     restore,
     app,
     evaluate,
@@ -53,7 +57,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         arguments: what follows `rethink-fr` on the command line; None takes those of this process.
 
     Returns:
-        The exit code: 0 if all was done, 1 if something failed, 2 for a mistake in the call or the configuration.
+        The exit code: 0 if all was done, 1 if something failed, 2 for a mistake in the call or the configuration, 75 if
+        training was stopped by SIGTERM and can go on.
     """
     _escape_what_cannot_be_printed()
     parsed = _parser().parse_args(arguments)

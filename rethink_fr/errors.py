@@ -12,6 +12,8 @@ from rethink_fr.files.writing import WriteError
 
 # Exit codes: all was done; something failed while running; there is a mistake in the call or the configuration.
 OK, FAILED, USAGE = 0, 1, 2
+# A run saved and stopped on SIGTERM: the same command goes on. This is EX_TEMPFAIL of sysexits.h, "try again".
+AGAIN = 75
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SPACE_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
@@ -33,7 +35,7 @@ def describe(error: BaseException) -> Optional[Tuple[str, int]]:
         A message of one line and the exit code; or None if the exception is a mistake of the program, about which the
         user can do nothing.
     """
-    if isinstance(error, (RunFailure, ArithmeticError)):  # the latter is NonFiniteError
+    if isinstance(error, (RunFailure, ArithmeticError)):  # the latter is DivergenceError
         return _first_line(str(error)) or type(error).__name__, FAILED
     if is_full_disk(error):
         if isinstance(error, WriteError):

@@ -1,8 +1,9 @@
 """`rethink-fr completion` prints a script that lets the Tab key complete commands, options, choices and files.
 
-    source <(rethink-fr completion bash)
+    rethink-fr completion bash
 
-The script holds everything, so that completing starts no Python. After an update of the package, make it again.
+`source <(rethink-fr completion bash)` gives the script to this shell. It holds everything, so that completing starts no
+Python. After an update of the package, make it again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from rethink_fr.errors import OK
 
 NAME = "completion"
 SUMMARY = "print a script that completes commands, options, choices and files on Tab"
-EXAMPLE = "source <(rethink-fr completion bash)"
+EXAMPLE = "rethink-fr completion bash"
 
 _FOLDERS = ("DIR", "[NAME=]DIR", "FOLDER", "INPUT_DIR", "RUN_DIR")
 _FILES = ("FILE_OR_NAME",)  # beside those whose type is Path

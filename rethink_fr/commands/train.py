@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
 from pathlib import Path
-from typing import Mapping
+from typing import TYPE_CHECKING, Mapping, Optional
 
 from rethink_fr.commands.arguments import add_settings
+from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import Experiment
-from rethink_fr.errors import FAILED, OK
+from rethink_fr.errors import AGAIN, FAILED, OK
 from rethink_fr.files.names import printable
+
+if TYPE_CHECKING:
+    from rethink_fr.training.observation import Embed
 
 NAME = "train"
 SUMMARY = "train a restorer, or continue a run"
@@ -70,10 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
         with run_lock(folder.path) if chief else contextlib.nullcontext():
             config = resolve()  # another process may have trained here meanwhile
             folder.claim()
+            if chief:  # loading TensorFlow takes seconds
+                print(f"{printable(output)}: {config.training.steps:,} steps, loading", file=sys.stderr)
 
             from rethink_fr.training.run import train
 
-            report = train(config, arguments.strategy, folder.path, arguments.resume_from, folder.save)
+            embed = identity_network(config.training.identity_network) if chief else None
+            report = train(config, arguments.strategy, folder.path, arguments.resume_from, folder.save, embed)
     if report.unreadable:
         print(
             f"{report.unreadable} unreadable files were skipped; they are listed in {printable(output)}/unreadable.txt"
@@ -81,12 +89,31 @@ def run(arguments: argparse.Namespace) -> int:
     if not report.finished:
         again = "run the same command again" + (", without --resume-from," if arguments.resume_from is not None else "")
         print(f"stopped at step {report.step}; {again} to continue", file=sys.stderr)
-        return FAILED
+        return AGAIN if report.signal == signal.SIGTERM else FAILED
     if report.figures:
         print(f"step {report.step}, faces it was not trained on: {_compared(report.figures)}")
         print(f"before/after sheet: {printable(output / report.sheet.relative_to(folder.path))}")
         print(f"watch the run: tensorboard --logdir {printable(output / 'logs')}")
     return OK
+
+
+def identity_network(source: str) -> Optional[Embed]:
+    """Load the network of the setting `training.identity_network`; None for "".
+
+    Raises:
+        ConfigError: if it cannot be loaded.
+    """
+    if not source:
+        return None
+    from rethink_fr.evaluation.networks.loading import load_onnx_embedder, load_published
+    from rethink_fr.evaluation.networks.lpips_backbones import LpipsNetwork
+
+    try:
+        network = load_published(source) if source == "facenet" else load_onnx_embedder(source)
+    except ValueError as error:
+        raise ConfigError(f"training.identity_network: {error}") from None
+    assert not isinstance(network, LpipsNetwork)
+    return network
 
 
 def _compared(figures: Mapping[str, float]) -> str:

@@ -33,20 +33,21 @@ class Checks:
     def require(self, condition: bool, key: str, expected: str) -> None:
         """Require a condition; `expected` says in the message what it asks of the value."""
         if not condition:
-            raise ConfigError(f"{key}: expected {expected}, got {self._value(key)!r}")
+            raise ConfigError(f"{key}: expected {expected}, got {self.value(key)!r}")
 
     def within(self, key: str, low: float, high: float = 1e12) -> None:
         """Require that the value, or each of its items, is a number from `low` to `high`."""
-        value = self._value(key)
+        value = self.value(key)
         values = value if isinstance(value, tuple) else (value,)
         expected = f"at least {low:g}" if high == 1e12 else f"{low:g} to {high:g}"
         self.require(all(low <= item <= high for item in values), key, expected)
 
     def fraction(self, key: str) -> None:
         """Require that the value is a decay or momentum: 0 or more, below 1."""
-        self.require(0 <= self._value(key) < 1, key, "0 or more, below 1")
+        self.require(0 <= self.value(key) < 1, key, "0 or more, below 1")
 
-    def _value(self, key: str) -> Any:
+    def value(self, key: str) -> Any:
+        """The value of a key."""
         return functools.reduce(getattr, key.split("."), self._config)
 
 
@@ -73,6 +74,19 @@ def check_shared(config: Experiment) -> None:
         checks.within(f"training.{key}", 1)
     checks.within("training.logical_cpus", 0, 64)
     checks.within("training.seed", 0, 2**31 - 1)
+    _check_divergence(checks)
+    # Each sphere of iPrecision reaches to the fourth nearest other face.
+    measured = not config.training.identity_network or data.validation_images > 5
+    checks.require(measured, "data.validation_images", "at least 6 where training.identity_network is set")
+
+
+def _check_divergence(checks: Checks) -> None:
+    for key in ("gradient_norm_limit", "rollback_times"):
+        checks.within(f"training.{key}", 0)
+    ratio = checks.value("training.gradient_norm_ratio")
+    checks.require(ratio == 0 or ratio > 1, "training.gradient_norm_ratio", "0, or above 1")
+    factor = checks.value("training.rollback_factor")
+    checks.require(0 < factor <= 1, "training.rollback_factor", "above 0, at most 1")
 
 
 def _check_folders(config: Experiment, checks: Checks) -> None:

@@ -66,6 +66,15 @@ class TrainingConfig:
     checkpoint_every: int = 1000
     keep_checkpoints: int = 3
     logical_cpus: int = 0  # split the CPU in this many devices, to try `mirrored` without GPUs
+    # What is done when a loss is no longer finite, or a gradient norm explodes by one of the two limits.
+    on_divergence: Literal["stop", "roll_back"] = "stop"
+    gradient_norm_limit: float = 0.0  # of each optimizer's gradient norm; 0: none
+    gradient_norm_ratio: float = 0.0  # the same, as a multiple of its median over the last 200 steps; 0: none
+    rollback_factor: float = 0.5  # on all learning rates at each roll-back
+    rollback_times: int = 3  # a run that diverges once more stops
+    # The network that tells people apart, for iPrecision and iRecall in validation: an ONNX file, "facenet" for the
+    # weights in the user's cache, or "" to leave them out.
+    identity_network: str = ""
 
 
 class Experiment(Protocol):

@@ -122,7 +122,8 @@ def prepare(
         if not is_remote(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             clear_temporary(target.parent)
-        with unfinished(target, f"{how} {shard_size} {address(files.folder.absolute())}", files) as work:
+        source = files.folder if is_remote(files.folder) else files.folder.absolute()
+        with unfinished(target, f"{how} {shard_size} {address(source)}", files) as work:
             manifest = _write_shards(files, work, how, shard_size, processes, progress)
             write_json(work.records / MANIFEST_NAME, manifest.content())
             if is_remote(target):

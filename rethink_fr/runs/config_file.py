@@ -5,6 +5,7 @@ Does not import TensorFlow, so that a wrong key or value is reported within mill
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Mapping, Sequence, Tuple
 
@@ -70,7 +71,31 @@ def save_config(config: Experiment, path: Path) -> None:
     Raises:
         WriteError: if it cannot be written.
     """
-    writing.write_text(path, yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None))
+    writing.write_text(path, config_text(config))
+
+
+def config_text(config: Experiment) -> str:
+    """A configuration with all its values, as YAML."""
+    text: str = yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None)
+    return text
+
+
+def settings(config: Experiment) -> dict[str, Any]:
+    """All values of a configuration by their dotted keys; numbers and texts, lists as text."""
+    leaves = _leaves("", plain(config))
+    return {key: value if isinstance(value, (bool, int, float, str)) else str(value) for key, value in leaves}
+
+
+def with_rates_lowered(config: Experiment, factor: float) -> Experiment:
+    """The configuration with all its `learning_rates` multiplied by a factor."""
+    if factor == 1:
+        return config
+    values = plain(config)
+    for key, rate in learning_rates(config).items():
+        *sections, last = key.split(".")
+        functools.reduce(dict.__getitem__, sections, values)[last] = rate * factor
+    lowered: Experiment = parse(type(config), values, "")
+    return lowered
 
 
 def load_run_config(path: Path) -> Experiment:
@@ -123,6 +148,12 @@ def learning_rates(config: Experiment) -> dict[str, float]:
     sections = {"optimizer": optimizer} if isinstance(optimizer, dict) else {}
     sections.update({f"optimizer.{name}": part for name, part in (optimizer or {}).items() if isinstance(part, dict)})
     return {f"{key}.learning_rate": part["learning_rate"] for key, part in sections.items() if "learning_rate" in part}
+
+
+def _leaves(key: str, value: Any) -> list[Tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [leaf for name in value for leaf in _leaves(join(key, name), value[name])]
+    return [(key, value)]
 
 
 def _changed(old: Any, new: Any, key: str) -> list[str]:

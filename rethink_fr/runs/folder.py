@@ -21,6 +21,7 @@ from rethink_fr.runs.records import last_recorded_step
 
 CONFIG, CHECKPOINTS, METRICS, LOGS = "config.yaml", "checkpoints", "metrics.jsonl", "logs"
 FINAL_SHEET = "samples/final.png"
+LOCK = "run.lock"
 
 _held: Set[str] = set()  # the folders that this process has locked
 
@@ -40,7 +41,7 @@ def run_lock(output: Path) -> Iterator[None]:
         yield
         return
     output.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(output / "run.lock", "this run"):
+    with exclusive_lock(output / LOCK, "this run"):
         _held.add(key)
         try:
             yield

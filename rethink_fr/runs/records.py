@@ -7,9 +7,11 @@ process left incomplete.
 from __future__ import annotations
 
 import json
+import os
+import re
 import struct
 from pathlib import Path
-from typing import IO, Iterator, Optional, Tuple
+from typing import IO, Dict, Iterator, List, Optional, Tuple
 
 from rethink_fr.files.crc32c import masked_crc32c
 from rethink_fr.files.reading import open_regular, read_bytes
@@ -17,6 +19,7 @@ from rethink_fr.files.writing import atomic_file, write_bytes
 
 _MAX_METRICS_BYTES = 1 << 32
 _MAX_EVENTS_BYTES = 1 << 40
+_EVENTS_NAME = re.compile(r"(.*tfevents\.)(\d{10,})(\..*)")
 _HEAD = 32  # bytes of an event that its time and step are in
 _TIME, _STEP = b"\x09", b"\x10"  # their tags in tensorboard/compat/proto/event.proto: fields 1 and 2
 
@@ -50,10 +53,24 @@ def last_recorded_step(path: Path) -> int:
     Raises:
         UnreadableFile: if the file exists but cannot be read.
     """
+    return max((int(record["step"]) for record in read_records(path)), default=0)
+
+
+def is_recorded(path: Path, step: int, name: str) -> bool:
+    """Whether a `metrics.jsonl` has a record of this step with a value of this name."""
+    return any(record["step"] == step and name in record for record in read_records(path))
+
+
+def read_records(path: Path) -> List[Dict[str, float]]:
+    """All records of a `metrics.jsonl`, in their order; lines that are none are passed over.
+
+    Raises:
+        UnreadableFile: if the file exists but cannot be read.
+    """
     if not path.exists():
-        return 0
+        return []
     lines = read_bytes(path, _MAX_METRICS_BYTES).split(b"\n")
-    return max((_step_of_record(line) or 0 for line in lines), default=0)
+    return [json.loads(line) for line in lines if _step_of_record(line) is not None]
 
 
 def forget_events(folder: Path, step: int) -> None:
@@ -72,6 +89,28 @@ def forget_events(folder: Path, step: int) -> None:
                     if taken <= step:
                         file.seek(start)
                         _copy(file, shorter, size)
+
+
+def put_in_order(folder: Path, now: float) -> None:
+    """Rename TensorBoard's files in `folder` so that a file that begins now comes after all of them.
+
+    Their names hold the time at which they were begun, and TensorBoard reads them in the order of their names. After a
+    clock was set back, the next file would come before older ones: curves would run backwards, and a TensorBoard that
+    is open would never look at it.
+
+    Args:
+        folder: the run's `logs`.
+        now: the time in seconds.
+    """
+    limit = int(now)
+    for path in sorted(folder.glob("*tfevents.*"), reverse=True):
+        match = _EVENTS_NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        begun = min(int(match[2]), limit - 1)
+        if begun != int(match[2]):
+            os.rename(path, folder / f"{match[1]}{begun:010d}{match[3]}")
+        limit = begun
 
 
 def _step_of_record(line: bytes) -> Optional[int]:

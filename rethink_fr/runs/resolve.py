@@ -26,6 +26,12 @@ _CHANGEABLE = {
     "training.checkpoint_every",
     "training.keep_checkpoints",
     "training.logical_cpus",
+    "training.on_divergence",
+    "training.gradient_norm_limit",
+    "training.gradient_norm_ratio",
+    "training.rollback_factor",
+    "training.rollback_times",
+    "training.identity_network",
     "data.workers",
 }
 _RATES = {"learning_rate", "decay_steps", "milestones", "gamma"}  # of `optimizer`; may be changed, too
@@ -73,9 +79,9 @@ def resolve_config(
     config = load_config(name, [*first, *overrides])
     _check_files(config)
     if config.training.init and not steps:
-        _check_init(config)
+        check_init(config)
     changed = changed_keys(started, config) if started is not None else []
-    refused = [key for key in changed if key not in _CHANGEABLE and not _is_rate(key)]
+    refused = refused_changes(changed)
     if refused:
         raise ConfigError(
             f"{output} holds a run with other settings ({', '.join(refused)}); leave them as they are to continue "
@@ -90,6 +96,11 @@ def resolve_config(
     if diverged is not None and resume_from is None and not any(_is_rate(key) for key in changed):
         raise ConfigError(f"{printable(output)}: the same settings would end the same way: {diverged}")
     return config
+
+
+def refused_changes(changed: Sequence[str]) -> List[str]:
+    """Those of the changed settings with which a run cannot be continued."""
+    return [key for key in changed if key not in _CHANGEABLE and not _is_rate(key)]
 
 
 def _is_rate(key: str) -> bool:
@@ -114,7 +125,12 @@ def _check_files(config: Experiment) -> None:
         check_files(config)
 
 
-def _check_init(config: Experiment) -> None:
+def check_init(config: Experiment) -> None:
+    """Check that the runs `training.init` and `training.teacher` are there, and of the same system.
+
+    Raises:
+        ConfigError: if not.
+    """
     for key, run in (("init", config.training.init), ("teacher", config.training.teacher)):
         if not run:
             continue

@@ -1,44 +1,35 @@
-"""What happens after each training step: checking it, logging it, showing samples, saving, stopping."""
+"""What happens after each training step: logging it, showing samples, measuring, saving, stopping."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import math
 import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 from tensorflow import keras
 from tqdm import tqdm
 
-from rethink_fr.config.sections import TrainingConfig
+from rethink_fr.config.sections import Experiment, TrainingConfig
 from rethink_fr.files.writing import write_bytes, write_error
 from rethink_fr.pictures.files import encode_png
+from rethink_fr.runs.config_file import config_text, settings
+from rethink_fr.runs.folder import FINAL_SHEET, METRICS
+from rethink_fr.runs.records import is_recorded
 from rethink_fr.training.checkpoints import Checkpoints
-from rethink_fr.training.observation import Observer
+from rethink_fr.training.observation import ObservationInterrupted, Observer
 
 _SHOWN_LOSSES = 3  # on the progress bar
+_VALIDATION = "validation/"  # how the names of its figures begin
 
 
-class NonFiniteError(ArithmeticError):
-    """A loss or a gradient norm became infinite or NaN.
-
-    Attributes:
-        step: the step at which it happened.
-        terms: names of the scalars that are not finite.
-    """
-
-    def __init__(self, message: str, step: int, terms: Sequence[str]) -> None:
-        super().__init__(message)
-        self.step = step
-        self.terms = terms
-
-
-class _StepCallback(keras.callbacks.Callback):
+class StepCallback(keras.callbacks.Callback):
     """A callback that counts the trainer's steps. A run is one long epoch, so Keras' own numbers start at 0 each time.
 
     `logs` are the scalars of the step that was taken last, as `AdversarialTrainer.train_step` returns them.
@@ -50,7 +41,7 @@ class _StepCallback(keras.callbacks.Callback):
         return int(self.model.step.numpy())
 
 
-class FollowTask(_StepCallback):
+class FollowTask(StepCallback):
     """Calls the task's `after_step`, and has the step traced again when the task enters another phase.
 
     Every worker needs this callback. It must come before `SaveCheckpoints`, which saves what `after_step` changed.
@@ -66,20 +57,49 @@ class FollowTask(_StepCallback):
             self.model.make_train_function(force=True)  # `fit` looks the function up at every step
 
 
-class NonFiniteGuard(_StepCallback):
-    """Ends the run at the first step with a scalar that is not finite, by a `NonFiniteError`.
+class StopOnSignal(keras.callbacks.Callback):
+    """Ends training after the current step on SIGINT, SIGTERM or SIGHUP, so that the run can be saved and continued.
 
-    It must come before `SaveCheckpoints`, so that no broken weights are saved.
+    A second SIGINT or SIGTERM has its usual effect. A second SIGHUP has none, because a closing terminal sends several.
+    If SIGHUP was ignored from the start (`nohup`), it still is.
+
+    Attributes:
+        signal: number of the signal that ended the run; 0 if none did.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.signal = 0
+        self._previous: Dict[int, Any] = {}
+
+    def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
+        if threading.current_thread() is threading.main_thread():
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+                numbers.append(signal.SIGHUP)
+            for number in numbers:
+                self._previous[number] = signal.signal(number, self._handle)
+
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
-        if bad:
-            message = f"{', '.join(bad)} became non-finite at step {self.step}; the checkpoints before it are kept"
-            raise NonFiniteError(message, self.step, bad)
+        if self.signal:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
+        self._release()
+
+    def _handle(self, number: int, frame: object) -> None:
+        self.signal = number
+        if number == signal.SIGHUP:
+            self._previous[number] = signal.SIG_IGN
+        self._release()
+
+    def _release(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
 
 
-class RunLog(_StepCallback):
+class RunLog(StepCallback):
     """Writes the scalars to TensorBoard and to `metrics.jsonl`, and shows the progress bar.
 
     Each record holds the means over the last `log_every` steps. The last record of a call of `train` may be over fewer
@@ -149,6 +169,19 @@ class RunLog(_StepCallback):
         except OSError as error:
             raise write_error(self._path, error) from error
 
+    def write_configuration(self, config: Experiment) -> None:
+        """Show a run's settings in TensorBoard: as text, and among its HParams."""
+        # Markdown shows indented text as it is.
+        text = "".join(f"    {line}\n" for line in config_text(config).splitlines())
+        with self._writer.as_default(step=self._first_step):
+            tf.summary.text("configuration", text)
+            values = settings(config)
+            # Without this list every scalar would be a column.
+            figures = [hparams.Metric(f"{_VALIDATION}{name}") for name in ("psnr", "ssim")]
+            hparams.hparams_config([hparams.HParam(key) for key in values], figures)
+            hparams.hparams(values)
+        self._writer.flush()
+
     def write_picture(self, step: int, name: str, picture: np.ndarray) -> None:
         """Write a picture, uint8 `[H, W, 3]`, to TensorBoard."""
         with self._writer.as_default(step=step):
@@ -186,40 +219,70 @@ class RunLog(_StepCallback):
         self._sums: Dict[str, Tuple[np.float32, int]] = {}  # sum and number of values, in TensorFlow's precision
 
 
-class Observation(_StepCallback):
-    """Makes sample sheets and measures the validation faces, each every so many steps.
+class Observation(StepCallback):
+    """Makes sample sheets and measures the validation faces, each every so many steps and after the last one.
+
+    A signal cuts this short, so that the run is saved in time; `make_up` does then what was left out.
 
     Args:
         observer: of the average of the generator.
         log: where pictures and figures are written.
-        directory: the folder of the sample sheets.
-        sample_every, validate_every: number of steps from one time to the next.
+        directory: the run's folder.
+        training: of the run: its last step, and the numbers of steps from one time to the next.
+        stop: knows of signals.
     """
 
     def __init__(
-        self, observer: Observer, log: RunLog, directory: Path, sample_every: int, validate_every: int
+        self, observer: Observer, log: RunLog, directory: Path, training: TrainingConfig, stop: StopOnSignal
     ) -> None:
         super().__init__()
         self._observer = observer
         self._log = log
         self._directory = directory
-        self._sample_every = sample_every
-        self._validate_every = validate_every
+        self._training = training
+        self._stop = stop
+        self._figures: Dict[str, float] = {}  # of the last step
+        observer.interrupted = lambda: bool(stop.signal)
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        step = self.step
         paused = self._log.pause()
-        if step % self._sample_every == 0:
-            sheet = self._observer.sheet()
-            write_bytes(self._directory / f"step_{step:07d}.png", encode_png(sheet))
-            self._log.write_picture(step, "samples", sheet)
-        if step % self._validate_every == 0:
-            figures = self._observer.validate()
-            self._log.write(step, {f"validation/{name}": value for name, value in figures.items()})
+        with contextlib.suppress(ObservationInterrupted):
+            self._observe(self.step, drawn=False, measured=False)
         self._log.resume(paused)
 
+    def make_up(self, step: int) -> None:
+        """Do what a signal kept from being done after the step that the run now goes on from."""
+        if step:
+            measured = is_recorded(self._directory / METRICS, step, f"{_VALIDATION}psnr")
+            self._observe(step, drawn=self._sheet(step).exists(), measured=measured)
 
-class SaveCheckpoints(_StepCallback):
+    def final(self) -> Dict[str, float]:
+        """The figures of the last step. Also draws its sheet, unless that was done."""
+        if not self._figures:
+            self._figures = self._observer.validate()
+            write_bytes(self._directory / FINAL_SHEET, encode_png(self._observer.sheet()))
+        return self._figures
+
+    def _observe(self, step: int, drawn: bool, measured: bool) -> None:
+        """Do what is due after a step and was not done yet."""
+        last = step == self._training.steps
+        if (last or step % self._training.sample_every == 0) and not drawn:
+            sheet = self._observer.sheet()
+            write_bytes(self._sheet(step), encode_png(sheet))
+            if last:
+                write_bytes(self._directory / FINAL_SHEET, encode_png(sheet))
+            self._log.write_picture(step, "samples", sheet)
+        if (last or step % self._training.validate_every == 0) and not measured:
+            figures = self._observer.validate()
+            self._log.write(step, {f"{_VALIDATION}{name}": value for name, value in figures.items()})
+            if last:
+                self._figures = figures
+
+    def _sheet(self, step: int) -> Path:
+        return self._directory / "samples" / f"step_{step:07d}.png"
+
+
+class SaveCheckpoints(StepCallback):
     """Saves a checkpoint every `every` steps, and then calls `saved`. Every worker needs this callback."""
 
     def __init__(self, checkpoints: Checkpoints, every: int, saved: Callable[[], None] = lambda: None) -> None:
@@ -232,45 +295,3 @@ class SaveCheckpoints(_StepCallback):
         if self.step % self._every == 0:
             self._checkpoints.save()
             self._saved()
-
-
-class StopOnSignal(keras.callbacks.Callback):
-    """Ends training after the current step on SIGINT, SIGTERM or SIGHUP, so that the run can be saved and continued.
-
-    A second SIGINT or SIGTERM has its usual effect. A second SIGHUP has none, because a closing terminal sends several.
-    If SIGHUP was ignored from the start (`nohup`), it still is.
-
-    Attributes:
-        interrupted: whether a signal ended the run.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.interrupted = False
-        self._previous: Dict[int, Any] = {}
-
-    def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
-        if threading.current_thread() is threading.main_thread():
-            numbers = [signal.SIGINT, signal.SIGTERM]
-            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-                numbers.append(signal.SIGHUP)
-            for number in numbers:
-                self._previous[number] = signal.signal(number, self._handle)
-
-    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        if self.interrupted:
-            self.model.stop_training = True
-
-    def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
-        self._release()
-
-    def _handle(self, number: int, frame: object) -> None:
-        self.interrupted = True
-        if number == signal.SIGHUP:
-            self._previous[number] = signal.SIG_IGN
-        self._release()
-
-    def _release(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()

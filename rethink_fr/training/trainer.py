@@ -58,7 +58,7 @@ class AdversarialTrainer(keras.Model):
         """
         super().compile(**kwargs)
         variables: Dict[str, Dict[int, tf.Variable]] = {name: {} for name in self.task.optimizers}
-        for phase in self._phases():
+        for phase in self.phases():
             served: List[str] = []
             for turn in self.task.turns(phase):
                 for name, group in turn.variables.items():
@@ -76,7 +76,7 @@ class AdversarialTrainer(keras.Model):
 
     def enter_phase(self, step: int) -> bool:
         """Go to the phase that `step` belongs to; True if it is another one. `train_step` must then be traced again."""
-        phase = max(first for first in self._phases() if first <= step)
+        phase = max(first for first in self.phases() if first <= step)
         changed, self.phase = phase != self.phase, phase
         return changed
 
@@ -85,7 +85,7 @@ class AdversarialTrainer(keras.Model):
         found = {id(variable) for variable in replaced}
         for shadow, variable in zip(self.average.variables, self.task.generator.variables):
             if id(variable) in found:
-                shadow.assign(variable)
+                shadow.assign(tf.convert_to_tensor(variable))
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take one step on this replica's share of the batch.
@@ -138,7 +138,8 @@ class AdversarialTrainer(keras.Model):
             totals[f"gradient_norm/{name}"] = tf.linalg.global_norm(part)
         return totals
 
-    def _phases(self) -> List[int]:
+    def phases(self) -> List[int]:
+        """The first steps of all phases, in their order."""
         return sorted({0, *self.task.boundaries})
 
 

@@ -199,7 +199,7 @@ def test_each_system_has_its_own_sections_and_checks(tmp_path, monkeypatch):
     assert changed_keys(config, load_config("smoke_64")) == ["architecture"]
     for text, message in (
         ("{architecture: toy, model: {width: 1.0}}", "model.width: no such key; known here: resolution, channels"),
-        ("{architecture: toy, optimizer: {}}", "optimizer: no such key"),
+        ("{architecture: toy, codebook: {}}", "codebook: no such key"),
         ("{architecture: toy, objective: {boundary: 0}}", "objective.boundary: expected at least 1, got 0"),
         ("{architecture: toy, training: {steps: 0}}", "training.steps: expected at least 1, got 0"),
     ):

@@ -88,10 +88,10 @@ def test_a_step_to_resume_from_must_be_there(run, tmp_path):
 
 def test_what_became_nan_is_not_tried_again_with_the_same_rates(run):
     (run / "checkpoints" / "step-65.index").write_bytes(b"")
-    message = record_divergence(run, 71, ["loss/l1"], {"optimizer.learning_rate": 0.5})
+    message = record_divergence(run, 71, "loss/l1 became non-finite", {"optimizer.learning_rate": 0.5})
     expected = (
         "loss/l1 became non-finite at step 71 with optimizer.learning_rate=0.5; the checkpoint of step 20 was followed "
-        f"by 50 finite steps; go on from it: rethink-fr train --output {run} --resume-from 20 "
+        f"by 50 good steps; go on from it: rethink-fr train --output {run} --resume-from 20 "
         "--set optimizer.learning_rate=0.25"
     )
     assert message == expected
@@ -105,10 +105,12 @@ def test_what_became_nan_is_not_tried_again_with_the_same_rates(run):
 
 
 def test_without_a_checkpoint_that_is_trusted_the_message_says_so(run):
-    assert "none of the checkpoints was followed by 50 finite steps; go on from the oldest" in record_divergence(
-        run, 30, ["loss/l1"], {}
+    assert "none of the checkpoints was followed by 50 good steps; go on from the oldest" in record_divergence(
+        run, 30, "loss/l1 became non-finite", {}
     )
-    assert "there is no checkpoint yet" in record_divergence(run, 5, ["loss/l1"], {"optimizer.learning_rate": 1.0})
+    assert "there is no checkpoint yet" in record_divergence(
+        run, 5, "loss/l1 became non-finite", {"optimizer.learning_rate": 1.0}
+    )
 
 
 def train_refused(run: Path) -> str:

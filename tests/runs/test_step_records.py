@@ -1,6 +1,6 @@
 """Records of steps are kept up to a step; what is no record is cut off."""
 
-from rethink_fr.runs.records import forget_records, last_recorded_step
+from rethink_fr.runs.records import forget_records, is_recorded, last_recorded_step, put_in_order
 
 
 def test_later_steps_and_broken_lines_go(tmp_path):
@@ -30,3 +30,24 @@ def test_what_is_right_is_not_written_again(tmp_path):
     inode = path.stat().st_ino
     forget_records(path, 1)
     assert path.stat().st_ino == inode
+
+
+def test_logs_begun_by_a_clock_that_was_set_back_come_last(tmp_path):
+    """TensorBoard reads files in the order of their names, which hold the time."""
+    for name in ("1700000000.host.1.0.v2", "1900000000.host.2.0.v2", "1900000005.host.3.0.v2", "notes"):
+        (tmp_path / f"events.out.tfevents.{name}").write_text(name)
+    put_in_order(tmp_path, 1800000000.5)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        f"events.out.tfevents.{name}"
+        for name in ("1700000000.host.1.0.v2", "1799999998.host.2.0.v2", "1799999999.host.3.0.v2", "notes")
+    ]
+    put_in_order(tmp_path, 1800000000.5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_whether_a_value_is_recorded(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert not is_recorded(path, 3, "validation/psnr")
+    path.write_text('{"step": 3, "loss": 1}\n{"step": 3, "validation/psnr": 20}\n{"step": 4, "val')
+    assert is_recorded(path, 3, "validation/psnr") and not is_recorded(path, 4, "validation/psnr")

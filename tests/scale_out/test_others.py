@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import tarfile
 from pathlib import Path
 from typing import Dict
 
@@ -65,6 +66,15 @@ def test_prepared_folders_are_equal_to_the_byte(small, originals, tmp_path, caps
         assert contents(tmp_path / "out") == contents(tmp_path / "here")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "in", "out"]
     assert expected.shards == 4
+
+
+def test_archives_are_read_by_pipelines_too(small, originals, tmp_path):
+    with tarfile.open(originals / "more.tar", "w") as tar:
+        tar.add(originals / "01 ü.png", "x/1.png")
+        tar.add(originals / "02 ü.png", "x/2.png")
+    prepare(originals, tmp_path / "here", 32, shard_size=7, progress=False)
+    assert preparing.prepare_by_pipeline(originals, tmp_path / "out", 32, "direct").written == COUNT + 2
+    assert contents(tmp_path / "out") == contents(tmp_path / "here")
 
 
 @pytest.mark.slow

@@ -54,7 +54,12 @@ def replace(config: ExperimentConfig, section: str, **changes: Any) -> Experimen
 
 
 def records(run: Path) -> list[dict[str, float]]:
-    """The rows of a run's `metrics.jsonl`."""
+    """The rows of a run's `metrics.jsonl` that are about steps, without those of validation."""
+    return [row for row in all_records(run) if "validation/psnr" not in row]
+
+
+def all_records(run: Path) -> list[dict[str, float]]:
+    """All rows of a run's `metrics.jsonl`."""
     import json
 
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -17,8 +17,8 @@ from rethink_fr.runs.checkpoint_files import checkpoint_steps
 from rethink_fr.runs.loading import load_average, load_matching
 from rethink_fr.runs.resolve import resolve_config
 from rethink_fr.systems import SYSTEMS
-from rethink_fr.training.callbacks import NonFiniteError
 from rethink_fr.training.checkpoints import CheckpointError, Checkpoints
+from rethink_fr.training.divergence import DivergenceError
 from rethink_fr.training.run import build_trainer, train
 from tests.command_line import ROOT
 from tests.training import toy
@@ -160,7 +160,7 @@ def test_a_checkpoint_of_another_network_is_not_called_damaged(run):
 
 def test_the_learning_rates_of_the_settings_hold_after_a_checkpoint_is_read(run):
     """Constant ones, and a schedule where there was none; moments and iterations are those of the checkpoint."""
-    trainer = build_trainer(replace(experiment(), "objective", learning_rate=0.025))
+    trainer = build_trainer(replace(experiment(), "optimizer", learning_rate=0.025))
     trainer.task.optimizers["shift"] = keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.5, 10))
     trainer.compile()
     Checkpoints(run / "checkpoints", trainer, keep=3).restore()
@@ -184,7 +184,7 @@ def test_the_configuration_is_written_again_only_if_it_changed(run):
 
 def test_a_run_that_diverged_goes_on_from_a_healthy_checkpoint(tmp_path, capfd):
     config = replace(experiment(steps=80, checkpoint_every=4, keep_checkpoints=30), "objective", overflow="fit")
-    with pytest.raises(NonFiniteError, match=r"at step 61; the checkpoint of step 8 was followed by 52 finite steps"):
+    with pytest.raises(DivergenceError, match=r"at step 61 .*; the checkpoint of step 8 was followed by 52 good steps"):
         train(config, "one", tmp_path)
     with pytest.raises(ConfigError, match="would end the same way: .*--resume-from 8"):
         resolve_config(None, [], tmp_path)

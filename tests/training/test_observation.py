@@ -48,6 +48,21 @@ def test_a_restorer_is_compared_with_the_degraded_faces(titles):
     assert titles == ["degraded", "restored", "clean"]
 
 
+def test_with_an_identity_network_each_face_has_to_stay_near_itself():
+    """The network here tells a face by the mean of each channel; another face is never as near as its own."""
+    shown = faces(12)
+
+    def embed(pictures: np.ndarray) -> np.ndarray:
+        return pictures.mean(axis=(1, 2)).astype(np.float32)
+
+    perfect = Observer(Inference(None, brighter, SIDE, None, None), shown, shown, embed=embed).validate()
+    assert (perfect["iprecision"], perfect["irecall"]) == (1.0, 1.0)
+    nobody = Observer(
+        Inference(None, lambda images: {"restored": 0 * images}, SIDE, None, None), shown, shown, embed=embed
+    ).validate()
+    assert (nobody["iprecision"], nobody["irecall"]) == (0.0, 0.0)
+
+
 def test_what_reconstructs_is_fed_the_clean_faces_and_has_nothing_to_be_compared_with(titles):
     given = []
 

@@ -17,10 +17,10 @@ from PIL import Image
 from rethink_fr.restorer.system import build as build_restorer
 from rethink_fr.runs.config_file import load_config
 from rethink_fr.runs.loading import load_average
-from rethink_fr.training.callbacks import NonFiniteError
+from rethink_fr.training.divergence import DivergenceError
 from rethink_fr.training.run import train
 from tests.command_line import ROOT, assert_train_refuses
-from tests.training.helpers import records, replace, small_config
+from tests.training.helpers import all_records, records, replace, small_config
 
 SMALL = [
     "model.resolution=32",
@@ -65,7 +65,7 @@ def run(tmp_path_factory) -> Path:
 def test_a_run_leaves_everything_the_contract_names(run):
     assert load_config(run / "config.yaml").training.steps == 4
     assert tf.train.latest_checkpoint(str(run / "checkpoints")).endswith("step-4")
-    assert {row["step"] for row in records(run)} == {2, 3, 4}
+    assert {row["step"] for row in all_records(run)} == {2, 3, 4}
     for row in records(run):  # summed over the two replicas instead of averaged, a share would exceed 1
         assert row.get("codebook_8/usage", 0) <= 1 and row.get("codebook_16/perplexity", 0) <= 16
     for name in ("step_0000003.png", "final.png"):
@@ -150,7 +150,7 @@ def test_a_non_finite_loss_stops_the_run_and_leaves_the_last_checkpoint(tmp_path
     # An absurd step makes the weights overflow; the learning rate belongs to the run, hence the edit of its record.
     broken = replace(replace(config, "optimizer", learning_rate=10.0), "training", steps=30)
     broken = replace(broken, "objective", l1=1e30)
-    with pytest.raises(NonFiniteError, match=r"(loss|gradient_norm)/\w+.* became non-finite at step \d+"):
+    with pytest.raises(DivergenceError, match=r"(loss|gradient_norm)/\w+.* became non-finite at step \d+"):
         train(broken, "one", tmp_path)
     newest = tf.train.latest_checkpoint(str(tmp_path / "checkpoints"))
     assert int(newest.rsplit("-", 1)[1]) >= int(good.rsplit("-", 1)[1])

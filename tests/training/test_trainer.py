@@ -9,7 +9,8 @@ from tensorflow import keras
 
 from rethink_fr.system import Turn, TurnLoss
 from rethink_fr.systems import SYSTEMS
-from rethink_fr.training.callbacks import FollowTask, NonFiniteError
+from rethink_fr.training.callbacks import FollowTask
+from rethink_fr.training.divergence import DivergenceError
 from rethink_fr.training.run import build_trainer, train
 from tests.training import toy
 from tests.training.helpers import random_batch, records
@@ -92,7 +93,7 @@ def test_what_after_step_changes_is_in_the_checkpoint_of_that_step(tmp_path):
 @pytest.mark.parametrize("turn", ["fit", "critic"])
 def test_a_loss_that_is_not_finite_stops_the_run_in_whichever_turn(tmp_path, turn):
     config = toy.experiment(overflow=turn, checkpoint_every=1)
-    with pytest.raises(NonFiniteError, match=rf"loss/{turn}.* became non-finite at step 4"):
+    with pytest.raises(DivergenceError, match=rf"loss/{turn}.* became non-finite at step 4"):
         train(config, "one", tmp_path)
     newest = tf.train.latest_checkpoint(str(tmp_path / "checkpoints"))
     assert newest.endswith("step-3")

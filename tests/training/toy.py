@@ -27,8 +27,15 @@ class ToyObjective:
     """Settings of the task."""
 
     boundary: int = 3  # from this step on another loss, and a critic
-    learning_rate: float = 0.1
     overflow: Literal["none", "fit", "critic"] = "none"  # the turn whose loss becomes infinite
+    rate_limit: float = 0.0  # with a learning rate below it nothing overflows
+
+
+@dataclass(frozen=True)
+class ToyOptimizer:
+    """Settings of all optimizers."""
+
+    learning_rate: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class ToyExperiment:
     data: DataConfig = field(default_factory=DataConfig)
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
     objective: ToyObjective = field(default_factory=ToyObjective)
+    optimizer: ToyOptimizer = field(default_factory=ToyOptimizer)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
@@ -102,7 +110,7 @@ class ToyTask:
         import tensorflow as tf
         from tensorflow import keras
 
-        rate = config.objective.learning_rate
+        rate = config.optimizer.learning_rate
         self.generator = build(config.model)
         self.critic = tf.Variable(0.0, name="critic")
         self.outside = tf.Variable(0.0, trainable=False, name="outside")  # moved by `after_step`
@@ -113,7 +121,7 @@ class ToyTask:
             "critic": keras.optimizers.SGD(rate, momentum=0.5),
         }
         self.boundaries = (config.objective.boundary,)
-        self.overflow = config.objective.overflow
+        self.overflow = config.objective.overflow if rate >= config.objective.rate_limit else "none"
         self.traced: List[int] = []
         self.followed: List[int] = []
 

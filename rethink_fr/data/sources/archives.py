@@ -129,11 +129,15 @@ class ArchiveTree:
     Args:
         root: the folder, or the archive.
         limit: bytes that a picture in an archive may have.
+
+    Attributes:
+        is_archive: whether the whole is one archive.
     """
 
     def __init__(self, root: Path, limit: int) -> None:
         self._root = root
         self._limit = limit
+        self.is_archive = is_archive(root) and file_size(root) is not None
         self._opened: Dict[Path, Archive] = {}
         self._lock = threading.Lock()
 
@@ -150,7 +154,7 @@ class ArchiveTree:
         Raises:
             UnreadableFile: if it is the root, and damaged.
         """
-        below = "" if archive == self._root else f"{archive.relative_to(self._root).as_posix()}"
+        below = "" if self.is_archive else archive.relative_to(self._root).as_posix()
         try:
             return [f"{below}/{name}" if below else name for name in self.archive(archive).names]
         except UnreadableFile:
@@ -160,12 +164,12 @@ class ArchiveTree:
 
     def split(self, name: str) -> Tuple[Path, str]:
         """The file that holds a picture, and the picture's path in it, "" if the file is the picture."""
-        if is_archive(self._root) and file_size(self._root) is not None:
+        if self.is_archive:
             return self._root, name
         parts = name.split("/")
         for count in range(1, len(parts) + 1):
             path = self._root.joinpath(*parts[:count])
-            if is_archive(path) and file_size(path) is not None:
+            if is_archive(path) and (path in self._opened or file_size(path) is not None):
                 return path, "/".join(parts[count:])
         return self._root / name, ""
 

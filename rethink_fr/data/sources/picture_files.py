@@ -73,7 +73,7 @@ def open_with_archives(place: Path, listing: bool = True) -> PictureFiles:
     if file_size(place / DATA_NAME) is not None:
         return open_picture_files(place)
     tree = ArchiveTree(place, _MAX_PICTURE_BYTES)
-    if is_archive(place) and file_size(place) is not None:
+    if tree.is_archive:
         return PictureFiles(place, tree.names_in(place) if listing else [], tree.read, lambda name: place)
     names: List[str] = []
     if listing:
