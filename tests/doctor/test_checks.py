@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from rethink_fr import cli
-from rethink_fr.config.sections import DataConfig
+from rethink_fr.config.sections import DataConfig, FolderConfig
 from rethink_fr.doctor import checks, machine
 from rethink_fr.doctor.checks import memory_finding, speed_findings
 from rethink_fr.doctor.findings import Finding, as_lines, sized
 from rethink_fr.doctor.machine import check_clock
 from rethink_fr.doctor.run_folder import check_disk, check_output, check_run
-from rethink_fr.doctor.samples import check_pictures
+from rethink_fr.doctor.samples import check_pictures, open_sample
 from rethink_fr.files.locks import exclusive_lock, is_locked
 from rethink_fr.files.writing import WriteError
 from rethink_fr.runs.config_file import load_config, save_config
@@ -91,6 +91,23 @@ def test_pictures_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(ValueError, match="holds no image files"):
         (tmp_path / "empty").mkdir()
         check_pictures("data.train", dataclasses.replace(data, train=str(tmp_path / "empty")), 64)
+
+
+def test_each_of_several_folders_is_tried(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b"):
+        pictures(tmp_path / name)
+    (tmp_path / "b" / "bad.jpg").write_text("not a picture")
+    (tmp_path / "b.txt").write_text("0.png\n")
+    folders = (FolderConfig(str(tmp_path / "a")), FolderConfig(str(tmp_path / "b"), held_out=str(tmp_path / "b.txt")))
+    sample = open_sample("several", 64, DataConfig(train="several", folders=folders), 3)
+    assert sample.total == 13 and len(sample.source) == 6 and sample.source.read(3).shape == (64, 64, 3)
+    monkeypatch.setattr(checks, "_tried", lambda *_: [])
+    given = f"data.folders=[{{path: {tmp_path}/a}}, {{path: {tmp_path}/b, held_out: {tmp_path}/b.txt}}]"
+    settings = [part for one in ("data.train=several", given, "data.validation=holdout") for part in ("--set", one)]
+    assert cli.main(["doctor", "--config", "smoke_64", "--output", str(tmp_path / "run"), *settings]) == 0
+    table = capsys.readouterr().out
+    assert f"{tmp_path}/a: 6 pictures" in table and f"{tmp_path}/b: 7 pictures; 6 of 7 tried" in table
+    assert f"data.validation   what {tmp_path}/b.txt holds out" in table
 
 
 def test_the_output_must_be_writable_and_free(tmp_path):
