@@ -32,15 +32,17 @@ class Columns:
 
     def of(self, name: str) -> Optional[Row]:
         """The row of a picture, found by its path with or without its ending; None if there is none."""
-        return self.rows.get(name) or self.rows.get(without_ending(name))
+        names = (name, without_ending(name), printable(name), without_ending(printable(name)))
+        return next((self.rows[one] for one in names if one in self.rows), None)
 
 
 def read_columns(path: Path) -> Columns:
     """Read a CSV file with a column `name`, and `identity`, or landmarks, or both.
 
     Names are paths relative to the folder of pictures, with or without ending, and with the archive's path before them
-    where they are in one. A landmark has two columns, `NAME_x` and `NAME_y`: its place in pixels of the picture; the
-    centre of the first pixel is (0, 0). Other columns are ignored.
+    where they are in one; bytes that are not UTF-8 are written as the manifest shows them, such as `\\udce9`. A landmark
+    has two columns, `NAME_x` and `NAME_y`: its place in pixels of the picture; the centre of the first pixel is (0, 0).
+    Other columns are ignored.
 
     Raises:
         ValueError: naming `path`, if it cannot be read, lacks columns or values, or contradicts itself.

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rethink_fr.data.preparation.columns import Columns, Row
+from rethink_fr.data.preparation.columns import Columns, Row, read_columns
 from rethink_fr.data.sources.picture_files import PictureFiles
 from rethink_fr.faces.face import Detector
 from rethink_fr.faces.opening import open_detector
 from rethink_fr.faces.search import find_faces
+from rethink_fr.files.checksums import file_sha256
 from rethink_fr.pictures.files import UnreadableImage, decode_image, encode_png, square_resize
 from rethink_fr.pictures.geometry import Matrix, crop, ffhq_points, mapped, scale_of, share_outside, similarity
 
@@ -99,8 +100,7 @@ def prepare_picture(files: PictureFiles, name: str, how: Preparation) -> Picture
         return Picture(name, digest, None, False, error.reason)
     if row is not None and row.landmarks is not None:
         landmarks = mapped(matrix, row.landmarks)
-    enlarged = scale_of(matrix) > 1 if how.align else min(image.shape[:2]) < how.size
-    return Picture(name, digest, encode_png(square), enlarged, "", identity, landmarks)
+    return Picture(name, digest, encode_png(square), scale_of(matrix) > 1, "", identity, landmarks)
 
 
 def _row(name: str, how: Preparation) -> Optional[Row]:
@@ -156,7 +156,4 @@ def columns_of(path: Optional[Path]) -> Tuple[Optional[Columns], str]:
     Raises:
         ValueError: as `read_columns`.
     """
-    from rethink_fr.data.preparation.columns import read_columns
-    from rethink_fr.files.checksums import file_sha256
-
     return (None, "") if path is None else (read_columns(path), file_sha256(path))

@@ -103,8 +103,7 @@ def _held_out(source: ImageSource, path: str, file: str) -> Tuple[List[int], Tup
         names = list(source.pictures.sha256)
     numbers, missing = [], set(wanted)
     for number, name in enumerate(names):
-        shown = printable(name)
-        found = {shown, without_ending(shown)} & wanted
+        found = {one for full in (name, printable(name)) for one in (full, without_ending(full))} & wanted
         missing -= found
         if found:
             numbers.append(number)
