@@ -40,7 +40,7 @@ def read_columns(path: Path) -> Columns:
     """Read a CSV file with a column `name`, and `identity`, or landmarks, or both.
 
     Names are paths relative to the folder of pictures, with or without ending, and with the archive's path before them
-    where they are in one; bytes that are not UTF-8 are written as the manifest shows them, such as `\\udce9`. A landmark
+    where they are in one; bytes that are not UTF-8 are written as the manifest shows them: `\\udce9`. A landmark
     has two columns, `NAME_x` and `NAME_y`: its place in pixels of the picture; the centre of the first pixel is (0, 0).
     Other columns are ignored.
 
