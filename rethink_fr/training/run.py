@@ -19,6 +19,7 @@ from rethink_fr.config.sections import Experiment
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import clear_temporary
 from rethink_fr.layers.precision import set_precision
+from rethink_fr.layers.recompute import set_recompute
 from rethink_fr.runs.config_file import learning_rates, save_config, with_rates_lowered
 from rethink_fr.runs.divergence import (
     Rollback,
@@ -212,6 +213,8 @@ def build_trainer(config: Experiment) -> AdversarialTrainer:
     for part in task.saved.values():
         if isinstance(part, tf.Module):
             set_precision(part, config.training.precision)
+    # Not the discriminators: their R1 differentiates a gradient.
+    set_recompute(task.generator, config.training.recompute)
     average = build_averaged(lambda: system.build(config.model))
     trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed)
     trainer.compile()
@@ -222,6 +225,9 @@ def _check_batch(config: Experiment, strategy: tf.distribute.Strategy) -> None:
     batch, replicas = config.training.global_batch, strategy.num_replicas_in_sync
     if batch % replicas:
         raise ConfigError(f"training.global_batch: expected a multiple of the {replicas} replicas, got {batch}")
+    share, parts = batch // replicas, config.training.accumulate
+    if share % parts:
+        raise ConfigError(f"training.accumulate: expected a divisor of the {share} images of each replica, got {parts}")
 
 
 def _prepare_folder(config: Experiment, output: Path, pictures: RunPictures) -> bool:
