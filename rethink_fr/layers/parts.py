@@ -32,7 +32,7 @@ def in_parts(function: Callable[..., Any], parts: int, *rows: tf.Tensor) -> Any:
 
 @tf.autograph.experimental.do_not_convert
 def _in_parts(function: Callable[..., Any], parts: int, rows: Sequence[tf.Tensor]) -> Any:
-    structure = []  # of what the function returns; known after the first part
+    structure: List[Any] = []  # of what the function returns; known after the first part
 
     def outputs_of(part: Sequence[tf.Tensor]) -> List[tf.Tensor]:
         structure[:] = [function(*part)]
