@@ -130,6 +130,12 @@ def _train(
         started_config(output)  # raises a ConfigError if the run in the folder is not whole
     checkpoints = Checkpoints(output / CHECKPOINTS, trainer, config.training.keep_checkpoints, chief)
     first_step = checkpoints.restore(resume_from)
+    together = config.training.steps_per_execution
+    if first_step % together:
+        raise ConfigError(
+            f"training.steps_per_execution: expected a divisor of {first_step}, the step that the run goes on from, "
+            f"got {together}"
+        )
     changed = chief and _prepare_folder(config, output, pictures)
     keep_list(pictures, output, strategy, chief)
     if config.training.init and checkpoints.saved_step < 0:
@@ -216,7 +222,14 @@ def build_trainer(config: Experiment) -> AdversarialTrainer:
     # Not the discriminators: their R1 differentiates a gradient.
     set_recompute(task.generator, config.training.recompute)
     average = build_averaged(lambda: system.build(config.model))
-    trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed)
+    together = config.training.steps_per_execution
+    trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed, together)
+    for phase in trainer.phases():
+        if phase % together:
+            raise ConfigError(
+                f"training.steps_per_execution: expected a divisor of {phase}, the step from which on something else "
+                f"is computed, got {together}"
+            )
     trainer.compile()
     return trainer
 
