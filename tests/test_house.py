@@ -38,7 +38,7 @@ ALLOWED = {
     "layers": {"ops"},
     "metrics": {"files", "images", "losses"},
     "weights": {"errors", "files"},
-    "losses": {"images", "weights"},
+    "losses": {"images", "layers", "weights"},
     "data": {"drawn_faces", "errors", "faces", "files", "images", "pictures", "types"},
     "restorer": {"addons", "config", "layers", "losses", "system"},
     "vqfr": {"config", "layers", "losses", "system", "weights"},

@@ -26,6 +26,8 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--skips", type=int, default=4)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="parts of the batch")
+    parser.add_argument("--recompute", action="store_true", help="the generator's activations, for the gradient")
     parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
     arguments = parser.parse_args()
 
@@ -33,7 +35,9 @@ def main() -> None:
         model=ModelConfig(resolution=arguments.resolution, width=arguments.width, n_skips=arguments.skips),
         data=DataConfig(builtin_identities=32, builtin_pictures=4, validation_images=1),
         objective=ObjectiveConfig(perceptual="none", adversarial=0.05),
-        training=TrainingConfig(global_batch=arguments.batch),
+        training=TrainingConfig(
+            global_batch=arguments.batch, accumulate=arguments.accumulate, recompute=arguments.recompute
+        ),
     )
     trainer = build_trainer(config)
     print(f"resolution {arguments.resolution}, width {arguments.width}, batch {arguments.batch}")

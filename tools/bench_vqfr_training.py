@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2)
     parser.set_defaults(repeats=5)
     parser.add_argument("--without-perceptual", action="store_true", help="leave VGG-16 out")
+    parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="parts of the batch")
+    parser.add_argument("--recompute", action="store_true", help="the generator's activations, for the gradient")
     parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
     arguments = parser.parse_args()
 
@@ -67,7 +69,12 @@ def experiment(arguments: argparse.Namespace, weights: str) -> VQFRExperiment:
             adaptive_l1=True,
             r1_gamma=0.0,
         ),
-        training=dataclasses.replace(config.training, global_batch=arguments.batch),
+        training=dataclasses.replace(
+            config.training,
+            global_batch=arguments.batch,
+            accumulate=arguments.accumulate,
+            recompute=arguments.recompute,
+        ),
     )
 
 

@@ -72,6 +72,14 @@ def check_shared(config: Experiment) -> None:
     checks.fraction("training.average_decay")
     for key in ("steps global_batch log_every sample_every validate_every checkpoint_every keep_checkpoints").split():
         checks.within(f"training.{key}", 1)
+    checks.within("training.accumulate", 1)
+    batch = config.training.global_batch
+    checks.require(batch % config.training.accumulate == 0, "training.accumulate", f"a divisor of the batch of {batch}")
+    checks.within("training.steps_per_execution", 1)
+    together = config.training.steps_per_execution
+    for key in ("steps log_every sample_every validate_every checkpoint_every").split():
+        whole = checks.value(f"training.{key}") % together == 0
+        checks.require(whole, f"training.{key}", f"a multiple of the {together} of training.steps_per_execution")
     checks.within("training.logical_cpus", 0, 64)
     checks.within("training.seed", 0, 2**31 - 1)
     _check_divergence(checks)

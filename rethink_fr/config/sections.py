@@ -57,6 +57,9 @@ class TrainingConfig:
     global_batch: int = 32
     seed: int = 0
     average_decay: float = 0.999  # of the generator's average; 0: it is a copy
+    accumulate: int = 1  # images pass through the networks in so many parts of the batch, to save memory
+    recompute: bool = False  # whether the generator's blocks compute activations again instead of keeping them
+    steps_per_execution: int = 1  # steps that TensorFlow takes without coming back to Python
     precision: Literal["float32", "bfloat16"] = "float32"  # in which convolutions multiply; all else is float32
     init: str = ""  # the run whose weights this one starts from, "" for none; see `train --init`
     teacher: str = ""  # the run whose network teaches this one, "": that of `init`; see `train --teacher`

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow import keras
 
+_GROUP_SIZE = 4
+
 
 class MinibatchStdDev(keras.layers.Layer):
     """Appends a channel that holds the standard deviation over a group of samples, averaged over all its features.
@@ -28,7 +30,7 @@ class MinibatchStdDev(keras.layers.Layer):
         array([0., 0., 0., 1.], dtype=float32)
     """
 
-    def __init__(self, group_size: int = 4, **kwargs) -> None:
+    def __init__(self, group_size: int = _GROUP_SIZE, **kwargs) -> None:
         super().__init__(**kwargs)
         if group_size < 1:
             raise ValueError(f"MinibatchStdDev: group_size is {group_size}, expected 1 or more")
@@ -44,3 +46,9 @@ class MinibatchStdDev(keras.layers.Layer):
         deviation = tf.reduce_mean(tf.sqrt(variance + 1e-8), axis=[1, 2, 3])  # [groups]
         deviation = tf.repeat(deviation, group)[:, None, None, None]
         return tf.concat([features, tf.broadcast_to(deviation, [batch, height, width, 1])], axis=-1)
+
+
+def parts_that_keep_groups(samples: int, parts: int) -> int:
+    """The largest number of equal parts, up to `parts`, that samples can be computed in without other groups."""
+    group = max(size for size in range(1, _GROUP_SIZE + 1) if samples % size == 0)
+    return max(count for count in range(1, parts + 1) if samples % (count * group) == 0)

@@ -11,6 +11,7 @@ from tensorflow import keras
 from rethink_fr.layers.equalized import ACTIVATION_GAIN, EqualizedDense, leaky_relu
 from rethink_fr.layers.pixel_noise import PixelNoise
 from rethink_fr.layers.precision import convolve
+from rethink_fr.layers.recompute import recomputable
 from rethink_fr.layers.resample import upsample_2x
 
 _EPSILON = 1e-8
@@ -111,6 +112,7 @@ class StyleBlock(keras.layers.Layer):
         self.noise_up = PixelNoise() if pixel_noise else None
         self.noise_out = PixelNoise() if pixel_noise else None
 
+    @recomputable
     def call(
         self,
         features: tf.Tensor,

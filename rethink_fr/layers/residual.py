@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.layers.equalized import ACTIVATION_GAIN, EqualizedConv2D, leaky_relu
+from rethink_fr.layers.recompute import recomputable
 from rethink_fr.layers.resample import downsample_2x
 
 
@@ -35,6 +36,7 @@ class ResBlock(keras.layers.Layer):
         self.conv_down = EqualizedConv2D(filters, 3, strides=2, gain=ACTIVATION_GAIN)
         self.shortcut = EqualizedConv2D(filters, 1, use_bias=False)
 
+    @recomputable
     def call(self, features: tf.Tensor) -> tf.Tensor:
         outputs = leaky_relu(self.conv_in(features))
         outputs = leaky_relu(self.conv_down(outputs))

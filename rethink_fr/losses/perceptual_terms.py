@@ -6,6 +6,7 @@ from typing import Callable, Dict, List, Mapping, Sequence
 
 import tensorflow as tf
 
+from rethink_fr.layers.parts import in_parts
 from rethink_fr.losses.lpips import unit_vectors
 from rethink_fr.losses.perceptual import feature_differences, gram_matrix, style_differences
 from rethink_fr.losses.posterior import energy_score, frobenius_norm
@@ -27,13 +28,17 @@ class PerceptualTerms(tf.Module):
         weights: of "feature" and "style"; a term of weight 0 is not computed.
         resolution: of the images, in pixels.
         several: whether there will be several restorations of each image.
+        parts: images pass through the network in so many parts, see `in_parts`.
     """
 
-    def __init__(self, network: Network, weights: Mapping[str, float], resolution: int, several: bool) -> None:
+    def __init__(
+        self, network: Network, weights: Mapping[str, float], resolution: int, several: bool, parts: int = 1
+    ) -> None:
         super().__init__(name="perceptual_terms")
         self.network = network
         self.weights = {name: weight for name, weight in weights.items() if weight}
         self._several = several
+        self._parts = parts
         maps = len(network(tf.zeros([1, resolution, resolution, 3])))
         self.relative = {name: RelativeTerm(maps) for name in self.weights}
 
@@ -47,7 +52,10 @@ class PerceptualTerms(tf.Module):
         return {name: self.relative[name].of(found) for name, found in self._distances(clean, draws).items()}
 
     def _distances(self, clean: tf.Tensor, draws: Sequence[tf.Tensor]) -> Dict[str, List[tf.Tensor]]:
-        """For each term the distance in each feature map."""
+        """For each term the distance in each feature map, a mean over the images."""
+        return in_parts(self._distances_of_part, self._parts, clean, *draws)
+
+    def _distances_of_part(self, clean: tf.Tensor, *draws: tf.Tensor) -> Dict[str, List[tf.Tensor]]:
         wanted, found = self.network(clean), [self.network(draw) for draw in draws]
         if not self._several:
             compute = {"feature": feature_differences, "style": style_differences}

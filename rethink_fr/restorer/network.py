@@ -12,6 +12,7 @@ from rethink_fr.layers import AdaptiveLatentGate, ModulatedConv2D, StyleBlock, V
 from rethink_fr.layers.attention_pooling import AttentionPooling
 from rethink_fr.layers.equalized import ACTIVATION_GAIN, EqualizedConv2D, leaky_relu
 from rethink_fr.layers.fusion import LinearGatedFusion, SpatialFeatureTransform
+from rethink_fr.layers.parts import in_parts
 from rethink_fr.layers.quantizer import CodebookUsage
 from rethink_fr.layers.residual import ResBlock
 
@@ -249,15 +250,16 @@ class Restorer(keras.Model):
         """The codebooks of all skips."""
         return [block.quantizer.codebook for block in self.skip_blocks if block.quantizer is not None]
 
-    def update_codebooks(self, clean: tf.Tensor) -> Tuple[CodebookUsage, ...]:
+    def update_codebooks(self, clean: tf.Tensor, parts: int = 1) -> Tuple[CodebookUsage, ...]:
         """Move all codebooks towards the features of clean images `[B, R, R, 3]` (section 3.1.2).
 
-        Call it once in a training step, in replica context. No gradient flows. Returns the usage of each codebook.
+        Call it once in a training step, in replica context. No gradient flows. Returns the usage of each codebook. The
+        images pass through the encoder in `parts`, see `in_parts`.
         """
         quantizers = [block.quantizer for block in self.skip_blocks if block.quantizer is not None]
         if not quantizers:
             return ()
-        features = self.encoder(clean).features
+        features = in_parts(self.encoder, parts, clean).features
         return tuple(quantizer.update(features[-2 - position]) for position, quantizer in enumerate(quantizers))
 
     def _split(self, latent: tf.Tensor, noise: Optional[tf.Tensor]) -> Tuple[tf.Tensor, List[tf.Tensor]]:

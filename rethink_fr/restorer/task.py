@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -10,6 +10,8 @@ from tensorflow import keras
 from rethink_fr.addons import extra_optimizer
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.layers.diff_augment import apply_augmentation, augmentation_draws
+from rethink_fr.layers.minibatch_stddev import parts_that_keep_groups
+from rethink_fr.layers.parts import in_parts
 from rethink_fr.layers.variables import create_variables
 from rethink_fr.losses.adversarial import lazy_r1, logistic_discriminator_loss
 from rethink_fr.losses.feature_network import FeatureNetwork, load_feature_network
@@ -28,6 +30,15 @@ _CALIBRATION_STEPS = 100
 Batch = Mapping[str, tf.Tensor]
 
 
+class _Judgement(NamedTuple):
+    """The discriminator's loss and what is logged of it, scalars: means over images."""
+
+    logistic: tf.Tensor
+    penalty: Optional[tf.Tensor]  # None without R1
+    real: tf.Tensor  # mean logit
+    fake: tf.Tensor
+
+
 class RestorerTask:
     """Trains a restorer against a discriminator; a `TrainingTask`.
 
@@ -42,6 +53,8 @@ class RestorerTask:
         conditional: whether the discriminator sees the degraded image beside the other one. Not in the paper.
         r1_gamma: weight of the discriminator's R1 penalty; 0 for none.
         r1_interval: the penalty is computed at one step in so many.
+        parts: the images of this replica pass through the networks in so many parts, see `in_parts`.
+        judged_parts: the same for the discriminator, whose minibatch deviation's groups must not be split.
     """
 
     reconstructs = False
@@ -57,6 +70,8 @@ class RestorerTask:
         conditional: bool = False,
         r1_gamma: float = 0.0,
         r1_interval: int = 16,
+        parts: int = 1,
+        judged_parts: int = 1,
     ) -> None:
         self.generator = self.restorer = restorer
         self.discriminator = discriminator
@@ -65,6 +80,8 @@ class RestorerTask:
         self.conditional = conditional
         self.r1_gamma = r1_gamma
         self.r1_interval = r1_interval
+        self.parts = parts
+        self.judged_parts = judged_parts
         # The perceptual terms are relative to what is measured before this step.
         self.boundaries: Tuple[int, ...] = (_CALIBRATION_STEPS,) if objective.perceptual else ()
         scores = {} if objective.score is None else {"posterior_score": objective.score}
@@ -81,7 +98,9 @@ class RestorerTask:
         if self.objective.perceptual is not None and step < _CALIBRATION_STEPS:
             self.objective.perceptual.calibrate(batch["clean"], batch["degraded"])
         scalars = {}
-        for side, usage in zip(self.restorer.skip_resolutions, self.restorer.update_codebooks(batch["clean"])):
+        for side, usage in zip(
+            self.restorer.skip_resolutions, self.restorer.update_codebooks(batch["clean"], self.parts)
+        ):
             scalars[f"codebook_{side}/usage"] = usage.usage
             scalars[f"codebook_{side}/perplexity"] = usage.perplexity
         return scalars
@@ -112,13 +131,15 @@ class RestorerTask:
 
     def _restorer_loss(self, batch: Batch, context: StepContext, made: Batch) -> TurnLoss:
         clean, degraded = batch["clean"], batch["degraded"]
-        restored = self._restore(degraded, self.draw_noise(tf.shape(clean)[0], context))
+        noise = self.draw_noise(tf.shape(clean)[0], context)
+        restored = in_parts(self._restore, self.parts, degraded, noise)
         scalars = self._follow_spread(clean, restored.draws)
         # All draws are alike: the first one stands for them, and the discriminator's work does not grow with P.
         shown = restored.draws[0]
         fake_logits = None
         if self.objective.adversarial:
-            fake_logits = self.discriminator(self._seen(shown, degraded, _AUGMENT_GENERATOR, context))
+            draws = self._augmentation(_AUGMENT_GENERATOR, shown, context)
+            fake_logits = in_parts(self._judge, self.judged_parts, shown, degraded, draws)
         terms = self.objective(clean, restored, fake_logits)
         total = self.objective.total(terms)
         scalars.update({"loss/restorer": total, **{f"loss/{name}": term for name, term in terms.items()}})
@@ -146,32 +167,53 @@ class RestorerTask:
         return Restored(draws, deterministic, encoded.commitment_loss)
 
     def _discriminator_loss(self, batch: Batch, context: StepContext, made: Batch) -> TurnLoss:
-        clean, degraded = batch["clean"], batch["degraded"]
-        real_logits = self.discriminator(self._seen(clean, degraded, _AUGMENT_REAL, context))
-        fake_logits = self.discriminator(self._seen(made["restored"], degraded, _AUGMENT_FAKE, context))
-        loss = logistic_loss = logistic_discriminator_loss(real_logits, fake_logits)
-        scalars = {"loss/discriminator": logistic_loss}  # without the penalty, which is 0 at most steps
+        def judge(*images_and_draws: tf.Tensor) -> _Judgement:
+            return self._judge_both(context.step, *images_and_draws)
+
+        clean, restored = batch["clean"], made["restored"]
+        draws = [self._augmentation(purpose, clean, context) for purpose in (_AUGMENT_REAL, _AUGMENT_FAKE)]
+        judgement = in_parts(judge, self.judged_parts, clean, restored, batch["degraded"], *draws)
+        loss = judgement.logistic
+        scalars = {"loss/discriminator": judgement.logistic}  # without the penalty, which is 0 at most steps
+        if judgement.penalty is not None:
+            loss += judgement.penalty
+            scalars["loss/r1"] = judgement.penalty
+        return TurnLoss(loss, {**scalars, "score/real": judgement.real, "score/fake": judgement.fake})
+
+    def _judge_both(
+        self,
+        step: tf.Tensor,
+        clean: tf.Tensor,
+        restored: tf.Tensor,
+        degraded: tf.Tensor,
+        real_draws: tf.Tensor,
+        fake_draws: tf.Tensor,
+    ) -> _Judgement:
+        real_logits = self._judge(clean, degraded, real_draws)
+        fake_logits = self._judge(restored, degraded, fake_draws)
+        logistic_loss = logistic_discriminator_loss(real_logits, fake_logits)
+        penalty = None
         if self.r1_gamma:
 
             def discriminate(images: tf.Tensor) -> tf.Tensor:
                 return self.discriminator(tf.concat([images, degraded], -1) if self.conditional else images)
 
-            penalty = lazy_r1(discriminate, clean, context.step, self.r1_gamma, self.r1_interval)
-            loss += penalty
-            scalars["loss/r1"] = penalty
-        scalars["score/real"] = tf.reduce_mean(real_logits)
-        scalars["score/fake"] = tf.reduce_mean(fake_logits)
-        return TurnLoss(loss, scalars)
+            penalty = lazy_r1(discriminate, clean, step, self.r1_gamma, self.r1_interval)
+        return _Judgement(logistic_loss, penalty, tf.reduce_mean(real_logits), tf.reduce_mean(fake_logits))
 
-    def _seen(self, images: tf.Tensor, degraded: tf.Tensor, purpose: int, context: StepContext) -> tf.Tensor:
-        """What the discriminator sees: the augmented images, and beside them, augmented alike, the degraded ones."""
+    @staticmethod
+    def _augmentation(purpose: int, images: tf.Tensor, context: StepContext) -> tf.Tensor:
+        """The draws of the augmentation for the images of this replica."""
         share = tf.shape(images)[0]
         draws = augmentation_draws(context.global_batch(share), context.random_seed(purpose))
-        draws = context.of_this_replica(draws, share)
+        return context.of_this_replica(draws, share)
+
+    def _judge(self, images: tf.Tensor, degraded: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        """The discriminator's logits for the augmented images, and beside them, augmented alike, the degraded ones."""
         seen = apply_augmentation(images, draws, self.augment)
-        if not self.conditional:
-            return seen
-        return tf.concat([seen, apply_augmentation(degraded, draws, self.augment)], axis=-1)
+        if self.conditional:
+            seen = tf.concat([seen, apply_augmentation(degraded, draws, self.augment)], axis=-1)
+        return self.discriminator(seen)
 
 
 def build_task(config: ExperimentConfig, restorer: Restorer) -> RestorerTask:
@@ -187,21 +229,27 @@ def build_task(config: ExperimentConfig, restorer: Restorer) -> RestorerTask:
     model, objective = config.model, config.objective
     discriminator = Discriminator(model.resolution, model.width, channels=6 if objective.conditional else 3)
     create_variables(discriminator)
+    parts = config.training.accumulate
+    share = config.training.global_batch // tf.distribute.get_strategy().num_replicas_in_sync
     return RestorerTask(
         restorer,
         discriminator,
-        build_objective(objective, model.resolution),
+        build_objective(objective, model.resolution, parts),
         build_optimizer(config.optimizer),
         build_optimizer(config.optimizer),
         augment=objective.augment,
         conditional=objective.conditional,
         r1_gamma=objective.r1_gamma,
         r1_interval=objective.r1_interval,
+        parts=parts,
+        judged_parts=parts_that_keep_groups(share, parts),
     )
 
 
-def build_objective(settings: ObjectiveConfig, resolution: int) -> RestorerObjective:
-    """Make the objective for images of this resolution. Call it inside the strategy's scope.
+def build_objective(settings: ObjectiveConfig, resolution: int, parts: int = 1) -> RestorerObjective:
+    """Make the objective for images of this resolution, whose perceptual terms are computed in `parts`.
+
+    Call it inside the strategy's scope.
 
     Raises:
         ConfigError: if the network of the perceptual terms cannot be loaded.
@@ -221,7 +269,7 @@ def build_objective(settings: ObjectiveConfig, resolution: int) -> RestorerObjec
     network = load_perceptual(settings.perceptual)
     if network is not None:
         terms = {"feature": settings.feature, "style": settings.style}
-        perceptual = PerceptualTerms(network, terms, resolution, several=score is not None)
+        perceptual = PerceptualTerms(network, terms, resolution, several=score is not None, parts=parts)
     return RestorerObjective(weights, score, perceptual)
 
 

@@ -82,15 +82,17 @@ class Forecast(StepCallback):
         super().__init__()
         self._steps = training.steps
         self._start = first_step + _UNTIMED
-        self._started = 0.0
+        self._started = 0.0  # the time; 0 before
+        self._told = False
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
         step = self.step
-        if step == self._start:
-            self._started = time.perf_counter()
-        left = self._steps - step
-        if step == self._start + _TIMED and left >= _SHORT:
-            seconds = (time.perf_counter() - self._started) / _TIMED
+        if step >= self._start and not self._started:
+            self._start, self._started = step, time.perf_counter()
+        left, timed = self._steps - step, step - self._start
+        if timed >= _TIMED and not self._told and left >= _SHORT:
+            self._told = True
+            seconds = (time.perf_counter() - self._started) / timed
             tqdm.write(f"step {step}: {seconds:.3g} s a step, {_finish(left * seconds)}", file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -32,13 +32,22 @@ _VALIDATION = "validation/"  # how the names of its figures begin
 class StepCallback(keras.callbacks.Callback):
     """A callback that counts the trainer's steps. A run is one long epoch, so Keras' own numbers start at 0 each time.
 
-    `logs` are the scalars of the step that was taken last, as `AdversarialTrainer.train_step` returns them.
+    `logs` are the scalars of the step that was taken last, as `AdversarialTrainer.train_step` returns them. If several
+    were taken together, each is a vector; see `by_step`.
     """
 
     @property
     def step(self) -> int:
         """Number of steps taken, including those before an interruption."""
         return int(self.model.step.numpy())
+
+    def by_step(self, logs: Optional[Dict[str, Any]]) -> Iterator[Tuple[int, Dict[str, float]]]:
+        """The steps that were taken together, one by one: the number of steps taken with it, and its scalars."""
+        vectors = {name: np.atleast_1d(values) for name, values in (logs or {}).items()}
+        count = max((len(values) for values in vectors.values()), default=1)
+        first = self.step - count + 1
+        for number in range(count):
+            yield first + number, {name: float(values[number]) for name, values in vectors.items()}
 
 
 class FollowTask(StepCallback):
@@ -129,12 +138,13 @@ class RunLog(StepCallback):
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
         step = self.step
-        self._steps += 1
-        self._last = dict(logs or {})
-        for name, value in self._last.items():
-            total, count = self._sums.get(name, (np.float32(0.0), 0))
-            self._sums[name] = total + np.float32(value), count + 1
-        self._bar.update()
+        for _, scalars in self.by_step(logs):
+            self._last = scalars
+            self._steps += 1
+            self._bar.update()
+            for name, value in scalars.items():
+                total, count = self._sums.get(name, (np.float32(0.0), 0))
+                self._sums[name] = total + np.float32(value), count + 1
         if step % self._training.log_every == 0 or step == self._training.steps:
             self._write_means(step)
 

@@ -46,11 +46,11 @@ class DivergenceGuard(StepCallback):
         self._norms: Dict[str, Deque[float]] = {}
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        scalars = logs or {}
-        bad = [name for name, value in scalars.items() if not math.isfinite(value)]
-        what = f"{', '.join(bad)} became non-finite" if bad else self._exploded(scalars)
-        if what:
-            raise DivergenceError(f"{what} at step {self.step}; the checkpoints before it are kept", self.step, what)
+        for step, scalars in self.by_step(logs):
+            bad = [name for name, value in scalars.items() if not math.isfinite(value)]
+            what = f"{', '.join(bad)} became non-finite" if bad else self._exploded(scalars)
+            if what:
+                raise DivergenceError(f"{what} at step {step}; the checkpoints before it are kept", step, what)
 
     def _exploded(self, scalars: Dict[str, float]) -> str:
         """What is said of the first gradient norm above a limit; "" if there is none."""

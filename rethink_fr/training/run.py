@@ -19,6 +19,7 @@ from rethink_fr.config.sections import Experiment
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import clear_temporary
 from rethink_fr.layers.precision import set_precision
+from rethink_fr.layers.recompute import set_recompute
 from rethink_fr.runs.config_file import learning_rates, save_config, with_rates_lowered
 from rethink_fr.runs.divergence import (
     Rollback,
@@ -129,6 +130,12 @@ def _train(
         started_config(output)  # raises a ConfigError if the run in the folder is not whole
     checkpoints = Checkpoints(output / CHECKPOINTS, trainer, config.training.keep_checkpoints, chief)
     first_step = checkpoints.restore(resume_from)
+    together = config.training.steps_per_execution
+    if first_step % together:
+        raise ConfigError(
+            f"training.steps_per_execution: expected a divisor of {first_step}, the step that the run goes on from, "
+            f"got {together}"
+        )
     changed = chief and _prepare_folder(config, output, pictures)
     keep_list(pictures, output, strategy, chief)
     if config.training.init and checkpoints.saved_step < 0:
@@ -212,8 +219,17 @@ def build_trainer(config: Experiment) -> AdversarialTrainer:
     for part in task.saved.values():
         if isinstance(part, tf.Module):
             set_precision(part, config.training.precision)
+    # Not the discriminators: their R1 differentiates a gradient.
+    set_recompute(task.generator, config.training.recompute)
     average = build_averaged(lambda: system.build(config.model))
-    trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed)
+    together = config.training.steps_per_execution
+    trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed, together)
+    for phase in trainer.phases():
+        if phase % together:
+            raise ConfigError(
+                f"training.steps_per_execution: expected a divisor of {phase}, the step from which on something else "
+                f"is computed, got {together}"
+            )
     trainer.compile()
     return trainer
 
@@ -222,6 +238,9 @@ def _check_batch(config: Experiment, strategy: tf.distribute.Strategy) -> None:
     batch, replicas = config.training.global_batch, strategy.num_replicas_in_sync
     if batch % replicas:
         raise ConfigError(f"training.global_batch: expected a multiple of the {replicas} replicas, got {batch}")
+    share, parts = batch // replicas, config.training.accumulate
+    if share % parts:
+        raise ConfigError(f"training.accumulate: expected a divisor of the {share} images of each replica, got {parts}")
 
 
 def _prepare_folder(config: Experiment, output: Path, pictures: RunPictures) -> bool:

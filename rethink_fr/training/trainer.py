@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Mapping, Sequence
+from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -31,18 +31,28 @@ class AdversarialTrainer(keras.Model):
         average: a network with the same variables as the task's generator; made by `build_averaged`.
         average_decay: decay of the average, 0 to below 1. With 0 the average is a copy of the generator.
         seed: seed of all random numbers in a step, below 2^31.
+        together: steps that `fit` takes in one call of TensorFlow. Callbacks then come after so many steps, and each of
+            their logs is a vector with a value for every step.
 
     Attributes:
         step: number of steps taken, an int64 variable.
         phase: the first step of the current phase. A task whose computation changes at certain steps has several.
     """
 
-    def __init__(self, task: TrainingTask, average: keras.Model, average_decay: float = 0.999, seed: int = 0) -> None:
+    def __init__(
+        self,
+        task: TrainingTask,
+        average: keras.Model,
+        average_decay: float = 0.999,
+        seed: int = 0,
+        together: int = 1,
+    ) -> None:
         super().__init__()
         self.task = task
         self.average = average
         self.average_decay = average_decay
         self.seed = seed
+        self.together = together
         self.step = tf.Variable(
             0, trainable=False, dtype=tf.int64, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
@@ -56,7 +66,7 @@ class AdversarialTrainer(keras.Model):
         Raises:
             ValueError: if an optimizer serves two turns of the same step.
         """
-        super().compile(**kwargs)
+        super().compile(steps_per_execution=self.together, **kwargs)
         variables: Dict[str, Dict[int, tf.Variable]] = {name: {} for name in self.task.optimizers}
         for phase in self.phases():
             served: List[str] = []
@@ -105,6 +115,29 @@ class AdversarialTrainer(keras.Model):
         update_average(self.average, self.task.generator, self.step, self.average_decay, self.task.averaged)
         self.step.assign_add(1)
         return _over_replicas({**scalars, **state, **totals, "learning_rate": rate})
+
+    def make_train_function(self, force: bool = False) -> Callable[..., Dict[str, tf.Tensor]]:
+        """What `fit` calls with an iterator. Keras' own would return the scalars of the last step only."""
+        if self.together == 1 or (self.train_function is not None and not force):
+            return super().make_train_function(force)
+
+        def several(iterator: tf.data.Iterator) -> Dict[str, tf.Tensor]:
+            names: List[str] = []
+
+            def step(number: tf.Tensor, rows: tf.TensorArray) -> Tuple[tf.Tensor, tf.TensorArray]:
+                scalars = self.distribute_strategy.run(self.train_step, args=(next(iterator),))
+                names[:] = scalars
+                first = [self.distribute_strategy.experimental_local_results(scalars[name])[0] for name in names]
+                return number + 1, rows.write(number, tf.stack(first))
+
+            rows = tf.TensorArray(tf.float32, self.together, infer_shape=False)
+            _, rows = tf.while_loop(
+                lambda number, _: number < self.together, step, [tf.constant(0), rows], parallel_iterations=1
+            )
+            return dict(zip(names, tf.unstack(tf.ensure_shape(rows.stack(), [self.together, len(names)]), axis=1)))
+
+        self.train_function = tf.function(several, autograph=False, reduce_retracing=True)
+        return self.train_function
 
     def _take(
         self,

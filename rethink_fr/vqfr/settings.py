@@ -218,6 +218,10 @@ def _check_codebook(config: VQFRExperiment, checks: Checks) -> None:
         checks.within(f"codebook.{key}", 0)
     checks.within("codebook.reestimate_every", 1)
     if codebook.reestimate_until:
+        together = config.training.steps_per_execution
+        whole = codebook.reestimate_every % together == 0
+        expected = f"a multiple of the {together} of training.steps_per_execution"
+        checks.require(whole, "codebook.reestimate_every", expected)
         checks.within("codebook.reservoir", model.codebook_size)
         checks.within("codebook.n_init", 1, 100)
         side = model.resolution >> (model.levels - 1)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.layers import GroupNorm, GroupNormSwish
+from rethink_fr.layers.recompute import recomputable
 from rethink_fr.layers.resample import downsample_2x, upsample_2x
 from rethink_fr.vqfr.networks.convolution import Convolution
 
@@ -37,6 +38,7 @@ class ResidualBlock(keras.layers.Layer):
         self.shortcut = Convolution(self.filters, 1, name=f"{self.name}.{self._shortcut_name}") if changes else None
         super().build(input_shape)
 
+    @recomputable
     def call(self, features: tf.Tensor) -> tf.Tensor:
         outputs = self.conv_in(self.norm_in(features))
         outputs = self.conv_out(self.norm_out(outputs))
@@ -60,6 +62,7 @@ class Attention(keras.layers.Layer):
         )
         super().build(input_shape)
 
+    @recomputable
     def call(self, features: tf.Tensor) -> tf.Tensor:
         normalized = self.norm(features)
         shape, channels = tf.shape(features), features.shape[-1]
@@ -83,6 +86,7 @@ class BilinearDown(keras.layers.Layer):
         super().__init__(**kwargs)
         self.conv = Convolution(filters, name=f"{self.name}.conv")
 
+    @recomputable
     def call(self, features: tf.Tensor) -> tf.Tensor:
         return self.conv(downsample_2x(features))
 
@@ -94,6 +98,7 @@ class BilinearUp(keras.layers.Layer):
         super().__init__(**kwargs)
         self.conv = Convolution(filters, name=f"{self.name}.conv")
 
+    @recomputable
     def call(self, features: tf.Tensor) -> tf.Tensor:
         return upsample_2x(self.conv(features))
 
@@ -123,6 +128,7 @@ class NearestUp(keras.layers.Layer):
         super().__init__(**kwargs)
         self.conv = Convolution(filters, name=f"{self.name}.{conv_name}")
 
+    @recomputable
     def call(self, features: tf.Tensor) -> tf.Tensor:
         rows, columns = features.shape[1], features.shape[2]
         size = [2 * tf.shape(features)[1], 2 * tf.shape(features)[2]]

@@ -7,6 +7,7 @@ from typing import NamedTuple, Optional, Tuple, Union
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.layers.parts import in_parts
 from rethink_fr.vqfr.networks.architecture import Architecture, reduced_architecture
 from rethink_fr.vqfr.networks.autoencoder import Encoder, TextureDecoder
 from rethink_fr.vqfr.networks.codes import Codebook, CodeSelection, PredictedCodes, ProjectedCodebook
@@ -104,8 +105,17 @@ class VQGAN(_CodeNetwork):
         self.decoder = TextureDecoder(architecture, name="decoder")
 
     def call(self, images: tf.Tensor, quantize: bool = True) -> Reconstruction:
-        selection = self.select_codes(images, quantize=quantize)
-        return Reconstruction(self.decoder.to_image(self.decoder(selection.quantized)[-1]), selection)
+        return self.reconstruct(images, quantize)
+
+    def reconstruct(self, images: tf.Tensor, quantize: bool = True, parts: int = 1) -> Reconstruction:
+        """As a call; all but the last step is computed in `parts`, see `in_parts`."""
+
+        def features(images: tf.Tensor) -> Tuple[tf.Tensor, CodeSelection]:
+            selection = self.select_codes(images, quantize=quantize)
+            return self.decoder(selection.quantized)[-1], selection
+
+        last, selection = in_parts(features, parts, images)
+        return Reconstruction(self.decoder.to_image(last), selection)
 
 
 class VQFR(_CodeNetwork):
@@ -158,21 +168,29 @@ class VQFR(_CodeNetwork):
     def call(self, images: tf.Tensor, fidelity: Union[tf.Tensor, float, None] = None) -> Faces:
         return self.forward(images, fidelity)[0]
 
-    def forward(self, images: tf.Tensor, fidelity: Union[tf.Tensor, float, None] = None) -> Tuple[Faces, CodeSelection]:
-        """As a call, but also returns the codes that were selected; for the losses of stage 2."""
+    def forward(
+        self, images: tf.Tensor, fidelity: Union[tf.Tensor, float, None] = None, parts: int = 1
+    ) -> Tuple[Faces, CodeSelection]:
+        """As a call, but also returns the codes that were selected; for the losses of stage 2.
+
+        All but the last steps, which make the images, is computed in `parts`; see `in_parts`.
+        """
         weight = self._fidelity_weight(fidelity, images.dtype)
-        selection = self.select_codes(images)
-        textures = self.decoder(selection.quantized)
-        if weight is not None:
-            # Stage 2 of version 2 leaves the texture decoder as stage 1 made it: no gradients there.
-            textures = tuple(tf.stop_gradient(features) for features in textures)
-        texture = self.decoder.to_image(textures[-1])
-        features = self.main_branch(textures, self.input_features(images))
+        texture, features, selection = in_parts(self._features, parts, images)
         if weight is None:
             restored = self.head(features, images)
         else:
-            restored = self.decoder.to_image(textures[-1] + weight * features)
-        return Faces(restored, texture), selection
+            restored = self.decoder.to_image(texture + weight * features)
+        return Faces(restored, self.decoder.to_image(texture)), selection
+
+    def _features(self, images: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor, CodeSelection]:
+        """The last features of the texture decoder and of the main branch, `[B, H, W, C]`, and the codes."""
+        selection = self.select_codes(images)
+        textures = self.decoder(selection.quantized)
+        if self.takes_fidelity:
+            # Stage 2 of version 2 leaves the texture decoder as stage 1 made it: no gradients there.
+            textures = tuple(tf.stop_gradient(features) for features in textures)
+        return textures[-1], self.main_branch(textures, self.input_features(images)), selection
 
     @property
     def last_kernel(self) -> tf.Variable:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.layers import DeformableConv2D, GroupNormSwish
+from rethink_fr.layers.recompute import recomputable
 from rethink_fr.layers.resample import upsample_2x
 from rethink_fr.vqfr.networks.convolution import Chain, Convolution, DepthwiseConvolution
 
@@ -60,6 +61,7 @@ class TextureWarping(keras.layers.Layer):
         self.to_offsets = Convolution(3 * _DEFORMABLE_GROUPS * _TAPS, name=f"{name}.dcn.conv_offset")
         self.deformable = DeformableConv2D(channels, 3, _DEFORMABLE_GROUPS, name=f"{name}.dcn")
 
+    @recomputable
     def call(
         self, texture: tf.Tensor, input_features: tf.Tensor, coarser: Optional[tf.Tensor]
     ) -> Tuple[tf.Tensor, tf.Tensor]:

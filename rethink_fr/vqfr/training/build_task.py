@@ -35,7 +35,7 @@ def build_task(config: VQFRExperiment, generator: Union[VQFR, VQGAN]) -> Union[C
     """
     perceptual = load_perceptual(config.objective.vgg16)
     branches = [_branch(name, config, perceptual) for name in trained_branches(config)]
-    settings = config.optimizer
+    settings, parts = config.optimizer, config.training.accumulate
     optimizers = {"autoencoder": _adam(settings.autoencoder, config)}
     discriminators = {
         branch.optimizer: _adam(settings.discriminators, config, branch.adversarial_from)
@@ -44,13 +44,15 @@ def build_task(config: VQFRExperiment, generator: Union[VQFR, VQGAN]) -> Union[C
     }
     if config.stage == "codebook":
         optimizers.update(discriminators)
-        return CodebookTask(generator, config.codebook, config.objective.codebook, branches[0], optimizers)
+        return CodebookTask(generator, config.codebook, config.objective.codebook, branches[0], optimizers, parts)
     optimizers["main_branch"] = _adam(settings.main_branch, config)
     optimizers.update(discriminators)
     teacher = Teacher(generator.architecture)
     create_variables(teacher)
     objective = config.objective
-    return RestorationTask(generator, teacher, branches, objective.code_matching, objective.code_prediction, optimizers)
+    return RestorationTask(
+        generator, teacher, branches, objective.code_matching, objective.code_prediction, optimizers, parts
+    )
 
 
 def load_perceptual(source: str) -> Optional[PerceptualDistance]:

@@ -32,6 +32,7 @@ class CodebookTask:
         codebook_weight: weight of the codebook loss.
         branch: loss and discriminators of the texture image, the only image in this stage.
         optimizers: "autoencoder" for the network, and that of the branch's discriminators under its name.
+        parts: the images of this replica pass through the generator in so many parts, see `in_parts`.
     """
 
     reconstructs = True
@@ -43,8 +44,10 @@ class CodebookTask:
         codebook_weight: float,
         branch: ImageBranch,
         optimizers: Mapping[str, keras.optimizers.Optimizer],
+        parts: int = 1,
     ) -> None:
         self.generator = generator
+        self.parts = parts
         self.phases = codebook
         self.codebook_weight = codebook_weight
         self.branch = branch
@@ -88,8 +91,9 @@ class CodebookTask:
         kernel = self.generator.decoder.last_kernel
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(kernel)
-            image, selection = self.generator(batch["clean"], quantize=self._quantizes(step))
+            image, selection = self.generator.reconstruct(batch["clean"], self._quantizes(step), self.parts)
             terms = self.branch.terms(image, target(batch["clean"], self.branch.perceptual), step)
+        assert selection.loss is not None  # only predicted codes have none
         loss = self.branch.total(image, terms, tape, kernel)
         if self.reservoir is not None and self._samples(step):
             self.reservoir.add(selection.features, context.random_seed(_RESERVOIR))

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.layers.parts import in_parts
 from rethink_fr.losses.codes import code_cross_entropy, code_matching_loss
 from rethink_fr.system import StepContext, Turn, TurnLoss
 from rethink_fr.vqfr.networks.architecture import Architecture
@@ -54,6 +55,7 @@ class RestorationTask:
         code_prediction: weight of the cross entropy of the predicted codes; version 2 only.
         optimizers: "autoencoder" for encoder, quantizer and texture decoder, "main_branch" for all the rest of the
             network, and one for the discriminators of each branch, under its name.
+        parts: the images of this replica pass through generator and teacher in so many parts, see `in_parts`.
     """
 
     reconstructs = False
@@ -66,8 +68,10 @@ class RestorationTask:
         code_matching: float,
         code_prediction: float,
         optimizers: Mapping[str, keras.optimizers.Optimizer],
+        parts: int = 1,
     ) -> None:
         self.generator = generator
+        self.parts = parts
         self.teacher = teacher
         self.branches = list(branches)
         self.code_weights = {"code_matching": code_matching}
@@ -113,7 +117,7 @@ class RestorationTask:
         kernels = {"texture": network.decoder.last_kernel, "main": network.last_kernel}
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(list(kernels.values()))
-            faces, selection = network.forward(batch["degraded"])
+            faces, selection = network.forward(batch["degraded"], parts=self.parts)
             images = {"texture": faces.texture, "main": faces.restored}
             clean = target(batch["clean"], self.branches[0].perceptual)
             terms = {branch.name: branch.terms(images[branch.name], clean, step) for branch in self.branches}
@@ -121,7 +125,7 @@ class RestorationTask:
             branch.total(images[branch.name], terms[branch.name], tape, kernels[branch.name])
             for branch in self.branches
         ]
-        wanted = self.teacher(batch["clean"])
+        wanted = in_parts(self.teacher, self.parts, batch["clean"])
         codes = {"code_matching": code_matching_loss(selection.features, wanted.codes)}
         if "code_prediction" in self.code_weights:
             codes["code_prediction"] = code_cross_entropy(selection.logits, wanted.indices)
