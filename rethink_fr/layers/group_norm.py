@@ -5,7 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow import keras
 
-from rethink_fr.ops.group_norm import group_norm, group_norm_swish
+from rethink_fr.ops.group_norm import group_norm_swish
+from rethink_fr.ops.group_norm_reference import group_norm
 from rethink_fr.ops.implementation import Implementation
 
 

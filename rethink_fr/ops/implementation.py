@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Optional
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, Literal, Optional
 
 import tensorflow as tf
 
-from rethink_fr.ops.native import native_ops
+from rethink_fr.ops.native import OPERATORS, native_ops
+from rethink_fr.ops.probe import FaultyOperatorError, deviation, gpus
 
 # "compiled" is the native operator, "reference" the composition of TensorFlow's own operations, and "auto" the native
-# operator if there is one and it can take the tensors.
+# operator if there is one, it can take the tensors, and it works on every GPU that this process uses.
 Implementation = Literal["auto", "reference", "compiled"]
+
+_lock = threading.Lock()
+_faults: Optional[Dict[str, str]] = None  # of each operator that does not work on some GPU; None: not tried yet
 
 
 def compiled_operators(operation: str, implementation: Implementation, dtype: tf.DType) -> Optional[Any]:
@@ -31,4 +38,49 @@ def compiled_operators(operation: str, implementation: Implementation, dtype: tf
         return None
     if dtype != tf.float32:
         raise ValueError(f"{operation}: the compiled operator takes float32, got {dtype.name}")
-    return native_ops(required=implementation == "compiled")
+    operators = native_ops(required=implementation == "compiled")
+    if operators is None or implementation == "compiled":
+        return operators
+    return None if operation in _faults_on_gpus(operators) else operators
+
+
+def try_on_gpus() -> Dict[str, str]:
+    """Try the native operators on every GPU, once in a process; the first use of one would do it too.
+
+    An operator that does not run on each of them, or is wrong there, is not used by "auto" in this process; one
+    warning says so. Without GPUs nothing is tried or built.
+
+    Returns:
+        What is wrong, for each operator that is not used; nothing if there are no native operators.
+    """
+    operators = native_ops() if gpus() else None
+    return {} if operators is None else dict(_faults_on_gpus(operators))
+
+
+@tf.autograph.experimental.do_not_convert  # as for `native_ops`
+def _faults_on_gpus(operators: Any) -> Dict[str, str]:
+    global _faults
+    with _lock:
+        if _faults is None:
+            # A new thread is outside of the graph that is traced, the gradient tape and the strategy of this one.
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                _faults = thread.submit(_find_faults, operators).result()
+            if _faults:
+                warnings.warn(
+                    f"native operators: {'; '.join(_faults.values())}. TensorFlow's own operations take their place, "
+                    "slower",
+                    RuntimeWarning,
+                    stacklevel=4,  # the line that calls the operation
+                )
+        return _faults
+
+
+def _find_faults(operators: Any) -> Dict[str, str]:
+    faults = {}
+    for name in OPERATORS:
+        try:
+            for device in gpus():
+                deviation(operators, name, device)
+        except FaultyOperatorError as error:
+            faults[name] = str(error)
+    return faults

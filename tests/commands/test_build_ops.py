@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
 
 from rethink_fr.cli import main
 from rethink_fr.commands.info import describe
@@ -22,13 +23,21 @@ def library(tmp_path, monkeypatch) -> NativeLibrary:
 
 
 def use_module(monkeypatch, factor: float) -> None:
-    """A library whose one operator gives the right values times `factor`."""
+    """A library whose one operator gives the right values times `factor`, and its gradient."""
+
+    def reference(*tensors, groups, epsilon=1e-6):
+        return group_norm_swish(*tensors, groups=groups, epsilon=epsilon, implementation="reference")
 
     def operator(inputs, gamma, beta, groups, epsilon):
-        options = {"groups": groups, "epsilon": epsilon, "implementation": "reference"}
-        return factor * group_norm_swish(inputs, gamma, beta, **options), None, None
+        return factor * reference(inputs, gamma, beta, groups=groups, epsilon=epsilon), None, None
 
-    module = SimpleNamespace(rethink_fr_group_norm_swish=operator)
+    def gradient(inputs, gamma, beta, mean, deviation, upstream, groups):
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, gamma, beta])
+            outputs = reference(inputs, gamma, beta, groups=groups)
+        return tape.gradient(outputs, [inputs, gamma, beta], upstream)
+
+    module = SimpleNamespace(rethink_fr_group_norm_swish=operator, rethink_fr_group_norm_swish_grad=gradient)
     functions = SimpleNamespace(rethink_fr_instruction_set=lambda: b"avx2")
     loaded = LoadedLibrary(module, Path("some.so"), "made up", functions)
     answers = {"build": lambda force: loaded, "load": lambda: loaded, "look": lambda: loaded, "cache": Path("cache")}
@@ -66,7 +75,7 @@ def test_build_ops_compares_each_operator_with_its_twin(monkeypatch, capsys):
 def test_build_ops_refuses_an_operator_that_is_wrong(factor, monkeypatch, capsys):
     use_module(monkeypatch, factor)
     assert main(["build-ops"]) == 1
-    assert "group_norm_swish of some.so is wrong on this machine" in capsys.readouterr().err
+    assert "some.so: group_norm_swish is wrong on CPU:0, off by" in capsys.readouterr().err
 
 
 def test_info_says_what_the_first_use_will_do_and_does_not_do_it(library):

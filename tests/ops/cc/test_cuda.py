@@ -109,12 +109,13 @@ def emulated(tmp_path_factory) -> Path:
     return folder
 
 
-def run_emulated_ops(folder: Path, **environment: str) -> subprocess.CompletedProcess:
-    """Run check_emulated_ops.py with the emulated driver."""
+def run_emulated_ops(
+    folder: Path, script: str = "check_emulated_ops.py", **environment: str
+) -> subprocess.CompletedProcess:
+    """Run a script with the emulated driver."""
     driver = folder / "libcuda.so.1"
     variables = {**os.environ, "RETHINK_FR_NVRTC": str(driver), **environment}
-    script = SOURCES / "check_emulated_ops.py"
-    return ForkedPython(script, folder / "emulated_ops.so", driver, cwd=ROOT, environment=variables).wait()
+    return ForkedPython(SOURCES / script, folder / "emulated_ops.so", driver, cwd=ROOT, environment=variables).wait()
 
 
 def test_gpu_operators_agree_with_the_reference_on_an_emulated_driver(emulated):
@@ -134,6 +135,28 @@ def test_what_fails_on_a_gpu_is_an_error_with_its_reason(emulated, environment, 
     result = run_emulated_ops(emulated, **environment)
     assert result.returncode == 1
     assert "deform_conv2d on the GPU: " + message in result.stderr, result.stderr
+
+
+def test_a_gpu_on_which_they_work_uses_the_native_operators(emulated):
+    result = run_emulated_ops(emulated, "check_emulated_choice.py")
+    assert result.returncode == 0, result.stderr
+    assert "native: ['RethinkFr>DeformConv2d', 'RethinkFr>GroupNormSwish']\nwarnings: 0" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("compile", "does not run on CPU:0 (deform_conv2d on the GPU: NVRTC could not compile the kernels"),
+        ("load", "does not run on CPU:0 (deform_conv2d on the GPU: the driver did not take the compiled kernels"),
+        ("launch", "does not run on CPU:0 (deform_conv2d on the GPU: rethink_fr_sample_columns_4 failed"),
+        ("values", "is wrong on CPU:0, off by"),
+    ],
+)
+def test_a_gpu_on_which_they_fail_uses_tensorflows_operations_with_one_warning(emulated, step, message):
+    result = run_emulated_ops(emulated, "check_emulated_choice.py", EMULATED_FAILURE=step)
+    assert result.returncode == 0, result.stderr
+    assert f"native: []\nwarnings: 1\nnative operators: deform_conv2d {message}" in result.stdout, result.stdout
+    assert "; group_norm_swish " in result.stdout and "take their place, slower" in result.stdout
 
 
 def test_without_a_driver_the_error_names_it(emulated, tmp_path):

@@ -2,7 +2,8 @@
 // it is given the text of the kernels and of every file that they include, and returns a placeholder. The driver runs
 // the kernels of the given names in the emulation. Device memory is ordinary memory.
 //
-// The environment variable EMULATED_FAILURE=compile, load or launch makes that step fail.
+// The environment variable EMULATED_FAILURE=compile, load or launch makes that step fail; with values, kernels are
+// launched and do nothing.
 #include "emulation.h"
 
 #include <cstddef>
@@ -76,6 +77,7 @@ int cuModuleGetFunction(void** function, void*, const char* name) {
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned,
                    void*, void** parameters, void**) {
   if (Fails("launch")) return 1;
+  if (Fails("values")) return 0;
   const std::lock_guard<std::mutex> lock(mutex);
   static_cast<Entry*>(function)->launcher({gx, gy, gz}, {bx, by, bz}, parameters[0]);
   return 0;
