@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=Path,
-        default=Path("quickstart"),
+        default=Path("mini128"),
         metavar="RUN_OR_SAVED_MODEL",
-        help="directory made by train or export, or the name of a run in runs/; default: %(default)s",
+        help="directory made by train or export, the name of a run in runs/, or a model of the package; "
+        "default: %(default)s",
     )
     parser.add_argument("--port", type=int, default=7860, metavar="P", help="default: %(default)s")
     parser.add_argument(

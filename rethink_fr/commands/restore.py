@@ -35,11 +35,11 @@ _SHOWN = 10  # notes that are printed; all are in the report
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="pictures, clips and folders of them")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR")
+    parser.add_argument("--output", type=Path, default=Path("restored"), metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--model",
         type=Path,
-        default=Path("quickstart"),
+        default=Path("mini128"),
         metavar="RUN_OR_SAVED_MODEL",
         help="directory made by train or export, the name of a run in runs/, or a model of the package; "
         "default: %(default)s",

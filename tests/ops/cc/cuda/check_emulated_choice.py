@@ -1,4 +1,4 @@
-"""Lets "auto" choose between the GPU's operators, which run in the emulation, and the reference. test_cuda.py runs this.
+"""Lets "auto" choose between the GPU's operators, run in the emulation, and the reference. test_cuda.py runs this.
 
     check_emulated_choice.py LIBRARY DRIVER
 
