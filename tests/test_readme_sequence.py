@@ -56,7 +56,7 @@ def place(tmp_path, monkeypatch) -> Path:
     for folder, count in (("clean", COUNT), ("photos", 2), ("holiday", 1)):
         for number in range(count):
             write_image(tmp_path / folder / f"{number}.jpg", draw_face(number, 0, SIDE).image)
-    for name in ("photo.jpg", "face.png"):
+    for name in ("photo.jpg", "face.jpg"):
         write_image(tmp_path / name, draw_face(9, 0, SIDE).image)
     np.savez(tmp_path / "squeezenet.npz", **filled(expected_shapes(squeezenet, (None, None, 3))))
     people = [f"{number},person {number // 2}" for number in range(COUNT)]
@@ -115,7 +115,7 @@ def test_from_clean_pictures_to_a_report_and_a_study(place, monkeypatch, capsys)
 def test_no_two_commands_write_to_one_place():
     """The second would be refused."""
     outputs = re.findall(r"--(?:output|table|html) (\S+)", "\n".join(commands(*QUICK, "train", "prepare", "export")))
-    made_by_restore = [one for one in outputs if one in ("restored", "samples", "textures", "ours", "vqfr")]
+    made_by_restore = [one for one in outputs if one in ("holiday_restored", "samples", "textures", "ours", "vqfr")]
     assert len(made_by_restore) == 5 and len(outputs) == len(set(outputs))
 
 
