@@ -312,8 +312,8 @@ def test_what_is_there_is_replaced_where_it_is_told_so(evaluated, faces):
 def test_one_output_that_cannot_be_written_costs_no_other(evaluated, faces, monkeypatch):
     (faces / "gone").mkdir()
 
-    def without_folder(*arguments, evaluate=evaluate_module.evaluate):
-        report = evaluate(*arguments)
+    def without_folder(*arguments, evaluate=evaluate_module.evaluate, **options):
+        report = evaluate(*arguments, **options)
         (faces / "gone").rmdir()
         (faces / "gone").write_text("a file has taken its place meanwhile")
         return report

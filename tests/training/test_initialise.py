@@ -91,7 +91,7 @@ def test_a_converted_network_has_a_generator_only(monkeypatch, tmp_path, capfd):
     save_average(tmp_path / "converted/checkpoints", network)
     save_model_section("toy", toy.ToyModel(), tmp_path / "converted/config.yaml")
     config = toy.experiment(steps=1, init=str(tmp_path / "converted"))
-    config = replace(config, "objective", learning_rate=0.0)
+    config = replace(config, "optimizer", learning_rate=0.0)
     train(config, "one", tmp_path / "run")
     assert "converted: generator\n" in capfd.readouterr().err
     np.testing.assert_array_equal(values(tmp_path / "run")["average/scale"], [2, 3, 4])
@@ -100,7 +100,7 @@ def test_a_converted_network_has_a_generator_only(monkeypatch, tmp_path, capfd):
 
 def test_a_kind_may_decide_itself_what_it_takes_over(monkeypatch, tmp_path):
     monkeypatch.setitem(SYSTEMS, "toy", toy.SYSTEM)
-    config = replace(toy.experiment(steps=1, boundary=1), "objective", learning_rate=0.0)
+    config = replace(toy.experiment(steps=1, boundary=1), "optimizer", learning_rate=0.0)
     train(config, "one", tmp_path / "source")
 
     def half(task, run):

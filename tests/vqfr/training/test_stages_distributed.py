@@ -53,8 +53,8 @@ def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrore
         for name, value in logs.items():
             # float32 sums in another order: 5e-5 at the worst in stage 1 (R1 of leaky ReLUs), and 3.4e-6 in a weight. A
             # gradient's norm, and the quotient of two that the adaptive weight is, jumps where a value comes to lie on
-            # the other side of a kink: 2.2e-4 and 8.1e-4 on one of three processors.
-            tolerance = 2e-3 if name.startswith(("adaptive_weight/", "gradient_norm/")) else 1e-4
+            # the other side of a kink: 2.2e-4 and 3.1e-3 at the worst of four processors and starts.
+            tolerance = 1e-2 if name.startswith(("adaptive_weight/", "gradient_norm/")) else 1e-4
             assert two_logs[step][name] == pytest.approx(value, rel=tolerance, abs=1e-5), f"{name} at step {step}"
     for a, b in zip(saved_variables(one), saved_variables(two)):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5, rtol=1e-4, err_msg=a.name)
