@@ -67,7 +67,7 @@ def _deform_conv2d(operators: Optional[Any]) -> _Outputs:
     *sources, upstream = (2.0 * _random(size, seed) for seed, size in enumerate(sizes))
     geometry = DeformConvGeometry((3, 3), (1, 1), (1, 1), (1, 1), deformable_groups=2)
     if operators is None:
-        return _with_gradients(lambda *tensors: deform_conv2d_reference(*tensors, geometry), sources, upstream)
+        return _with_gradients(lambda a, b, c, d: deform_conv2d_reference(a, b, c, d, geometry), sources, upstream)
     attributes = geometry._asdict()
     del attributes["kernel"]
     outputs = operators.rethink_fr_deform_conv2d(*sources, **attributes)
@@ -78,7 +78,7 @@ def _group_norm_swish(operators: Optional[Any]) -> _Outputs:
     """As `_deform_conv2d`."""
     *sources, upstream = (_random(size, seed) for seed, size in enumerate(([2, 9, 11, 24], [24], [24], [2, 9, 11, 24])))
     if operators is None:
-        return _with_gradients(lambda *tensors: group_norm_swish_reference(*tensors, 6, 1e-6), sources, upstream)
+        return _with_gradients(lambda a, b, c: group_norm_swish_reference(a, b, c, 6, 1e-6), sources, upstream)
     outputs, *statistics = operators.rethink_fr_group_norm_swish(*sources, groups=6, epsilon=1e-6)
     return [outputs, *operators.rethink_fr_group_norm_swish_grad(*sources, *statistics, upstream, groups=6)]
 

@@ -118,7 +118,7 @@ class AdversarialTrainer(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Callable[..., Dict[str, tf.Tensor]]:
         """What `fit` calls with an iterator. Keras' own would return the scalars of the last step only."""
-        if self.together == 1 or (self.train_function is not None and not force):
+        if self.together == 1 or (getattr(self, "train_function", None) is not None and not force):
             return super().make_train_function(force)
 
         def several(iterator: tf.data.Iterator) -> Dict[str, tf.Tensor]:
