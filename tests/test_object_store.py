@@ -115,7 +115,7 @@ def test_mistakes_on_object_stores_are_one_line(bucket, capfd, tmp_path):
         (["restore", str(ROOT / "docs"), "--aligned", "--output", f"{bucket.address}/out"], "not to object stores"),
         (["restore", f"{bucket.address}/photo.png", "--aligned", "--output", "x"], "photo.png: no such file or folder"),
         (["export", "--model", f"{bucket.address}/none", "--format", "saved_model", "--output", "x"], "no run here"),
-        (["prepare", f"{bucket.address}/none", "--output", "x"], "holds no image files"),
+        (["prepare", f"{bucket.address}/none", "--output", "x"], "no such folder"),
         (["prepare", f"{bucket.address}/none", "--verify"], "no such folder; expected one made by"),
     ):
         assert main(arguments) == 2, arguments

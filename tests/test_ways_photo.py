@@ -14,7 +14,7 @@ from tests.ways import assert_goes_one_way, visited, way_in_readme
 # Stories of their own: the declaration of all commands' arguments; how a network is found, built, and restores,
 ASIDE = ("_parser", "load_restorer", "draw_noise", "__call__", "restore_picture")
 # how faces are found,
-ASIDE += ("open_detector", "check_detector", "find_faces", "framing_note", "size_notes")
+ASIDE += ("open_detector", "check_detector", "find_faces", "framing_note", "size_notes", "check_abilities")
 # what may be written where, and how an interrupted call goes on,
 ASIDE += ("plan_photos", "left", "output_names", "copied_name", "is_complete", "is_clip")
 ASIDE += ("working", "begin", "finish", "close", "others")

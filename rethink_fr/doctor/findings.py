@@ -34,7 +34,7 @@ def sized(number: float) -> str:
 
     Example:
         >>> sized(1_250_000_000)
-        '1.2 GB'
+        '1.25 GB'
     """
     for unit in _BYTES:
         if number < 1000 or unit == _BYTES[-1]:

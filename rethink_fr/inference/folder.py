@@ -14,6 +14,7 @@ from tqdm import tqdm
 from rethink_fr.faces.face import Detector
 from rethink_fr.files.outputs import OutputError
 from rethink_fr.files.writing import LongNameError
+from rethink_fr.inference.abilities import check_abilities
 from rethink_fr.inference.faces import BATCH, face_noise, restore_faces
 from rethink_fr.inference.film import restore_clip
 from rethink_fr.inference.photo import (
@@ -29,7 +30,6 @@ from rethink_fr.inference.photo import (
 )
 from rethink_fr.inference.photo_plan import PhotoPlan, PlannedPhoto, copied_name, output_names
 from rethink_fr.inference.photo_report import FolderReport, PhotoReport, PhotoSettings
-from rethink_fr.inference.restore import check_abilities
 from rethink_fr.pictures.files import UnreadableImage, read_file
 from rethink_fr.pictures.photos import UnwritableImage, encode_photo
 

@@ -21,6 +21,7 @@ from rethink_fr.files.image_limits import max_pixels
 from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import OutputError, Outputs
 from rethink_fr.files.writing import LongNameError
+from rethink_fr.inference.abilities import check_abilities
 from rethink_fr.inference.framing import framing_note, size_notes
 from rethink_fr.pictures.files import UnreadableImage, encode_png, read_square
 from rethink_fr.pictures.listing import list_images
@@ -228,24 +229,6 @@ def encoded(
 def described(picture: PlannedPicture, size: Tuple[int, int], notes: Sequence[str]) -> RestoredFile:
     """What is to be said of a picture that was restored and had this size (width, height)."""
     return RestoredFile(str(picture.path), picture.restored, picture.sheet, picture.texture, size, notes=tuple(notes))
-
-
-def check_abilities(
-    restorer: LoadedRestorer, model: str, samples: int, fidelity: Optional[float], texture: bool = False
-) -> None:
-    """Refuse what a restorer does not have.
-
-    Raises:
-        ValueError: naming the option.
-    """
-    if samples > 1 and restorer.noise_shape is None:
-        raise ValueError(
-            f"{model}: gives one deterministic answer, so --samples {samples} makes no sense; leave it out"
-        )
-    if fidelity is not None:
-        restorer.check_fidelity(fidelity)
-    if texture and not restorer.has_texture:
-        raise ValueError(f"{model}: has no texture image; --texture is for VQFR")
 
 
 def named(path: Path, relative: Path, samples: int, texture: bool) -> PlannedPicture:

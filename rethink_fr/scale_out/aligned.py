@@ -9,9 +9,10 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Se
 import numpy as np
 import numpy.typing as npt
 
+from rethink_fr.inference.abilities import check_abilities
 from rethink_fr.inference.faces import face_noise, restore_faces
 from rethink_fr.inference.framing import framing_note, size_notes
-from rethink_fr.inference.restore import check_abilities, described, encoded, named
+from rethink_fr.inference.restore import described, encoded, named
 from rethink_fr.pictures.files import UnreadableImage, read_square
 from rethink_fr.pictures.listing import IMAGE_SUFFIXES
 from rethink_fr.scale_out import loaded

@@ -10,11 +10,11 @@ from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 import numpy as np
 
 from rethink_fr.film.clips import CLIP_SUFFIXES, is_clip
+from rethink_fr.inference.abilities import check_abilities
 from rethink_fr.inference.folder import described, encoded, restore_group
 from rethink_fr.inference.photo import OpenPhoto, open_photo
 from rethink_fr.inference.photo_plan import PlannedPhoto, named
 from rethink_fr.inference.photo_report import PhotoSettings
-from rethink_fr.inference.restore import check_abilities
 from rethink_fr.pictures.files import UnreadableImage
 from rethink_fr.pictures.photos import PHOTO_SUFFIXES
 from rethink_fr.scale_out import loaded

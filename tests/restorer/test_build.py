@@ -69,7 +69,9 @@ def test_validation_faces_are_people_that_training_never_shows():
 def test_a_hundred_pictures_are_enough_to_hold_some_out(tmp_path, capsys, wanted, trained, said):
     for number in range(100):
         write_image(tmp_path / f"{number}.png", np.full([32, 32, 3], number, np.uint8))
-    train, validation = open_sources(DataConfig(str(tmp_path), "holdout", wanted), 32)
+    train, validation = open_sources(
+        DataConfig(train=str(tmp_path), validation="holdout", validation_images=wanted), 32
+    )
     assert (len(train), len(validation)) == (trained, 100 - trained)
     printed = capsys.readouterr().err
     assert said in printed and bool(said) == bool(printed)
