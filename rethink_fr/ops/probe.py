@@ -54,8 +54,9 @@ def deviation(operators: Any, name: str, device: str) -> float:
     except tf.errors.OpError as error:
         reason = " ".join(_NODES.sub("", error.message).split())[:_LONGEST]
         raise FaultyOperatorError(f"{name} does not run on {device} ({reason})") from None
-    # np.max keeps a NaN, where Python's max may lose it.
-    off = float(np.max([np.max(np.abs(one - other)) / np.max(np.abs(other)) for one, other in zip(found, expected)]))
+    with np.errstate(invalid="ignore"):
+        differences = [np.max(np.abs(one - other)) / np.max(np.abs(other)) for one, other in zip(found, expected)]
+    off = float(np.max(differences))  # which keeps a NaN, where Python's max may lose it
     if not off <= _TOLERANCE:  # this way NaN is refused too
         raise FaultyOperatorError(f"{name} is wrong on {device}, off by {off:.2g} of its largest value")
     return off
