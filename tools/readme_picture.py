@@ -22,11 +22,11 @@ from rethink_fr.inference.faces import align
 from rethink_fr.inference.loading import load_restorer
 from rethink_fr.metrics import psnr
 from rethink_fr.pictures.files import read_image
-from rethink_fr.pictures.sheets import contact_sheet, heat_map
+from rethink_fr.pictures.sheets import contact_sheet
 from rethink_fr.runs.config_file import load_config
+from rethink_fr.training.observation import doubt_map
 
 _SAMPLES = 8
-_FULL_DOUBT = 0.2  # of the range from -1 to 1: 25.5 levels
 
 
 def main() -> None:
@@ -46,11 +46,11 @@ def main() -> None:
     given = images.to_model(degraded)
     best = images.to_uint8(restorer(given, noise_scale=0.0)).numpy()
     draws = [np.clip(restorer(given, noise_scale=1.0, seed=seed).numpy(), -1.0, 1.0) for seed in range(_SAMPLES)]
-    doubt = np.std(draws, axis=0, ddof=1).mean(-1) / _FULL_DOUBT
-    samples = [images.to_uint8(draw).numpy() for draw in draws]
+    samples = np.stack([images.to_uint8(draw).numpy() for draw in draws])  # [S, B, R, R, 3]
+    doubt = np.stack([doubt_map(samples[:, row]) for row in range(len(degraded))])
     columns = {"degraded": degraded, "noise 0": best}
     columns.update({f"sample {number}": sample for number, sample in enumerate(samples[:3], start=1)})
-    columns.update({"doubt": heat_map(doubt), "clean": np.stack([clean] * len(degraded))})
+    columns.update({"doubt": doubt, "clean": np.stack([clean] * len(degraded))})
     Image.fromarray(contact_sheet(list(columns.values()), list(columns))).save(arguments.output, quality=92)
     for name in ("degraded", "noise 0", "sample 1"):
         print(f"{name:10} PSNR {np.mean(psnr(columns[name], columns['clean'])):.2f} dB")

@@ -38,10 +38,10 @@ def forget_records(path: Path, step: int) -> int:
     data = read_bytes(path, _MAX_METRICS_BYTES)
     kept, broken = [], 0
     for line in data.split(b"\n"):
-        taken = _step_of_record(line)
-        if taken is not None and taken <= step:
+        record = _record(line)
+        if record is not None and record["step"] <= step:
             kept.append(line + b"\n")
-        broken += taken is None and bool(line.strip())
+        broken += record is None and bool(line.strip())
     if b"".join(kept) != data:
         write_bytes(path, b"".join(kept))
     return broken
@@ -69,8 +69,8 @@ def read_records(path: Path) -> List[Dict[str, float]]:
     """
     if not path.exists():
         return []
-    lines = read_bytes(path, _MAX_METRICS_BYTES).split(b"\n")
-    return [json.loads(line) for line in lines if _step_of_record(line) is not None]
+    records = map(_record, read_bytes(path, _MAX_METRICS_BYTES).split(b"\n"))
+    return [record for record in records if record is not None]
 
 
 def forget_events(folder: Path, step: int) -> None:
@@ -113,10 +113,11 @@ def put_in_order(folder: Path, now: float) -> None:
         limit = begun
 
 
-def _step_of_record(line: bytes) -> Optional[int]:
+def _record(line: bytes) -> Optional[Dict[str, float]]:
+    """The record in a line; None if there is none."""
     try:
-        record = json.loads(line)
-        return record["step"] if isinstance(record["step"], int) else None
+        record: Dict[str, float] = json.loads(line)
+        return record if isinstance(record["step"], int) else None
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
 

@@ -93,8 +93,7 @@ class AlignedWork(Work):
 
     def probe(self, model: Any) -> None:
         """Restore a grey square."""
-        square = np.full([model.resolution, model.resolution, 3], 128, np.uint8)
-        restore_faces(model, [square], [face_noise(model, square, self.settings.seed, 1)])
+        loaded.restore_grey(model)
 
 
 def _framing(square: Square) -> Optional[str]:

@@ -7,7 +7,6 @@ whole sets, tables and reports are made of them as ever.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import tempfile
 from dataclasses import asdict, dataclass
@@ -98,8 +97,7 @@ class MeasuringWork(Work):
         }
         file = io.BytesIO()
         np.savez(file, *arrays.values())
-        digest = hashlib.sha256(item.key.encode("utf-8", "surrogateescape")).hexdigest()
-        name = f"measured/{digest[:2]}/{digest[2:32]}.npz"
+        name = f"measured/{item.digest[:2]}/{item.digest[2:]}.npz"
         write(name, file.getvalue())
         return {"outputs": [name], "arrays": list(arrays), "row": asdict(inferred.row), "resized": inferred.resized}
 

@@ -7,7 +7,6 @@ record that is written after everything else of it: what has a record is not don
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import secrets
@@ -162,8 +161,7 @@ def read_lines(folder: OutputFolder, names: Sequence[str]) -> List[Dict[str, Any
 
 
 def _record_name(item: Item) -> str:
-    digest = hashlib.sha256(item.key.encode("utf-8", "surrogateescape")).hexdigest()
-    return f"{OWN}/finished/{digest[:2]}/{digest[2:32]}.json"
+    return f"{OWN}/finished/{item.digest[:2]}/{item.digest[2:]}.json"
 
 
 def read_object(path: Path) -> Optional[Dict[str, Any]]:

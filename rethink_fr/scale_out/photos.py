@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 
-import numpy as np
-
 from rethink_fr.film.clips import CLIP_SUFFIXES, is_clip
 from rethink_fr.inference.abilities import check_abilities
 from rethink_fr.inference.folder import described, encoded, restore_group
@@ -60,10 +58,7 @@ class PhotoWork(Work):
 
     def probe(self, model: Any) -> None:
         """Restore a grey square."""
-        from rethink_fr.inference.faces import face_noise, restore_faces
-
-        square = np.full([model.resolution, model.resolution, 3], 128, np.uint8)
-        restore_faces(model, [square], [face_noise(model, square, self.settings.seed, 1)])
+        loaded.restore_grey(model)
 
 
 def planned(item: Item) -> PlannedPhoto:

@@ -73,8 +73,7 @@ class BlockWork(Work):
 
     def finish(self, item: Item, inferred: List[Prepared], write: Write) -> Dict[str, Any]:
         """Write the records."""
-        digest = hashlib.sha256(item.key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-        name = f"{OWN}/blocks/{digest}"
+        name = f"{OWN}/blocks/{item.digest}"
         write(name, b"".join(one.record for one in inferred if one.record is not None))
         entries = [Entry(one.name, one.digest, len(one.record or b""), one.enlarged, one.reason) for one in inferred]
         return {"outputs": [name], "entries": entries}

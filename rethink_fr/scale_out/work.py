@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,11 @@ class Item:
     key: str  # no other item has this one; it stays the same when the call is made again
     inputs: Tuple[str, ...]  # paths or addresses of the files that it is made from
     task: Dict[str, Any]  # what else its `Work` has to know, as JSON
+
+    @property
+    def digest(self) -> str:
+        """A name for what belongs to this item: 32 hexadecimal digits."""
+        return hashlib.sha256(self.key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     def encoded(self) -> bytes:
         """As a line of JSON. Names that are not Unicode stay what they are."""

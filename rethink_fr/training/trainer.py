@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -38,6 +38,8 @@ class AdversarialTrainer(keras.Model):
         step: number of steps taken, an int64 variable.
         phase: the first step of the current phase. A task whose computation changes at certain steps has several.
     """
+
+    train_function: Any  # Keras' own attribute, which it does not declare
 
     def __init__(
         self,
@@ -118,7 +120,7 @@ class AdversarialTrainer(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Callable[..., Dict[str, tf.Tensor]]:
         """What `fit` calls with an iterator. Keras' own would return the scalars of the last step only."""
-        if self.together == 1 or (getattr(self, "train_function", None) is not None and not force):
+        if self.together == 1 or (self.train_function is not None and not force):
             return super().make_train_function(force)
 
         def several(iterator: tf.data.Iterator) -> Dict[str, tf.Tensor]:

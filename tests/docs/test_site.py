@@ -109,3 +109,7 @@ def test_the_site_is_built_and_asks_no_other_host(tmp_path):
     layers = (tmp_path / "reference/layers.html").read_text(encoding="utf-8")
     for section in ("Parameters:", "Attributes:", "Returns:", "Raises:", "Examples:"):
         assert section in layers
+
+
+def test_the_card_in_the_package_is_the_page():
+    assert (ROOT / "rethink_fr/models/mini128/card.md").read_bytes() == (ROOT / "docs/mini128.md").read_bytes()

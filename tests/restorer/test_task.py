@@ -10,7 +10,7 @@ from rethink_fr.restorer import task as restorer_task
 from rethink_fr.restorer.settings import PosteriorConfig
 from rethink_fr.training.trainer import ReplicaStepContext
 from rethink_fr.weights.published_network import expected_shapes
-from tests.training.helpers import GLOBAL_BATCH, random_batch, replace, small_config, values, with_sgd
+from tests.training.helpers import on_replicas, random_batch, replace, small_config, values, with_sgd
 from tests.weights.filled import filled
 
 
@@ -217,7 +217,6 @@ def run(strategy, config, steps: int = 5):
     """Losses, weights and codebooks after some steps; batch k of every strategy is the same global batch."""
     with strategy.scope():
         trainer = with_sgd(config)
-    share = GLOBAL_BATCH // strategy.num_replicas_in_sync
 
     @tf.function
     def step(batch):
@@ -225,13 +224,7 @@ def run(strategy, config, steps: int = 5):
 
     logs = {}
     for number in range(steps):
-        batch = random_batch(number)
-
-        def part(context, batch=batch):
-            first = share * context.replica_id_in_sync_group
-            return {name: images[first : first + share] for name, images in batch.items()}
-
-        scalars = step(strategy.experimental_distribute_values_from_function(part))
+        scalars = step(on_replicas(strategy, random_batch(number)))
         logs[number] = {name: float(strategy.experimental_local_results(value)[0]) for name, value in scalars.items()}
     return trainer, logs
 

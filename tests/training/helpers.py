@@ -43,6 +43,17 @@ def random_batch(seed: int = 0, batch: int = GLOBAL_BATCH, side: int = 32) -> di
     return {"degraded": tf.constant(images[0]), "clean": tf.constant(images[1])}
 
 
+def on_replicas(strategy: tf.distribute.Strategy, batch: dict[str, tf.Tensor]) -> Any:
+    """A global batch over the replicas of a strategy, each with an equal share."""
+    share = len(batch["clean"]) // strategy.num_replicas_in_sync
+
+    def part(context: tf.distribute.experimental.ValueContext) -> dict[str, tf.Tensor]:
+        first = share * context.replica_id_in_sync_group
+        return {name: images[first : first + share] for name, images in batch.items()}
+
+    return strategy.experimental_distribute_values_from_function(part)
+
+
 def values(variables: list[tf.Variable]) -> list[np.ndarray]:
     """Copies of the values of variables."""
     return [variable.numpy().copy() for variable in variables]

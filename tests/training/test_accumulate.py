@@ -9,7 +9,7 @@ import tensorflow as tf
 from rethink_fr.config.checks import ConfigError, check_shared
 from rethink_fr.restorer.settings import PosteriorConfig
 from rethink_fr.training.run import _check_batch
-from tests.training.helpers import GLOBAL_BATCH, random_batch, replace, small_config, with_sgd
+from tests.training.helpers import on_replicas, random_batch, replace, small_config, with_sgd
 from tests.vqfr.training import stages
 
 PAPER = small_config()
@@ -21,15 +21,10 @@ POSTERIOR = replace(
 )
 
 
-def training(config, **changes):
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, **changes))
-
-
 def take(strategy, make, config, batch, steps, graph=True):
     """Scalars and variables after some steps; `make` makes the trainer."""
     with strategy.scope():
         trainer = make(config)
-    share = GLOBAL_BATCH // strategy.num_replicas_in_sync
 
     def step(images):
         return strategy.run(trainer.train_step, args=(images,))
@@ -37,13 +32,7 @@ def take(strategy, make, config, batch, steps, graph=True):
     step = tf.function(step) if graph else step  # eagerly short tests take a third of the time
     logs = {}
     for number in range(steps):
-        images = batch(number)
-
-        def part(context, images=images):
-            first = share * context.replica_id_in_sync_group
-            return {name: values[first : first + share] for name, values in images.items()}
-
-        scalars = step(strategy.experimental_distribute_values_from_function(part))
+        scalars = step(on_replicas(strategy, batch(number)))
         for name, value in scalars.items():
             logs[f"{name} of step {number}"] = float(strategy.experimental_local_results(value)[0])
     parts = {**trainer.task.saved, "average": trainer.average}
@@ -79,14 +68,14 @@ def test_parts_of_the_restorers_batch_equal_the_whole():
     one = tf.distribute.get_strategy()
     whole = take(one, with_sgd, POSTERIOR, random_batch, 1, graph=False)
     # In parts of 2, but the discriminator in parts of 4: its groups stay as they are.
-    parts = training(POSTERIOR, accumulate=4, recompute=True)
+    parts = replace(POSTERIOR, "training", accumulate=4, recompute=True)
     assert_equal(whole, take(one, with_sgd, parts, random_batch, 1, graph=False))
 
 
 def test_parts_of_vqfrs_batch_equal_the_whole():
     one, config = tf.distribute.get_strategy(), judged_from_the_start("restoration", 1)
     whole = take(one, stages.with_sgd, config, stages.batch, 1, graph=False)
-    parts = training(config, accumulate=2, recompute=True)
+    parts = replace(config, "training", accumulate=2, recompute=True)
     assert_equal(whole, take(one, stages.with_sgd, parts, stages.batch, 1, graph=False))
 
 
@@ -95,9 +84,9 @@ def test_parts_of_vqfrs_batch_equal_the_whole():
 def test_several_steps_of_the_restorer_on_one_and_two_replicas(mirrored, config):
     one = tf.distribute.get_strategy()
     whole = take(one, with_sgd, config, random_batch, 3)
-    assert_equal(whole, take(one, with_sgd, training(config, accumulate=4), random_batch, 3))
-    assert_equal(whole, take(mirrored, with_sgd, training(config, accumulate=2), random_batch, 3))
-    assert_equal(whole, take(one, with_sgd, training(config, accumulate=2, recompute=True), random_batch, 3))
+    assert_equal(whole, take(one, with_sgd, replace(config, "training", accumulate=4), random_batch, 3))
+    assert_equal(whole, take(mirrored, with_sgd, replace(config, "training", accumulate=2), random_batch, 3))
+    assert_equal(whole, take(one, with_sgd, replace(config, "training", accumulate=2, recompute=True), random_batch, 3))
 
 
 @pytest.mark.slow
@@ -106,13 +95,13 @@ def test_several_steps_of_the_restorer_on_one_and_two_replicas(mirrored, config)
 def test_several_steps_of_vqfr_on_one_and_two_replicas(mirrored, stage, version):
     one, config = tf.distribute.get_strategy(), judged_from_the_start(stage, version)
     whole = take(one, stages.with_sgd, config, stages.batch, 2)
-    assert_equal(whole, take(mirrored, stages.with_sgd, training(config, accumulate=2), stages.batch, 2))
-    both = training(config, accumulate=2, recompute=True)
+    assert_equal(whole, take(mirrored, stages.with_sgd, replace(config, "training", accumulate=2), stages.batch, 2))
+    both = replace(config, "training", accumulate=2, recompute=True)
     assert_equal(whole, take(one, stages.with_sgd, both, stages.batch, 2))
 
 
 def test_parts_that_do_not_divide_the_batch_are_refused(mirrored):
     with pytest.raises(ConfigError, match="training.accumulate: expected a divisor of the batch of 8, got 3"):
-        check_shared(training(PAPER, accumulate=3))
+        check_shared(replace(PAPER, "training", accumulate=3))
     with pytest.raises(ConfigError, match="training.accumulate: expected a divisor of the 4 images of each replica"):
-        _check_batch(training(PAPER, accumulate=8), mirrored)
+        _check_batch(replace(PAPER, "training", accumulate=8), mirrored)

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.run import build_trainer
+from tests.training.helpers import on_replicas
 from tests.vqfr.training.stages import (
-    GLOBAL_BATCH,
     batch,
     codebook_stage,
     restoration_stage,
@@ -23,20 +23,12 @@ def run(strategy: tf.distribute.Strategy, experiment, steps: int = 5) -> tuple:
     """Losses and trainer after some steps; batch k of every strategy is the same global batch."""
     with strategy.scope():
         trainer = with_sgd(experiment)
-    share = GLOBAL_BATCH // strategy.num_replicas_in_sync
     logs = []
     for step in range(steps):
         trainer.enter_phase(step)
-        images = batch(step)
-
-        def part(context, images=images):
-            first = share * context.replica_id_in_sync_group
-            return {name: values[first : first + share] for name, values in images.items()}
-
         with strategy.scope():
             # Eagerly: tracing the graph of each phase would take longer than the steps.
-            values = strategy.experimental_distribute_values_from_function(part)
-            scalars = strategy.run(trainer.train_step, args=(values,))
+            scalars = strategy.run(trainer.train_step, args=(on_replicas(strategy, batch(step)),))
             trainer.task.after_step(step + 1)
         logs.append({name: float(strategy.experimental_local_results(value)[0]) for name, value in scalars.items()})
     return trainer, logs
