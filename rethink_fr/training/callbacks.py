@@ -25,6 +25,7 @@ from rethink_fr.runs.records import is_recorded
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import ObservationInterrupted, Observer
 
+SHOWN_SETTINGS = "configuration"  # the name of the settings in TensorBoard; they are written before training begins
 _SHOWN_LOSSES = 3  # on the progress bar
 _VALIDATION = "validation/"  # how the names of its figures begin
 
@@ -69,8 +70,9 @@ class FollowTask(StepCallback):
 class StopOnSignal(keras.callbacks.Callback):
     """Ends training after the current step on SIGINT, SIGTERM or SIGHUP, so that the run can be saved and continued.
 
-    A second SIGINT or SIGTERM has its usual effect. A second SIGHUP has none, because a closing terminal sends several.
-    If SIGHUP was ignored from the start (`nohup`), it still is.
+    Signals are caught from the start of training until `close`, which comes after the last checkpoint. A second SIGINT
+    or SIGTERM has its usual effect. A second SIGHUP has none, because a closing terminal sends several. If SIGHUP was
+    ignored from the start (`nohup`), it still is.
 
     Attributes:
         signal: number of the signal that ended the run; 0 if none did.
@@ -93,19 +95,17 @@ class StopOnSignal(keras.callbacks.Callback):
         if self.signal:
             self.model.stop_training = True
 
-    def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
-        self._release()
+    def close(self) -> None:
+        """Let signals have their usual effect again. May be called twice."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
 
     def _handle(self, number: int, frame: object) -> None:
         self.signal = number
         if number == signal.SIGHUP:
             self._previous[number] = signal.SIG_IGN
-        self._release()
-
-    def _release(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        self.close()
 
 
 class RunLog(StepCallback):
@@ -184,12 +184,13 @@ class RunLog(StepCallback):
         # Markdown shows indented text as it is.
         text = "".join(f"    {line}\n" for line in config_text(config).splitlines())
         with self._writer.as_default(step=self._first_step):
-            tf.summary.text("configuration", text)
             values = settings(config)
             # Without this list every scalar would be a column.
             figures = [hparams.Metric(f"{_VALIDATION}{name}") for name in ("psnr", "ssim")]
             hparams.hparams_config([hparams.HParam(key) for key in values], figures)
             hparams.hparams(values)
+            # Last: a run that was killed before this is here writes all of it again.
+            tf.summary.text(SHOWN_SETTINGS, text)
         self._writer.flush()
 
     def write_picture(self, step: int, name: str, picture: np.ndarray) -> None:
@@ -267,10 +268,12 @@ class Observation(StepCallback):
             self._observe(step, drawn=self._sheet(step).exists(), measured=measured)
 
     def final(self) -> Dict[str, float]:
-        """The figures of the last step. Also draws its sheet, unless that was done."""
+        """The figures of the last step. Also draws its sheet, unless that was done. A signal cuts this short, too."""
         if not self._figures:
-            self._figures = self._observer.validate()
-            write_bytes(self._directory / FINAL_SHEET, encode_png(self._observer.sheet()))
+            with contextlib.suppress(ObservationInterrupted):
+                figures = self._observer.validate()
+                write_bytes(self._directory / FINAL_SHEET, encode_png(self._observer.sheet()))
+                self._figures = figures
         return self._figures
 
     def _observe(self, step: int, drawn: bool, measured: bool) -> None:
