@@ -155,7 +155,7 @@ def chaos(trials: Trials, folder: Path, name: str, arguments: list, kills: int) 
 
 
 def assert_nothing_is_lost(run: Path, before: List[int], ended: Ended) -> List[int]:
-    """All finished checkpoints are whole, and only those are gone that newer ones have replaced; returns their steps."""
+    """All finished checkpoints are whole, and only those are gone that newer ones replaced; returns their steps."""
     checkpoints = run / "checkpoints"
     finished = [step for step in checkpoint_steps(checkpoints) if (checkpoints / f"step-{step}.json").exists()]
     for step in finished:
