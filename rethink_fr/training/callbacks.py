@@ -24,6 +24,7 @@ from rethink_fr.runs.folder import FINAL_SHEET, METRICS
 from rethink_fr.runs.records import is_recorded
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import ObservationInterrupted, Observer
+from rethink_fr.training.trainer import STOPPING
 
 SHOWN_SETTINGS = "configuration"  # the name of the settings in TensorBoard; they are written before training begins
 _SHOWN_LOSSES = 3  # on the progress bar
@@ -44,7 +45,7 @@ class StepCallback(keras.callbacks.Callback):
 
     def by_step(self, logs: Optional[Dict[str, Any]]) -> Iterator[Tuple[int, Dict[str, float]]]:
         """The steps that were taken together, one by one: the number of steps taken with it, and its scalars."""
-        vectors = {name: np.atleast_1d(values) for name, values in (logs or {}).items()}
+        vectors = {name: np.atleast_1d(values) for name, values in (logs or {}).items() if name != STOPPING}
         count = max((len(values) for values in vectors.values()), default=1)
         first = self.step - count + 1
         for number in range(count):
@@ -74,13 +75,20 @@ class StopOnSignal(keras.callbacks.Callback):
     or SIGTERM has its usual effect. A second SIGHUP has none, because a closing terminal sends several. If SIGHUP was
     ignored from the start (`nohup`), it still is.
 
+    Several workers have to stop at the same step, or they would wait for each other for ever. So one of them tells the
+    others, by a scalar of the next step, and all of them stop after that one.
+
+    Args:
+        workers: whether there are several. The callback must then be made outside of the strategy's scope.
+
     Attributes:
-        signal: number of the signal that ended the run; 0 if none did.
+        signal: number of the signal that ended the run; 0 if none did. SIGTERM, if another worker got the signal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workers: bool = False) -> None:
         super().__init__()
         self.signal = 0
+        self._wish = tf.Variable(0.0, trainable=False) if workers else None  # this worker's, above 0: to stop
         self._previous: Dict[int, Any] = {}
 
     def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
@@ -91,8 +99,20 @@ class StopOnSignal(keras.callbacks.Callback):
             for number in numbers:
                 self._previous[number] = signal.signal(number, self._handle)
 
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        if self._wish is not None:
+            model.wants_to_stop = self._wish.read_value
+
+    def on_train_batch_begin(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        if self.signal and self._wish is not None:
+            self._wish.assign(1.0)
+
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        if self.signal:
+        if self._wish is not None and np.any((logs or {})[STOPPING] > 0):
+            self.signal = self.signal or signal.SIGTERM
+            self.model.stop_training = True
+        elif self._wish is None and self.signal:
             self.model.stop_training = True
 
     def close(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
@@ -94,6 +96,9 @@ def train(
     chief = is_chief(strategy_name)
     with run_lock(output) if chief else contextlib.nullcontext(), told_plainly(output):
         strategy = make_strategy(strategy_name, config.training.logical_cpus)
+        if threading.current_thread() is threading.main_thread():
+            # TensorFlow's coordination of workers catches SIGTERM, for a use that is not ours.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
         _check_batch(config, strategy)
         if strategy_name == "multiworker" and config.training.on_divergence == "roll_back":
             raise ConfigError(
@@ -147,7 +152,8 @@ def _train(
     keep_list(pictures, output, strategy, chief)
     if config.training.init and checkpoints.saved_step < 0:
         _start_from_another_run(config, trainer, strategy, chief)
-    log, observation, stop = None, None, StopOnSignal()
+    log, observation = None, None
+    stop = StopOnSignal(workers=isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy))
     shown: List[keras.callbacks.Callback] = []
     if chief:
         _forget_later_steps(output, first_step)
@@ -162,9 +168,7 @@ def _train(
         observation = Observation(observer, log, output, config.training, stop)
         shown = [log, observation, Forecast(config.training, first_step)]
         announce(config, trainer, strategy, len(pictures.train), first_step, output)
-    callbacks = _callbacks(config, checkpoints, shown, saved or (lambda: None))
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        callbacks.append(stop)  # workers stopped at different steps would wait for each other for ever
+    callbacks = [*_callbacks(config, checkpoints, shown, saved or (lambda: None)), stop]
     steps = config.training.steps - first_step
     with contextlib.closing(stop):
         # The log is closed at once: what is said about an error must not begin on the line of its progress bar.

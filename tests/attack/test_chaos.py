@@ -28,14 +28,14 @@ from tests.attack.layer import Ended, Trials, hidden
 COMMAND = "tests.attack.run_scenarios:command"
 KEPT = 2  # checkpoints
 LONGEST = 900  # seconds that a call may take
-POLL = 0.005  # seconds
+POLL = 0.01  # seconds
 RHYTHM = [
     "training.log_every=1", "training.sample_every=7", "training.validate_every=5", "training.checkpoint_every=2",
     f"training.keep_checkpoints={KEPT}", "training.global_batch=4",
     "data.train=builtin", "data.validation=builtin", "data.builtin_identities=6", "data.builtin_pictures=2",
     "data.validation_images=4",
 ]  # fmt: skip
-RESTORER = ["model.resolution=32", "model.width=0.03125", "model.n_skips=2", "model.codebook_size=16"]
+RESTORER = ["model.resolution=32", "model.width=0.03125", "model.n_skips=1", "model.codebook_size=16"]
 VQFR = [
     "model.resolution=32", "model.width=0.03125", "model.levels=2", "model.codebook_size=16",
     "discriminator.width=0.03125", "discriminator.patch_layers=1",
@@ -96,7 +96,9 @@ def wait_until(happened: Callable[[], bool], process: int) -> None:
         time.sleep(POLL)
 
 
-def kill_once(trials: Trials, run: Path, arguments: list, chance: random.Random, starting: float) -> Ended:
+def kill_once(
+    trials: Trials, run: Path, arguments: list, chance: random.Random, starting: float, a_step: float
+) -> Ended:
     """Begin or continue a run, and send it a signal at a random moment.
 
     Args:
@@ -104,6 +106,7 @@ def kill_once(trials: Trials, run: Path, arguments: list, chance: random.Random,
         run: its folder.
         chance: decides signal and moment.
         starting: seconds that the command takes before the first step.
+        a_step: seconds that a step takes.
     """
     records, writing = run / "metrics.jsonl", run / "checkpoints" / "writing"
     before = last_recorded_step(records)
@@ -111,14 +114,12 @@ def kill_once(trials: Trials, run: Path, arguments: list, chance: random.Random,
     number = chance.choice((signal.SIGKILL, signal.SIGTERM))
     moment = chance.choice(("time", "step", "step", "checkpoint"))
     try:
-        if moment == "time":
-            time.sleep(chance.uniform(0, 1.2 * starting))
-        else:
-            steps = before + chance.randint(1, 4)
-            wait_until(lambda: last_recorded_step(records) >= steps, process)
-            if moment == "checkpoint":
-                wait_until(writing.exists, process)
-            time.sleep(chance.uniform(0, 0.03 if moment == "checkpoint" else 0.3))
+        steps = before + chance.randint(1, 3)
+        until = time.monotonic() + (chance.uniform(0, 1.2 * starting) if moment == "time" else LONGEST)
+        wait_until(lambda: time.monotonic() > until or last_recorded_step(records) >= steps, process)
+        if moment == "checkpoint":
+            wait_until(writing.exists, process)
+        time.sleep(chance.uniform(0, a_step))
         os.kill(process, number)
     except ProcessLookupError:
         pytest.fail(f"the run ended before it was killed: {trials.end()}")
@@ -142,9 +143,10 @@ def chaos(trials: Trials, folder: Path, name: str, arguments: list, kills: int) 
     starting = time.monotonic() - begun
     ended = trials.end()
     assert ended.code == 0, ended
+    a_step = (time.monotonic() - begun - starting) / last_recorded_step(whole / "metrics.jsonl")
     chance, finished = random.Random(seed), []
     for _ in range(kills):
-        ended = kill_once(trials, run, [*arguments, "--output", run], chance, starting)
+        ended = kill_once(trials, run, [*arguments, "--output", run], chance, starting, a_step)
         finished = assert_nothing_is_lost(run, finished, ended)
     trials.start(COMMAND, run, *arguments, "--output", run, seconds=LONGEST)
     ended = trials.end()
@@ -179,8 +181,16 @@ def test_a_run_that_is_killed_at_random_moments_ends_as_if_it_had_not_been(tenso
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
+def test_a_small_run_survives_thirty_kills(tensorflow_trials, tmp_path):
+    (tmp_path / "toy.yaml").write_text(TOY)
+    arguments = ["train", "--config", tmp_path / "toy.yaml", *settings("training.steps=150")]
+    chaos(tensorflow_trials, tmp_path, "toy", arguments, kills=30)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
 def test_a_run_of_the_restorer_survives_thirty_kills(tensorflow_trials, tmp_path):
-    arguments = ["train", "--config", "smoke_64", *settings(*RESTORER, "training.steps=120")]
+    arguments = ["train", "--config", "smoke_64", *settings(*RESTORER, "training.steps=150")]
     chaos(tensorflow_trials, tmp_path, "restorer", arguments, kills=30)
 
 

@@ -28,7 +28,8 @@ def run(strategy: tf.distribute.Strategy, experiment, steps: int = 5) -> tuple:
         trainer.enter_phase(step)
         with strategy.scope():
             # Eagerly: tracing the graph of each phase would take longer than the steps.
-            scalars = strategy.run(trainer.train_step, args=(on_replicas(strategy, batch(step)),))
+            images = {name: tf.cast(part, trainer.task.generator.compute_dtype) for name, part in batch(step).items()}
+            scalars = strategy.run(trainer.train_step, args=(on_replicas(strategy, images),))
             trainer.task.after_step(step + 1)
         logs.append({name: float(strategy.experimental_local_results(value)[0]) for name, value in scalars.items()})
     return trainer, logs
