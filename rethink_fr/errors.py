@@ -29,7 +29,7 @@ class RunFailure(Exception):  # noqa: N818 (reads as what happened)
     """Work that cannot go on although call and configuration are right. The message says what to do, in one line."""
 
 
-class TryAgain(RunFailure):  # noqa: N818
+class TryAgain(RunFailure):
     """As `RunFailure`, but nothing has to be done: the same command goes on."""
 
 

@@ -38,7 +38,7 @@ class AdversarialTrainer(keras.Model):
     Attributes:
         step: number of steps taken, an int64 variable.
         phase: the first step of the current phase. A task whose computation changes at certain steps has several.
-        wants_to_stop: returns a float32 scalar of this worker, above 0 once it wants to stop. Then the scalars of a step
+        wants_to_stop: returns a float32 scalar of this worker, above 0 once it wants to stop. Scalars of a step then
             have `STOPPING`, so that all workers know it after the same step. None: no other worker has to know.
     """
 
