@@ -119,7 +119,7 @@ def kill_once(
         wait_until(lambda: time.monotonic() > until or last_recorded_step(records) >= steps, process)
         if moment == "checkpoint":
             wait_until(writing.exists, process)
-        time.sleep(chance.uniform(0, a_step))
+        time.sleep(chance.uniform(0, 0.02 if moment == "checkpoint" else a_step))
         os.kill(process, number)
     except ProcessLookupError:
         pytest.fail(f"the run ended before it was killed: {trials.end()}")
