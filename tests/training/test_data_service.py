@@ -33,7 +33,7 @@ def worker(target: str):
 
 def test_one_worker_makes_the_same_batches_in_the_same_order(dispatcher):
     server = worker(dispatcher)
-    given = {"seed": 3, "global_batch": 4, "start_step": 3}
+    given = {"seed": 3, "global_batch": 4, "start_step": 3, "degrade": False}
     local = take(training_batches(numbered_source(), **given), 4)
     assert_equal_batches(take(training_batches(numbered_source(), service=dispatcher, **given), 4), local)
     server._stop()
