@@ -162,8 +162,8 @@ def assert_nothing_is_lost(run: Path, before: List[int], ended: Ended) -> List[i
     finished = [step for step in checkpoint_steps(checkpoints) if (checkpoints / f"step-{step}.json").exists()]
     for step in finished:
         assert not damage(checkpoints, step, unreadable), f"{checkpoint_path(checkpoints, step)} after {ended}"
-    newer = [step for step in finished if step not in before]
-    assert len(newer) >= KEPT or before[-(KEPT - len(newer)) :] == finished[: KEPT - len(newer)][: len(before)], ended
+    newest = sorted({*before, *finished})[-KEPT:]
+    assert set(newest) <= set(finished), f"of {newest} only {finished} are left after {ended}"
     said = [line for line in ended.output.splitlines() if line.startswith("stopped at step ")]
     assert not said or said[0].startswith(f"stopped at step {finished[-1]};"), ended
     return finished
