@@ -18,10 +18,9 @@ from rethink_fr.data.degradation.stages import (
     Index,
     add_noise,
     between,
-    blur,
+    blur_and_downsample,
     blur_radius,
     compress_jpeg,
-    downsample,
     image_seed,
     sides,
     to_uint8,
@@ -126,9 +125,8 @@ def reduced(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: Degradati
     drawn = draw_degradation(seed, index, ranges)
     rows, columns = sides(image_uint8)
     scale = min(rows, columns) / REFERENCE_RESOLUTION
-    image = tf.cast(image_uint8, tf.float32)
-    image = blur(image, drawn.blur_sigma * scale, blur_radius(min(rows, columns), ranges.blur_sigma[1]))
-    image = downsample(image, drawn.downscale)
+    radius = blur_radius(min(rows, columns), ranges.blur_sigma[1])
+    image = blur_and_downsample(tf.cast(image_uint8, tf.float32), drawn.blur_sigma * scale, radius, drawn.downscale)
     image = add_noise(image, drawn.noise, image_seed(seed, index, _NOISE_STREAM))
     return compress_jpeg(image, drawn.jpeg_quality)
 
