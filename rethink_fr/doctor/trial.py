@@ -28,8 +28,9 @@ from rethink_fr.data.sources.image_source import SkippingSource
 from rethink_fr.doctor.graph_memory import graph_peak
 from rethink_fr.doctor.samples import open_sample
 from rethink_fr.runs.config_file import load_config
+from rethink_fr.training.devices import make_strategy
 from rethink_fr.training.initialise import initialise
-from rethink_fr.training.run import build_trainer, make_strategy
+from rethink_fr.training.run import build_trainer
 from rethink_fr.training.trainer import AdversarialTrainer
 
 _STEPS = 4
@@ -46,7 +47,7 @@ _GAPS = 1.2
 def main(config_file: str, strategy_name: str, limit: int, from_init: bool) -> None:
     """Build, predict, step and read; print what is found."""
     config = load_config(config_file)
-    strategy = make_strategy(strategy_name, config.training.logical_cpus)
+    strategy = make_strategy(strategy_name, config.training)
     try:
         with strategy.scope():
             trainer = build_trainer(config)

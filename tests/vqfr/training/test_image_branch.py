@@ -59,7 +59,7 @@ def test_the_sum_of_terms_with_the_adaptive_weight_is_what_a_hand_computes(perce
             tape.watch(kernel)
             image = tf.nn.conv2d(images(0), kernel, 1, "SAME")
             terms = made.terms(image, target(images(1), perceptual), 0)
-        loss = made.total(image, terms, tape, kernel)
+        loss = made.total(image, terms, tape, kernel, tf.constant(1.0))
     counted = ["l1", "lpips", "style"] if with_l1 else ["lpips", "style"]
     reference = np.linalg.norm(gradients_by_hand(made, kernel, counted))
     local = np.linalg.norm(gradients_by_hand(made, kernel, ["local"]))
@@ -103,7 +103,7 @@ def test_every_term_is_logged_with_the_branchs_name(perceptual):
         tape.watch(kernel)
         image = tf.nn.conv2d(images(0), kernel, 1, "SAME")
         terms = made.terms(image, target(images(1), perceptual), 0)
-    names = list(made.total(image, terms, tape, kernel).scalars)
+    names = list(made.total(image, terms, tape, kernel, tf.constant(1.0)).scalars)
     context = ReplicaStepContext(0, tf.constant(0, tf.int64))
     names += list(made.turn().loss({"clean": images(1)}, context, {"main": images(0)}).scalars)
     assert sorted(names) == [
