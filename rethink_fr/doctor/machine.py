@@ -15,6 +15,7 @@ from rethink_fr.config.sections import TrainingConfig
 from rethink_fr.doctor.findings import Finding, sized
 from rethink_fr.files.names import printable
 from rethink_fr.ops import NativeOpsError
+from rethink_fr.ops.implementation import faults_on_gpus
 from rethink_fr.ops.native import OPERATORS, forbidden, native_library
 
 _DISTRIBUTION = "rethink-fr"
@@ -122,7 +123,12 @@ def check_operators() -> Finding:
     lacking = [name for name in OPERATORS if not library.has(name)]
     if lacking:
         return Finding("native operators", "warning", f"without {', '.join(lacking)}", "rethink-fr build-ops")
-    return Finding("native operators", "ok", f"compiled, {library.instruction_set()} kernels")
+    found = f"compiled, {library.instruction_set()} kernels"
+    faults, tried = faults_on_gpus(library.module)
+    if faults:
+        advice = "TensorFlow's own operations take their place, which is slower and needs more memory"
+        return Finding("native operators", "warning", f"{found}; {'; '.join(faults.values())}", advice)
+    return Finding("native operators", "ok", f"{found}, tried on {', '.join(tried)}" if tried else found)
 
 
 def check_clock(checkpoints: Path, newest: Optional[int], now: Optional[float] = None) -> Finding:
