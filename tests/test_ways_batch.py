@@ -4,7 +4,7 @@ import json
 
 from tests.ways import assert_goes_one_way, visited, way_in_readme
 
-# Stories of their own: the arguments of all commands, the configuration and its checks, what is shown of a run, devices.
+# Stories of their own: arguments of all commands, configuration and its checks, devices, what is shown of a run.
 ASIDE = ("_parser", "resolve_config", "validate", "sheet", "encode_png")
 BESIDES = ("losses/", "drawn_faces/", "runs/", "training/devices.py")
 TINY = (
