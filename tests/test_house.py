@@ -71,6 +71,7 @@ ALLOWED = {
         "images",
         "layers",
         "metrics",
+        "ops",
         "pictures",
         "runs",
         "system",
@@ -101,7 +102,7 @@ ALLOWED = {
         "pictures",
         "system",
     },
-    "evaluation": {"data", "errors", "files", "images", "losses", "metrics", "pictures", "runs", "weights"},
+    "evaluation": {"data", "errors", "files", "images", "losses", "metrics", "ops", "pictures", "runs", "weights"},
     "commands": {
         "app",
         "config",

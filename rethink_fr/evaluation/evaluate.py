@@ -24,6 +24,7 @@ from rethink_fr.evaluation.report.contents import EvaluationReport
 from rethink_fr.evaluation.samples import pair_samples
 from rethink_fr.metrics.bootstrap import DRAWS
 from rethink_fr.metrics.metric import PerceptualNeed, Protocol
+from rethink_fr.ops.tensor_float_32 import allow_tensor_float_32
 from rethink_fr.pictures.listing import list_images
 
 # A method may not be called so: these names have another meaning in the report.
@@ -93,6 +94,7 @@ def evaluate(
     choice = choose(asked, people, bool(degraded), max(samples.values()) > 1, loaders or sources.loaders())
     if k < 1:
         raise ValueError(f"--k: {k}; expected 1 or more")
+    allow_tensor_float_32(False)
     neighbours = [metric.name for metric in choice.metrics if "neighbours" in metric.needs]
     if neighbours and k >= len(pairs):
         reason = f"--k {k}: expected at most {len(pairs) - 1}, since {reference} holds {len(pairs)} images"

@@ -21,6 +21,7 @@ from rethink_fr.data.sources.several import SeveralSource, open_parts
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import WriteError, write_text
 from rethink_fr.runs.picture_lists import LIST_NAME, RunLists, read_lists, write_lists
+from rethink_fr.training.devices import everyones
 
 _SAMPLE_FACES = 6
 _SKIPS_TOLD = 5  # `unreadable.txt` lists the others
@@ -233,12 +234,7 @@ def fixed_faces(config: Experiment, validation: ImageSource) -> Tuple[Dict[str, 
 
 
 def _check_all_alike(pictures: RunPictures, output: Path, strategy: tf.distribute.Strategy) -> None:
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return
-    ours = pictures.lists.fingerprint()
-    values = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([ours], tf.int64))
-    everyones = strategy.gather(values, axis=0).numpy()
-    if (everyones != ours).any():
+    if len(set(everyones(pictures.lists.fingerprint(), strategy))) > 1:
         raise ConfigError(
             f"data.train: the workers' folders hold different pictures; give all of them the same ones, and a run that "
             f"has started its {printable(output / LIST_NAME)}"

@@ -98,6 +98,7 @@ class VQFROptimizerConfig:
     discriminators: AdamConfig = field(default_factory=AdamConfig)
     milestones: Tuple[int, ...] = ()  # steps at which all learning rates are multiplied ...
     gamma: float = 0.5  # ... by this factor
+    jit_compile: bool = False  # let XLA compile Adam's update of each variable on GPUs
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,12 @@ def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> 
     Those of the encoder stay in float32: its features decide which codes are chosen, and another code is another
     texture.
     """
-    import tensorflow as tf
-
-    from rethink_fr.vqfr.networks.convolution import Convolution
+    from rethink_fr.layers.precision import set_precision
     from rethink_fr.vqfr.networks.network import VQGAN
 
-    chosen = {id(layer) for part in (network.encoder, network.quantizer) for layer in part.submodules}
-    for layer in network.submodules:
-        if isinstance(layer, Convolution) and id(layer) not in chosen:
-            layer.precision = tf.as_dtype(precision)
+    set_precision(network, precision)
+    for part in (network.encoder, network.quantizer):
+        set_precision(part, "float32")
     resolution, name = network.resolution, type(network).__name__
 
     def check_shape(shape: Tuple[int, ...]) -> None:

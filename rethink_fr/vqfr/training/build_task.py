@@ -113,4 +113,6 @@ def _adam(settings: AdamConfig, config: VQFRExperiment, first_step: int = 0) -> 
     # Keras changes the rate after the boundary; a milestone is the first step with the new one.
     boundaries = [step - 1 for step in ahead]
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates) if ahead else rates[0]
-    return keras.optimizers.Adam(schedule, settings.beta_1, settings.beta_2, epsilon=_EPSILON)
+    return keras.optimizers.Adam(
+        schedule, settings.beta_1, settings.beta_2, epsilon=_EPSILON, jit_compile=config.optimizer.jit_compile
+    )

@@ -122,7 +122,7 @@ class RestorationTask:
             clean = target(batch["clean"], self.branches[0].perceptual)
             terms = {branch.name: branch.terms(images[branch.name], clean, step) for branch in self.branches}
         losses = [
-            branch.total(images[branch.name], terms[branch.name], tape, kernels[branch.name])
+            branch.total(images[branch.name], terms[branch.name], tape, kernels[branch.name], context.loss_scale)
             for branch in self.branches
         ]
         wanted = in_parts(self.teacher, self.parts, batch["clean"])
