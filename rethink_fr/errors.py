@@ -12,7 +12,8 @@ from rethink_fr.files.writing import WriteError
 
 # Exit codes: all was done; something failed while running; there is a mistake in the call or the configuration.
 OK, FAILED, USAGE = 0, 1, 2
-# A run saved and stopped on SIGTERM: the same command goes on. This is EX_TEMPFAIL of sysexits.h, "try again".
+# A run stopped by SIGTERM, or by the loss of another worker: the same command goes on. This is EX_TEMPFAIL of
+# sysexits.h, "try again".
 AGAIN = 75
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -28,6 +29,10 @@ class RunFailure(Exception):  # noqa: N818 (reads as what happened)
     """Work that cannot go on although call and configuration are right. The message says what to do, in one line."""
 
 
+class TryAgain(RunFailure):
+    """As `RunFailure`, but nothing has to be done: the same command goes on."""
+
+
 def describe(error: BaseException) -> Optional[Tuple[str, int]]:
     """Describe an exception to the user.
 
@@ -35,6 +40,8 @@ def describe(error: BaseException) -> Optional[Tuple[str, int]]:
         A message of one line and the exit code; or None if the exception is a mistake of the program, about which the
         user can do nothing.
     """
+    if isinstance(error, TryAgain):
+        return _first_line(str(error)), AGAIN
     if isinstance(error, (RunFailure, ArithmeticError)):  # the latter is DivergenceError
         return _first_line(str(error)) or type(error).__name__, FAILED
     if is_full_disk(error):

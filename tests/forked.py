@@ -44,6 +44,12 @@ class ForkedPython:
         )
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def wait(self, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Wait for the end of the program; stdout and stderr are in the result."""
         self._process.join(timeout)

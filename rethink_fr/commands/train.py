@@ -12,8 +12,9 @@ import argparse
 import contextlib
 import signal
 import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Mapping, Optional
+from typing import TYPE_CHECKING, Iterator, Mapping, Optional
 
 from rethink_fr.commands.arguments import add_settings
 from rethink_fr.config.checks import ConfigError
@@ -59,6 +60,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train until the last step, and print how well the run restores faces that it was not trained on."""
+    try:
+        with _sigterm_stops():
+            return _run(arguments)
+    except _Stopped:
+        print("stopped by SIGTERM; run the same command again to continue", file=sys.stderr)
+        return AGAIN
+
+
+class _Stopped(BaseException):
+    """SIGTERM came when nothing could be saved, or for the second time."""
+
+
+@contextlib.contextmanager
+def _sigterm_stops() -> Iterator[None]:
+    """Have SIGTERM raise `_Stopped` in the block, except where training catches it in order to save the run first."""
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(number, previous)
+        raise _Stopped
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from rethink_fr.runs.folder import is_chief, run_lock
     from rethink_fr.runs.mirror import open_run_folder
     from rethink_fr.runs.resolve import resolve_config

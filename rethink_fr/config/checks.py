@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 from rethink_fr.config.sections import Experiment
@@ -63,6 +64,8 @@ def check_shared(config: Experiment) -> None:
     for key in ("validation_images", "builtin_identities", "builtin_pictures"):
         checks.within(f"data.{key}", 1)
     checks.within("data.workers", 0, 1024)
+    served = re.fullmatch(r"(grpc://\S+:\d{1,5})?", data.service) is not None
+    checks.require(served, "data.service", "grpc://HOST:PORT, or '' for none")
     checks.require(bool(data.train) and data.train != "holdout", "data.train", "'builtin' or a path")
     _check_folders(config, checks)
     checks.require(bool(data.validation), "data.validation", "'builtin', 'holdout' or a path")

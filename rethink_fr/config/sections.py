@@ -40,6 +40,7 @@ class DataConfig:
     flip: float = 0.5  # probability
     color_jitter: float = 0.0  # strength 0..1
     workers: int = 0  # parallel image readers; 0 lets tf.data choose
+    service: str = ""  # grpc://HOST:PORT of a tf.data service that makes the batches; "": this process does
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import tensorflow as tf
 from rethink_fr import images
 from rethink_fr.data.augmentation import augment
 from rethink_fr.data.degradation.tasks import Task, degrade_for_task
+from rethink_fr.data.service import from_service, read_anywhere
 from rethink_fr.data.sources.image_source import ImageSource
 from rethink_fr.pictures.files import UnreadableImage
 from rethink_fr.types import DegradationRanges
@@ -39,6 +40,7 @@ def training_batches(
     task: Task = "blind",
     degrade: bool = True,
     workers: int = 0,
+    service: str = "",
     input_context: Optional[tf.distribute.InputContext] = None,
 ) -> tf.data.Dataset:
     """An endless dataset of training batches.
@@ -55,11 +57,13 @@ def training_batches(
         ranges, task: see `degrade_for_task`.
         degrade: False if only clean images are needed; they then take the place of the degraded ones, too.
         workers: number of images worked on at the same time; 0 lets tf.data choose.
+        service: address of a tf.data service that makes the batches, see `data.service`; "" for none.
         input_context: from `strategy.distribute_datasets_from_function`. Each worker then reads its own part of every
             global batch, and b is the batch of one replica. Without a context b is `global_batch`.
 
     Raises:
-        ValueError: if the source is empty, a number is negative, or the batch cannot be shared evenly.
+        ValueError: if the source is empty, a number is negative, the batch cannot be shared evenly, or the service does
+            not answer.
     """
     if not len(source):
         raise ValueError("training_batches: the source holds no images")
@@ -84,7 +88,7 @@ def training_batches(
         step, position = number // share, number % share
         index = step * global_batch + pipeline * share + position
         place = _shuffled_place(index, len(source), seed)
-        clean = read_in_graph(source.read, place, source.resolution)
+        clean = (read_anywhere if service else read_in_graph)(source.read, place, source.resolution)
         clean = augment(clean, seed, index, flip, color_jitter)
         degraded = degrade_for_task(clean, seed, index, ranges, task) if degrade else clean
         return {"degraded": degraded, "clean": clean, "index": index}
@@ -98,8 +102,13 @@ def training_batches(
 
     # The numbers count this worker's samples only; `sample` computes the place of each in the global batch.
     dataset = tf.data.Dataset.range(start_step * share, np.iinfo(np.int64).max)
+    if service:  # whole steps are given out
+        dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // share)
+        dataset = dataset.flat_map(lambda step: tf.data.Dataset.range(step * share, (step + 1) * share))
     dataset = dataset.map(sample, num_parallel_calls=parallel, deterministic=True)
     dataset = dataset.batch(global_batch // replicas, drop_remainder=True)
+    if service:
+        dataset = from_service(dataset, service)
     dataset = dataset.map(to_model).prefetch(tf.data.AUTOTUNE)
     if input_context is not None:
         options = tf.data.Options()  # the batch is shared above already

@@ -67,5 +67,5 @@ def lazy_r1(
         interval: steps from one penalty to the next.
     """
     # Only the loss may stand in the cond: apply_gradients fails inside it.
-    penalty = tf.cond(step % interval == 0, lambda: r1_penalty(discriminator, real), lambda: tf.zeros([]))
+    penalty = tf.cond(step % interval == 0, lambda: r1_penalty(discriminator, real), lambda: tf.zeros([], real.dtype))
     return 0.5 * gamma * interval * penalty

@@ -75,10 +75,11 @@ class ObjectiveConfig:
 class OptimizerConfig:
     """The section `optimizer`: Adam with the values of Appendix A of the paper, for both networks.
 
-    "lamb", for large batches, and "adabelief" are not in the paper; see `addons.extra_optimizer`.
+    "lamb", for large batches, and "adabelief" are not in the paper; see `addons.extra_optimizer`. "sgd" follows the
+    gradient itself, without momentum: for comparing devices, whose gradients Adam's division by their size hides.
     """
 
-    name: Literal["adam", "lamb", "adabelief"] = "adam"
+    name: Literal["adam", "sgd", "lamb", "adabelief"] = "adam"
     learning_rate: float = 2.5e-3
     beta_1: float = 0.0
     beta_2: float = 0.99

@@ -274,13 +274,15 @@ def build_objective(settings: ObjectiveConfig, resolution: int, parts: int = 1) 
 
 
 def build_optimizer(optimizer: OptimizerConfig) -> keras.optimizers.Optimizer:
-    """Adam, or the optimizer that is named, with a constant learning rate or one that falls to 0 along half a cosine.
+    """Make the optimizer that is named, with a constant learning rate or one that falls to 0 along half a cosine.
 
     The cosine is that of Loshchilov and Hutter 2017 (arXiv:1608.03983), Eq. 5, without restarts.
     """
     learning_rate = optimizer.learning_rate
     if optimizer.decay_steps:
         learning_rate = keras.optimizers.schedules.CosineDecay(learning_rate, optimizer.decay_steps)
+    if optimizer.name == "sgd":
+        return keras.optimizers.SGD(learning_rate, jit_compile=False)
     if optimizer.name != "adam":
         return extra_optimizer(optimizer.name, learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
     return keras.optimizers.Adam(

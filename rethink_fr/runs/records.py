@@ -20,6 +20,8 @@ from rethink_fr.files.writing import atomic_file, write_bytes
 _MAX_METRICS_BYTES = 1 << 32
 _MAX_EVENTS_BYTES = 1 << 40
 _EVENTS_NAME = re.compile(r"(.*tfevents\.)(\d{10,})(\..*)")
+_SHEET_NAME = re.compile(r"step_(\d+)\.png")
+_TAGGED = 256  # bytes of an event that the names of its values begin in
 _HEAD = 32  # bytes of an event that its time and step are in
 _TIME, _STEP = b"\x09", b"\x10"  # their tags in tensorboard/compat/proto/event.proto: fields 1 and 2
 
@@ -89,6 +91,31 @@ def forget_events(folder: Path, step: int) -> None:
                     if taken <= step:
                         file.seek(start)
                         _copy(file, shorter, size)
+
+
+def forget_sheets(folder: Path, step: int) -> None:
+    """Remove from a run's `samples` the sheets of steps after `step`; one that lies there counts as drawn and shown."""
+    for path in folder.glob("step_*.png"):
+        match = _SHEET_NAME.fullmatch(path.name)
+        if match is not None and int(match[1]) > step:
+            path.unlink()
+
+
+def has_event(folder: Path, tag: str) -> bool:
+    """Whether TensorBoard's files in `folder` have a whole event with a value of this name.
+
+    It is looked for from the beginning of a run on, and in the first part of each event only.
+
+    Raises:
+        UnreadableFile: if a file cannot be read.
+    """
+    for path in sorted(folder.glob("*tfevents*")):
+        with open_regular(path, _MAX_EVENTS_BYTES) as file:
+            for start, size, _ in _events(file):
+                file.seek(start)
+                if tag.encode() in file.read(min(size, _TAGGED)):
+                    return True
+    return False
 
 
 def put_in_order(folder: Path, now: float) -> None:

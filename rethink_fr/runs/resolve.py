@@ -38,6 +38,7 @@ _CHANGEABLE = {
     "training.rollback_times",
     "training.identity_network",
     "data.workers",
+    "data.service",
 }
 _RATES = {"learning_rate", "decay_steps", "milestones", "gamma"}  # of `optimizer`; may be changed, too
 

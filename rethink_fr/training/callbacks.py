@@ -25,7 +25,9 @@ from rethink_fr.runs.folder import FINAL_SHEET, METRICS
 from rethink_fr.runs.records import is_recorded
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.observation import ObservationInterrupted, Observer
+from rethink_fr.training.trainer import STOPPING
 
+SHOWN_SETTINGS = "configuration"  # the name of the settings in TensorBoard; they are written before training begins
 _SHOWN_LOSSES = 3  # on the progress bar
 _VALIDATION = "validation/"  # how the names of its figures begin
 
@@ -44,7 +46,7 @@ class StepCallback(keras.callbacks.Callback):
 
     def by_step(self, logs: Optional[Dict[str, Any]]) -> Iterator[Tuple[int, Dict[str, float]]]:
         """The steps that were taken together, one by one: the number of steps taken with it, and its scalars."""
-        vectors = {name: np.atleast_1d(values) for name, values in (logs or {}).items()}
+        vectors = {name: np.atleast_1d(values) for name, values in (logs or {}).items() if name != STOPPING}
         count = max((len(values) for values in vectors.values()), default=1)
         first = self.step - count + 1
         for number in range(count):
@@ -70,16 +72,24 @@ class FollowTask(StepCallback):
 class StopOnSignal(keras.callbacks.Callback):
     """Ends training after the current step on SIGINT, SIGTERM or SIGHUP, so that the run can be saved and continued.
 
-    A second SIGINT or SIGTERM has its usual effect. A second SIGHUP has none, because a closing terminal sends several.
-    If SIGHUP was ignored from the start (`nohup`), it still is.
+    Signals are caught from the start of training until `close`, which comes after the last checkpoint. A second SIGINT
+    or SIGTERM has its usual effect. A second SIGHUP has none, because a closing terminal sends several. If SIGHUP was
+    ignored from the start (`nohup`), it still is.
+
+    Several workers have to stop at the same step, or they would wait for each other for ever. So one of them tells the
+    others, by a scalar of the next step, and all of them stop after that one.
+
+    Args:
+        workers: whether there are several. The callback must then be made outside of the strategy's scope.
 
     Attributes:
-        signal: number of the signal that ended the run; 0 if none did.
+        signal: number of the signal that ended the run; 0 if none did. SIGTERM, if another worker got the signal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workers: bool = False) -> None:
         super().__init__()
         self.signal = 0
+        self._wish = tf.Variable(0.0, trainable=False) if workers else None  # this worker's, above 0: to stop
         self._previous: Dict[int, Any] = {}
 
     def on_train_begin(self, logs: Optional[Dict[str, float]] = None) -> None:
@@ -90,23 +100,33 @@ class StopOnSignal(keras.callbacks.Callback):
             for number in numbers:
                 self._previous[number] = signal.signal(number, self._handle)
 
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        if self._wish is not None:
+            model.wants_to_stop = self._wish.read_value
+
+    def on_train_batch_begin(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        if self.signal and self._wish is not None:
+            self._wish.assign(1.0)
+
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        if self.signal:
+        if self._wish is not None and np.any((logs or {})[STOPPING] > 0):
+            self.signal = self.signal or signal.SIGTERM
+            self.model.stop_training = True
+        elif self._wish is None and self.signal:
             self.model.stop_training = True
 
-    def on_train_end(self, logs: Optional[Dict[str, float]] = None) -> None:
-        self._release()
+    def close(self) -> None:
+        """Let signals have their usual effect again. May be called twice."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
 
     def _handle(self, number: int, frame: object) -> None:
         self.signal = number
         if number == signal.SIGHUP:
             self._previous[number] = signal.SIG_IGN
-        self._release()
-
-    def _release(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        self.close()
 
 
 class RunLog(StepCallback):
@@ -187,12 +207,13 @@ class RunLog(StepCallback):
         # Markdown shows indented text as it is.
         text = "".join(f"    {line}\n" for line in config_text(config).splitlines())
         with self._writer.as_default(step=self._first_step):
-            tf.summary.text("configuration", text)
             values = settings(config)
             # Without this list every scalar would be a column.
             figures = [hparams.Metric(f"{_VALIDATION}{name}") for name in ("psnr", "ssim")]
             hparams.hparams_config([hparams.HParam(key) for key in values], figures)
             hparams.hparams(values)
+            # Last: a run that was killed before this is here writes all of it again.
+            tf.summary.text(SHOWN_SETTINGS, text)
         self._writer.flush()
 
     def write_picture(self, step: int, name: str, picture: np.ndarray) -> None:
@@ -271,10 +292,12 @@ class Observation(StepCallback):
             self._observe(step, drawn=self._sheet(step).exists(), measured=measured)
 
     def final(self) -> Dict[str, float]:
-        """The figures of the last step. Also draws its sheet, unless that was done."""
+        """The figures of the last step. Also draws its sheet, unless that was done. A signal cuts this short, too."""
         if not self._figures:
-            self._figures = self._observer.validate()
-            write_bytes(self._directory / FINAL_SHEET, encode_png(self._observer.sheet()))
+            with contextlib.suppress(ObservationInterrupted):
+                figures = self._observer.validate()
+                write_bytes(self._directory / FINAL_SHEET, encode_png(self._observer.sheet()))
+                self._figures = figures
         return self._figures
 
     def _observe(self, step: int, drawn: bool, measured: bool) -> None:

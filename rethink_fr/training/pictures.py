@@ -52,6 +52,7 @@ class RunPictures(NamedTuple):
                 task=config.degradation.task,
                 degrade=degrade,
                 workers=config.data.workers,
+                service=config.data.service,
                 input_context=context,
             )
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
@@ -33,10 +35,17 @@ from rethink_fr.runs.divergence import (
 )
 from rethink_fr.runs.failures import told_plainly
 from rethink_fr.runs.folder import CHECKPOINTS, CONFIG, FINAL_SHEET, LOGS, METRICS, is_chief, run_lock, started_config
-from rethink_fr.runs.records import forget_events, forget_records, put_in_order
+from rethink_fr.runs.records import forget_events, forget_records, forget_sheets, has_event, put_in_order
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.training.announcement import Forecast, announce
-from rethink_fr.training.callbacks import FollowTask, Observation, RunLog, SaveCheckpoints, StopOnSignal
+from rethink_fr.training.callbacks import (
+    SHOWN_SETTINGS,
+    FollowTask,
+    Observation,
+    RunLog,
+    SaveCheckpoints,
+    StopOnSignal,
+)
 from rethink_fr.training.checkpoints import Checkpoints
 from rethink_fr.training.devices import make_strategy, require_same_step
 from rethink_fr.training.divergence import DivergenceError, DivergenceGuard
@@ -90,6 +99,9 @@ def train(
     chief = is_chief(strategy_name)
     with run_lock(output) if chief else contextlib.nullcontext(), told_plainly(output):
         strategy = make_strategy(strategy_name, config.training)
+        if threading.current_thread() is threading.main_thread():
+            # TensorFlow's coordination of workers catches SIGTERM, for a use that is not ours.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
         try_on_gpus()
         _check_batch(config, strategy)
         if strategy_name == "multiworker" and config.training.on_divergence == "roll_back":
@@ -145,7 +157,8 @@ def _train(
     keep_list(pictures, output, strategy, chief)
     if config.training.init and checkpoints.saved_step < 0:
         _start_from_another_run(config, trainer, strategy, chief)
-    log, observation, stop = None, None, StopOnSignal()
+    log, observation = None, None
+    stop = StopOnSignal(workers=isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy))
     shown: List[keras.callbacks.Callback] = []
     if chief:
         _forget_later_steps(output, first_step)
@@ -160,21 +173,20 @@ def _train(
         observation = Observation(observer, log, output, config.training, stop)
         shown = [log, observation, Forecast(config.training, first_step)]
         announce(config, trainer, strategy, len(pictures.train), first_step, output)
-    callbacks = _callbacks(config, checkpoints, shown, saved or (lambda: None))
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        callbacks.append(stop)  # workers stopped at different steps would wait for each other for ever
+    callbacks = [*_callbacks(config, checkpoints, shown, saved or (lambda: None)), stop]
     steps = config.training.steps - first_step
-    # The log is closed at once: what is said about an error must not begin on the line of its progress bar.
-    with contextlib.closing(log) if log is not None else contextlib.nullcontext():
-        if observation is not None:
-            observation.make_up(first_step)
-        if steps > 0:
-            batches = pictures.batches(config, strategy, first_step, degrade=not trainer.task.reconstructs)
-            # All steps are one epoch for Keras; our callbacks count them.
-            trainer.fit(batches, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
-            checkpoints.save()
-    checkpoints.close()
-    figures = observation.final() if observation is not None and not stop.signal else {}
+    with contextlib.closing(stop):
+        # The log is closed at once: what is said about an error must not begin on the line of its progress bar.
+        with contextlib.closing(log) if log is not None else contextlib.nullcontext():
+            if observation is not None:
+                observation.make_up(first_step)
+            if steps > 0:
+                batches = pictures.batches(config, strategy, first_step, degrade=not trainer.task.reconstructs)
+                # All steps are one epoch for Keras; our callbacks count them.
+                trainer.fit(batches, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
+                checkpoints.save()
+        checkpoints.close()
+        figures = observation.final() if observation is not None and not stop.signal else {}
     step, skipped = int(trainer.step.numpy()), len(pictures.train.unreadable)
     return TrainingReport(step, stop.signal, figures, output / FINAL_SHEET, skipped)
 
@@ -240,7 +252,7 @@ def _prepare_folder(config: Experiment, output: Path, pictures: RunPictures) -> 
     (output / "samples").mkdir(parents=True, exist_ok=True)
     if pictures.train.unreadable:
         write_unreadable(output, pictures.train)
-    return changed or not any((output / LOGS).glob("*tfevents*"))
+    return changed or not has_event(output / LOGS, SHOWN_SETTINGS)
 
 
 def _start_from_another_run(
@@ -258,6 +270,7 @@ def _forget_later_steps(output: Path, step: int) -> None:
     if broken:
         tqdm.write(f"rethink-fr: {printable(output / METRICS)}: {broken} broken lines were cut off", file=sys.stderr)
     forget_events(output / LOGS, step)
+    forget_sheets(output / "samples", step)
     put_in_order(output / LOGS, time.time())
 
 

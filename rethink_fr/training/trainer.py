@@ -10,6 +10,7 @@ from tensorflow import keras
 from rethink_fr.system import StepContext, TrainingTask, Turn
 from rethink_fr.training.loss_scale import SKIPPED, LossScale, apply_if
 
+STOPPING = "stopping"  # the scalar that is above 0 after a step before which a worker wanted to stop
 _PURPOSES = 4  # random seeds of one step that differ in their second number only
 
 
@@ -39,6 +40,8 @@ class AdversarialTrainer(keras.Model):
     Attributes:
         step: number of steps taken, an int64 variable.
         phase: the first step of the current phase. A task whose computation changes at certain steps has several.
+        wants_to_stop: returns a float32 scalar of this worker, above 0 once it wants to stop. Scalars of a step then
+            have `STOPPING`, so that all workers know it after the same step. None: no other worker has to know.
     """
 
     train_function: Any  # Keras' own attribute, which it does not declare
@@ -59,6 +62,7 @@ class AdversarialTrainer(keras.Model):
         self.seed = seed
         self.together = together
         self.loss_scale = loss_scale
+        self.wants_to_stop: Optional[Callable[[], tf.Tensor]] = None
         self.step = tf.Variable(
             0, trainable=False, dtype=tf.int64, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
         )
@@ -124,7 +128,8 @@ class AdversarialTrainer(keras.Model):
         rate = next(iter(self.task.optimizers.values())).learning_rate
         update_average(self.average, self.task.generator, self.step, self.average_decay, self.task.averaged)
         self.step.assign_add(1)
-        return _over_replicas({**scalars, **state, **totals, "learning_rate": rate})
+        stopping = {} if self.wants_to_stop is None else {STOPPING: self.wants_to_stop()}
+        return _over_replicas({**scalars, **state, **totals, "learning_rate": rate, **stopping})
 
     def make_train_function(self, force: bool = False) -> Callable[..., Dict[str, tf.Tensor]]:
         """What `fit` calls with an iterator. Keras' own would return the scalars of the last step only."""
@@ -278,7 +283,7 @@ def update_average(
     count = tf.cast(step, tf.float32)
     decay = tf.minimum(decay, (1.0 + count) / (10.0 + count))
     for shadow, variable in zip(averaged(average), averaged(model)):
-        shadow.assign(variable + decay * (shadow - variable))
+        shadow.assign(variable + tf.cast(decay, shadow.dtype) * (shadow - variable))
     done = {id(shadow) for shadow in averaged(average)}
     for shadow, variable in zip(average.variables, model.variables):
         if id(shadow) not in done:

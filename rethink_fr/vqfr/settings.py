@@ -91,8 +91,12 @@ class AdamConfig:
 
 @dataclass(frozen=True)
 class VQFROptimizerConfig:
-    """The section `optimizer`: an optimizer for each part, and when all learning rates fall."""
+    """The section `optimizer`: an optimizer for each part, and when all learning rates fall.
 
+    With `name: sgd` all parts follow the gradient itself, for comparing devices; not in the paper.
+    """
+
+    name: Literal["adam", "sgd"] = "adam"
     autoencoder: AdamConfig = field(default_factory=AdamConfig)  # encoder, codes, and texture decoder if it is trained
     main_branch: AdamConfig = field(default_factory=AdamConfig)  # stage 2: all the rest of the generator
     discriminators: AdamConfig = field(default_factory=AdamConfig)

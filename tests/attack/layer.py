@@ -80,6 +80,21 @@ class Trials:
             arguments: of the function; paths become text.
             mode, at: what happens at which change, see `faults.c`.
         """
+        self.start(scenario, folder, *arguments, mode=mode, at=at)
+        ended = self.end()
+        assert ended.signal in (None, signal.SIGKILL), f"ended by {ended.signal} (14: it hung) {ended.output}"
+        return ended
+
+    def start(
+        self,
+        scenario: str,
+        folder: Path,
+        *arguments: Any,
+        mode: str = "count",
+        at: int = 0,
+        seconds: int = SECONDS,
+    ) -> int:
+        """Begin a trial, as `run` does; returns the number of its process. It must be ended before another begins."""
         output, log = Path(self._scratch.name, "output"), Path(self._scratch.name, "log")
         for path in (output, log):
             path.write_bytes(b"")
@@ -91,16 +106,20 @@ class Trials:
             "at": at,
             "output": str(output),
             "log": str(log),
-            "seconds": SECONDS,
+            "seconds": seconds,
         }
         assert self._server.stdin is not None and self._server.stdout is not None
         self._server.stdin.write(json.dumps(trial) + "\n")
         self._server.stdin.flush()
+        process: int = json.loads(self._server.stdout.readline())["process"]
+        return process
+
+    def end(self) -> Ended:
+        """Wait for the end of the trial that was started."""
+        assert self._server.stdout is not None
         found = json.loads(self._server.stdout.readline())
-        said = output.read_text(encoding="utf-8", errors="replace")
-        ended = Ended(**found, output=said, changes=log.read_text(errors="replace").splitlines())
-        assert ended.signal in (None, signal.SIGKILL), f"ended by {ended.signal} (14: it hung) {said}"
-        return ended
+        output, log = (Path(self._scratch.name, name).read_text("utf-8", "replace") for name in ("output", "log"))
+        return Ended(**found, output=output, changes=log.splitlines())
 
     def each(
         self,

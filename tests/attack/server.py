@@ -2,7 +2,8 @@
 
     python -m tests.attack.server MODULE ...     (with the layer in LD_PRELOAD)
 
-Reads trials from stdin and writes what became of them to stdout, a JSON object on a line each.
+Reads trials from stdin, and writes a JSON object on a line each to stdout: the process of the trial when it begins, and
+what became of it when it has ended.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def main() -> None:
         process = os.fork()
         if process == 0:
             _run(trial)
+        answers.write(json.dumps({"process": process}) + "\n")
+        answers.flush()
         _, status, used = os.wait4(process, 0)
         found = {
             "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,

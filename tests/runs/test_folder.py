@@ -1,5 +1,6 @@
 """What `train` refuses by looking at a run's folder, before TensorFlow is loaded."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -8,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from rethink_fr.config.checks import ConfigError
-from rethink_fr.runs.config_file import load_config, save_config
+from rethink_fr.runs.config_file import changed_keys, load_config, save_config, settings
 from rethink_fr.runs.divergence import record_divergence
 from rethink_fr.runs.folder import is_chief, run_lock
-from rethink_fr.runs.resolve import resolve_config
+from rethink_fr.runs.resolve import refused_changes, resolve_config
 from tests.command_line import ROOT
 
 SETTINGS = ["training.checkpoint_every=10", "objective.perceptual=none"]
@@ -149,3 +150,45 @@ def test_the_chief_is_known_before_tensorflow_is_loaded(monkeypatch, task, other
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"], **others}, "task": task}))
     assert is_chief("multiworker") is expected
     assert is_chief("mirrored")
+
+
+CHANGEABLE = {
+    "data.service", "data.workers", "training.steps", "training.log_every", "training.sample_every",
+    "training.validate_every", "training.checkpoint_every", "training.keep_checkpoints", "training.logical_cpus",
+    "training.accumulate", "training.recompute", "training.steps_per_execution", "training.on_divergence",
+    "training.gradient_norm_limit", "training.gradient_norm_ratio", "training.rollback_factor",
+    "training.rollback_times", "training.identity_network", "training.cross_device", "training.tf32",
+}  # fmt: skip
+# What the restorer's and VQFR's optimizers call their learning rates.
+RATES = {
+    "optimizer.learning_rate", "optimizer.decay_steps", "optimizer.milestones", "optimizer.gamma",
+    *(f"optimizer.{part}.learning_rate" for part in ("autoencoder", "main_branch", "discriminators")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["smoke_64", "vqfr_codebook_64"])
+def test_of_all_settings_those_may_change_that_leave_the_experiment_the_same_and_the_rest_is_refused_by_name(name):
+    """A setting that is new belongs into one of the two sets above, or is refused."""
+    config = load_config(name)
+    for key, value in settings(config).items():
+        changed = with_other(config, key)
+        assert changed_keys(config, changed) == [key]
+        expected = [] if key in CHANGEABLE | RATES else [key]
+        assert refused_changes(changed_keys(config, changed)) == expected, f"{key} was {value}"
+
+
+def with_other(config, key: str):
+    """The configuration with another value of one setting, which need not make sense."""
+    *sections, last = key.split(".")
+    part = config
+    for section in sections:
+        part = getattr(part, section)
+    value = getattr(part, last)
+    other = (9, 9) if isinstance(value, tuple) else f"other {value}" if isinstance(value, str) else value + 1
+    part = dataclasses.replace(part, **{last: not value if isinstance(value, bool) else other})
+    for depth in range(len(sections) - 1, -1, -1):
+        parent = config
+        for section in sections[:depth]:
+            parent = getattr(parent, section)
+        part = dataclasses.replace(parent, **{sections[depth]: part})
+    return part

@@ -1,6 +1,15 @@
 """Records of steps are kept up to a step; what is no record is cut off."""
 
-from rethink_fr.runs.records import forget_records, is_recorded, last_recorded_step, put_in_order
+import tensorflow as tf
+
+from rethink_fr.runs.records import (
+    forget_records,
+    forget_sheets,
+    has_event,
+    is_recorded,
+    last_recorded_step,
+    put_in_order,
+)
 
 
 def test_later_steps_and_broken_lines_go(tmp_path):
@@ -51,3 +60,22 @@ def test_whether_a_value_is_recorded(tmp_path):
     assert not is_recorded(path, 3, "validation/psnr")
     path.write_text('{"step": 3, "loss": 1}\n{"step": 3, "validation/psnr": 20}\n{"step": 4, "val')
     assert is_recorded(path, 3, "validation/psnr") and not is_recorded(path, 4, "validation/psnr")
+
+
+def test_sheets_of_steps_that_are_taken_again_go(tmp_path):
+    """One that stayed would count as drawn, and TensorBoard, which has forgotten it, would never show it."""
+    for name in ("step_0000004.png", "step_0000006.png", "final.png", "step_9.png.old"):
+        (tmp_path / name).write_bytes(b"")
+    forget_sheets(tmp_path, 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["final.png", "step_0000004.png", "step_9.png.old"]
+
+
+def test_whether_tensorboard_has_a_value_of_a_name(tmp_path):
+    with tf.summary.create_file_writer(str(tmp_path)).as_default(step=3):
+        tf.summary.scalar("loss/fit", 1.0)
+        tf.summary.text("configuration", "x" * 5000)
+    assert has_event(tmp_path, "configuration") and has_event(tmp_path, "loss/fit")
+    assert not has_event(tmp_path, "configurations") and not has_event(tmp_path / "none", "loss/fit")
+    (path,) = tmp_path.glob("*tfevents*")
+    path.write_bytes(path.read_bytes()[:-1])  # its last event was cut off
+    assert not has_event(tmp_path, "configuration") and has_event(tmp_path, "loss/fit")

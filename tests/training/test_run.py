@@ -1,9 +1,7 @@
 """`rethink-fr train` from the command line: what it leaves, how it continues, how it fails."""
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -195,38 +193,6 @@ def test_unreadable_images_are_counted_and_listed(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "1 unreadable files were skipped" in done.stdout
     assert "broken.jpg" in (tmp_path / "run" / "unreadable.txt").read_text()
-
-
-def test_two_workers_train_one_model_on_this_machine(tmp_path):
-    """MultiWorkerMirroredStrategy over loopback: both end at the same weights as one process."""
-    ports = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-    workers = []
-    for index in range(2):
-        configuration = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        workers.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "rethink_fr", "train", "--config", "smoke_64", "--strategy", "multiworker",
-                 "--output", str(tmp_path / "run"), *settings("training.global_batch=8")],
-                cwd=ROOT, env={**os.environ, "TF_CONFIG": configuration},
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            )
-        )  # fmt: skip
-    for worker in workers:
-        _, errors = worker.communicate(timeout=400)
-        assert worker.returncode == 0, errors
-    alone = command(
-        "train", "--config", "smoke_64", "--output", str(tmp_path / "alone"), *settings("training.global_batch=8")
-    )
-    assert alone.returncode == 0, alone.stderr
-    together, single = records(tmp_path / "run")[-1], records(tmp_path / "alone")[-1]
-    assert together["step"] == single["step"] == 4
-    # Adam with beta1 = 0 turns the sign of a tiny gradient into a whole step, hence 1 %.
-    assert together["loss/l1"] == pytest.approx(single["loss/l1"], rel=1e-2)
 
 
 def test_multiworker_without_a_cluster_says_what_is_missing(tmp_path):

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from rethink_fr.commands.train import identity_network
 from rethink_fr.config.checks import ConfigError
+from rethink_fr.runs.checkpoint_files import checkpoint_steps
 from rethink_fr.runs.config_file import load_config
 from rethink_fr.systems import SYSTEMS
 from rethink_fr.training import announcement
@@ -64,6 +65,22 @@ def test_tensorboard_has_the_configuration_and_all_steps_although_the_clock_was_
     texts = [tf.make_ndarray(event.tensor_proto).item().decode() for event in events.Tensors("configuration")]
     assert len(texts) == 2 and "    architecture: toy\n" in texts[0] and "steps: 7" in texts[1]
     assert events.SummaryMetadata("_hparams_/session_start_info").plugin_data.plugin_name == "hparams"
+
+
+def test_a_clock_that_goes_backwards_all_the_time_changes_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(announcement, "_SHORT", 2)
+    monkeypatch.setattr(announcement, "_TIMED", 2)
+    config = toy.experiment(60, steps=12, checkpoint_every=3, validate_every=4)
+    now = iter(range(2_000_000_000, 0, -86_400))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    train(replace(config, "training", steps=6), "one", tmp_path)
+    train(config, "one", tmp_path)
+    assert re.search(r"step \d+: [\d.]+ s a step, about [1-9]?\d seconds", capfd.readouterr().err)
+    rows = all_records(tmp_path)
+    assert [row["step"] for row in rows if "steps_averaged" in row] == list(range(1, 13))
+    assert all(row["images_per_second"] > 0 for row in rows if "steps_averaged" in row)
+    assert sorted(row["step"] for row in rows) == [row["step"] for row in rows]
+    assert checkpoint_steps(tmp_path / "checkpoints") == [6, 9, 12]
 
 
 def test_a_run_says_what_it_is_about_to_do_and_how_long_that_takes(tmp_path, monkeypatch, capfd):

@@ -36,16 +36,16 @@ def build_task(config: VQFRExperiment, generator: Union[VQFR, VQGAN]) -> Union[C
     perceptual = load_perceptual(config.objective.vgg16)
     branches = [_branch(name, config, perceptual) for name in trained_branches(config)]
     settings, parts = config.optimizer, config.training.accumulate
-    optimizers = {"autoencoder": _adam(settings.autoencoder, config)}
+    optimizers = {"autoencoder": _optimizer(settings.autoencoder, config)}
     discriminators = {
-        branch.optimizer: _adam(settings.discriminators, config, branch.adversarial_from)
+        branch.optimizer: _optimizer(settings.discriminators, config, branch.adversarial_from)
         for branch in branches
         if branch.networks
     }
     if config.stage == "codebook":
         optimizers.update(discriminators)
         return CodebookTask(generator, config.codebook, config.objective.codebook, branches[0], optimizers, parts)
-    optimizers["main_branch"] = _adam(settings.main_branch, config)
+    optimizers["main_branch"] = _optimizer(settings.main_branch, config)
     optimizers.update(discriminators)
     teacher = Teacher(generator.architecture)
     create_variables(teacher)
@@ -98,8 +98,8 @@ def _branch(name: str, config: VQFRExperiment, perceptual: Optional[PerceptualDi
     return ImageBranch(name, weights, config.objective, perceptual, judges["global"], judges["local"])
 
 
-def _adam(settings: AdamConfig, config: VQFRExperiment, first_step: int = 0) -> keras.optimizers.Optimizer:
-    """Adam whose learning rate falls at the run's milestones.
+def _optimizer(settings: AdamConfig, config: VQFRExperiment, first_step: int = 0) -> keras.optimizers.Optimizer:
+    """Adam, or the optimizer that is named, whose learning rate falls at the run's milestones.
 
     Args:
         settings: of this optimizer.
@@ -113,6 +113,8 @@ def _adam(settings: AdamConfig, config: VQFRExperiment, first_step: int = 0) -> 
     # Keras changes the rate after the boundary; a milestone is the first step with the new one.
     boundaries = [step - 1 for step in ahead]
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates) if ahead else rates[0]
+    if config.optimizer.name == "sgd":
+        return keras.optimizers.SGD(schedule, jit_compile=config.optimizer.jit_compile)
     return keras.optimizers.Adam(
         schedule, settings.beta_1, settings.beta_2, epsilon=_EPSILON, jit_compile=config.optimizer.jit_compile
     )

@@ -56,7 +56,9 @@ class CodebookTask:
         saved: Dict[str, Any] = {"generator": generator, "usage": self.usage, **branch.networks}
         self.reservoir: Optional[Reservoir] = None
         if codebook.reestimate_until:
-            self.reservoir = saved["reservoir"] = Reservoir(codebook.reservoir, self.codebook.shape[1])
+            self.reservoir = saved["reservoir"] = Reservoir(
+                codebook.reservoir, self.codebook.shape[1], self.codebook.dtype
+            )
         self.saved: Mapping[str, Any] = saved
         self.optimizers = optimizers
         starts = [codebook.quantize_from, codebook.reestimate_until]

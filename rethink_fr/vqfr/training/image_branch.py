@@ -132,6 +132,7 @@ class ImageBranch:
         if "local" not in terms:
             return TurnLoss(tf.add_n(list(weighted.values())), scalars)
         counted = [n for n in _RECONSTRUCTION if n in terms and (n != "l1" or self.objective.adaptive_l1)]
+        scale = tf.cast(scale, image.dtype)
         weights = [scale * self.weights[name] for name in counted]
         # Once through the perceptual network and the local discriminator, down to the image: from there both the
         # kernel's gradients, which the adaptive weight compares, and the generator's cost little.
@@ -156,7 +157,7 @@ class ImageBranch:
         self, batch: Mapping[str, tf.Tensor], context: StepContext, made: Mapping[str, tf.Tensor]
     ) -> TurnLoss:
         real, fake = batch["clean"], made[self.name]
-        value, scalars = tf.zeros([]), {}
+        value, scalars = tf.zeros([], real.dtype), {}
         if self.global_discriminator is not None:
             real_logits, fake_logits = self.global_discriminator(real), self.global_discriminator(fake)
             value += logistic_discriminator_loss(real_logits, fake_logits)

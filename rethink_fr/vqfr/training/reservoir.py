@@ -17,14 +17,15 @@ class Reservoir(tf.Module):
     Args:
         size: number of vectors in the sample.
         vector_size: length of each vector.
+        dtype: of the vectors.
     """
 
-    def __init__(self, size: int, vector_size: int) -> None:
+    def __init__(self, size: int, vector_size: int, dtype: tf.DType = tf.float32) -> None:
         super().__init__()
         self.size = size
         # All replicas assign the same vectors, so that the first one can be saved for all.
         once = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
-        self.vectors = tf.Variable(tf.zeros([size, vector_size]), name="reservoir", **once)
+        self.vectors = tf.Variable(tf.zeros([size, vector_size], dtype), name="reservoir", **once)
         self.seen = tf.Variable(0, dtype=tf.int64, name="reservoir_seen", **once)
 
     def add(self, features: tf.Tensor, seed: tf.Tensor) -> None:
@@ -57,7 +58,7 @@ class Reservoir(tf.Module):
         self.seen.assign(0)
 
     def sample(self) -> np.ndarray:
-        """The sample, float32 `[n, vector_size]`, with n at most `size`."""
+        """The sample, `[n, vector_size]`, with n at most `size`."""
         return self.vectors.numpy()[: int(self.seen.numpy())]
 
 
@@ -71,13 +72,13 @@ def reestimate(codebook: tf.Variable, reservoir: Reservoir, n_init: int = 1) -> 
         ValueError: if the sample has fewer vectors than the codebook has codes.
     """
     strategy = tf.distribute.get_strategy()
-    centres = np.zeros(codebook.shape, np.float32)
+    centres = np.zeros(codebook.shape, codebook.dtype.as_numpy_dtype)
     if strategy.extended.should_checkpoint:  # the chief
         centres = cluster(reservoir.sample(), len(centres), n_init)
 
     def broadcast(values: tf.Tensor) -> tf.Tensor:
         replica = tf.distribute.get_replica_context()
-        first = tf.cast(tf.equal(replica.replica_id_in_sync_group, 0), tf.float32)
+        first = tf.cast(tf.equal(replica.replica_id_in_sync_group, 0), values.dtype)
         return replica.all_reduce(tf.distribute.ReduceOp.SUM, values * first)
 
     results = strategy.run(tf.function(broadcast), args=(tf.constant(centres),))
@@ -94,7 +95,7 @@ def cluster(vectors: np.ndarray, count: int, n_init: int = 1) -> np.ndarray:
         n_init: number of starts, of which the best is taken. The released code leaves it to scikit-learn, which took 10
             before its version 1.4 and takes 1 since then.
 
-    Returns: float32 `[count, C]`.
+    Returns: `[count, C]`, of the vectors' precision.
 
     Raises:
         ValueError: if there are fewer vectors than centres.
@@ -107,4 +108,4 @@ def cluster(vectors: np.ndarray, count: int, n_init: int = 1) -> np.ndarray:
             "codebook.reestimate_every or training.global_batch, or lower model.codebook_size"
         )
     centres, _, _ = k_means(vectors, count, random_state=0, n_init=n_init)
-    return centres.astype(np.float32)
+    return centres.astype(vectors.dtype)
