@@ -55,7 +55,9 @@ def made(faces):
 @pytest.fixture
 def key():
     orders = (METHODS, METHODS[::-1], METHODS)
-    return StudyKey("Which?", 0, METHODS, tuple(Trial(str(n), f"face{n}", order) for n, order in enumerate(orders, 1)))
+    return StudyKey(
+        ("Which?",), 0, METHODS, tuple(Trial(str(n), f"face{n}", order) for n, order in enumerate(orders, 1))
+    )
 
 
 def answers(key, choices, rater="Ann", **changes):
@@ -95,7 +97,12 @@ def test_the_page_names_no_method_no_folder_and_no_file(made, faces):
     text = (faces / "study.html").read_text(encoding="utf-8")
     for word in (*METHODS, "face_number", "some/", faces.name, str(faces)):
         assert word not in text
-    assert set(page) == {"study", "trials"} and set(page["trials"][0]) == {"trial", "input", "truth", "options"}
+    assert set(page) == {"study", "questions", "trials"} and set(page["trials"][0]) == {
+        "trial",
+        "input",
+        "truth",
+        "options",
+    }
     assert "http" not in text.replace("http-equiv", "") and "default-src 'none'" in text
 
 
@@ -183,7 +190,7 @@ def test_names_that_are_not_utf8_survive_the_key(made, faces):
     for folder in (*METHODS, "clean", "degraded"):
         some = faces / folder / "some"
         (some / "face_number_0.png").rename(some / os.fsdecode(b"caf\xe9.png"))
-    key, _ = made(question="Wh\udce9ch?")
+    key, _ = made(questions=["Wh\udce9ch?"])
     assert os.fsdecode(b"some/caf\xe9") in {one.name for one in key.trials}
     assert "Wh\\udce9ch?" in (faces / "study.html").read_text(encoding="utf-8")
 
@@ -323,7 +330,7 @@ def test_a_changed_key_is_refused(key, tmp_path):
     ],
 )
 def test_a_key_that_was_made_up_is_refused(tmp_path, methods, trials):
-    write_json(tmp_path / "key.json", StudyKey("", 0, methods, trials).as_json())
+    write_json(tmp_path / "key.json", StudyKey(("",), 0, methods, trials).as_json())
     with pytest.raises(ValueError, match="key.json: was changed"):
         read_key(tmp_path / "key.json")
 
