@@ -45,7 +45,8 @@ def table_text(report: EvaluationReport, path: Union[str, Path]) -> str:
     """The table of a paper, in the language that the ending of `path` names: LaTeX (`.tex`) or Markdown (`.md`).
 
     Methods are rows, metrics are columns. The best method of each metric is bold, and every method that shows the same
-    digits; degraded pictures, which are there for comparison, never are. The metrics' definitions follow below.
+    digits. Degraded pictures, which are there for comparison, never are, and no method is where they are better than
+    all. The metrics' definitions follow below.
 
     Raises:
         ValueError: for another ending.
@@ -95,14 +96,20 @@ def as_markdown(report: EvaluationReport) -> str:
 
 
 def best_cells(report: EvaluationReport) -> Set[Tuple[str, str]]:
-    """The cells (metric, method) that are the best of their metric, as far as the digits that are shown tell."""
+    """The cells (metric, method) that are the best of their metric, as far as the digits that are shown tell.
+
+    None is, where the degraded pictures are better than all methods. That does not count for a metric which compares
+    with the degraded pictures themselves.
+    """
     best = set()
     for metric in report.shown:
         cells = {method: report.cells.get((metric.name, method)) for method in report.methods}
         figures = {method: figure for method, figure in cells.items() if figure is not None}
         if figures:
-            top = min(figures.values(), key=lambda figure: figure.badness).text
-            best |= {(metric.name, method) for method, figure in figures.items() if figure.text == top}
+            top = min(figures.values(), key=lambda figure: figure.badness)
+            input_ = report.cells.get((metric.name, "degraded")) if "degraded" not in metric.needs else None
+            if input_ is None or input_.badness >= top.badness:
+                best |= {(metric.name, method) for method, figure in figures.items() if figure.text == top.text}
     return best
 
 
