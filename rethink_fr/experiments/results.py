@@ -23,8 +23,8 @@ DEGRADED = "degraded"
 INTERVALS = (
     "95 %: Student's t of a mean over seeds and people, whose variances add up (seeds: of the means over pictures; "
     "people: of the sums over each one's pictures), with Satterthwaite's degrees of freedom; of numbers of a whole set "
-    "(Frechet distances, precision and recall, error ratios, coverage) over seeds only; differences are those of the "
-    "same seed and picture"
+    "(Frechet distances, precision and recall, error ratios) over seeds only; with one seed over people only; "
+    "differences are those of the same seed and picture"
 )
 
 
@@ -132,7 +132,7 @@ def _table(
 def _values(of_seeds: Mapping[int, Mapping[str, Any]], kind: str) -> Dict[str, Values]:
     """All metrics of one row, by name."""
     found: Dict[str, Values] = {}
-    for name in METRICS["ours"]:
+    for name, metric in METRICS["ours"].items():
         figures = {seed: report["metrics"].get(name, {}).get(kind) for seed, report in of_seeds.items()}
         figures = {seed: one for seed, one in figures.items() if one is not None}
         if not figures:
@@ -140,7 +140,7 @@ def _values(of_seeds: Mapping[int, Mapping[str, Any]], kind: str) -> Dict[str, V
         of_set = [_number(one.get("mean", one.get("value"))) for one in figures.values()]
         pictures = [[row[kind].get(name) for row in of_seeds[seed]["rows"]] for seed in figures]
         matrix = None
-        if all(value is not None for row in pictures for value in row):
+        if metric.of_set is None and all(value is not None for row in pictures for value in row):
             matrix = np.array([[_number(value) for value in row] for row in pictures])
             # A ratio of two means, such as an error ratio, is no mean over pictures.
             if not np.allclose(matrix.mean(axis=1), of_set, rtol=1e-6, atol=1e-9, equal_nan=True):
