@@ -21,9 +21,9 @@ from rethink_fr.metrics.table import GROUPS, METRICS
 
 DEGRADED = "degraded"
 INTERVALS = (
-    "95 %: Student's t of a mean over seeds and people, whose variances add up (seeds: of the means over pictures; "
-    "people: of the sums over each one's pictures), with Satterthwaite's degrees of freedom; of numbers of a whole set "
-    "(Frechet distances, precision and recall, error ratios) over seeds only; with one seed over people only; "
+    "95 %, of a mean over seeds and people: the half-widths of Student's t of each, squared and added (Howe 1974); "
+    "pictures of one person count as one draw; of numbers of a whole set ("
+    "Frechet distances, precision and recall, error ratios) over seeds only; with one seed over people only; "
     "differences are those of the same seed and picture"
 )
 
