@@ -15,7 +15,7 @@ TINY = """
 title: "Tiny"
 source: "a test"
 config: smoke_64
-set: {model.resolution: 32, model.width: 0.03125, model.n_skips: 2, model.codebook_size: 16, training.checkpoint_every: 1}
+set: {model.resolution: 32, model.width: 0.03125, model.n_skips: 2, model.codebook_size: 16}
 start:
   config: smoke_64
   set: {model.resolution: 32, model.width: 0.03125, model.n_skips: 2, model.codebook_size: 16}
