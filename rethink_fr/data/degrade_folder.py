@@ -95,8 +95,11 @@ def degrade_folder(
             # Only now, so that a picture that cannot be used does not take a name.
             targets = [folder / names[index] for folder in folders]
             outputs.claim_all(targets, of=path.relative_to(input_dir))
-            for target, make in zip(targets, (degrade_for_task, small_input)):
-                outputs.write_bytes(target, encode_png(make(clean, seed, index, ranges, task).numpy()))
+            made = [degrade_for_task(clean, seed, index, ranges, task)]
+            if small_dir is not None:
+                made.append(small_input(clean, seed, index, ranges, task))
+            for target, image in zip(targets, made):
+                outputs.write_bytes(target, encode_png(image.numpy()))
         except (UnreadableImage, OutputError, LongNameError) as error:
             failures[index] = error.reason
     failed = tuple((files[index].relative_to(input_dir).as_posix(), failures[index]) for index in sorted(failures))
