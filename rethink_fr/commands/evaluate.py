@@ -58,12 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--k", type=int, default=4, help="neighbours of precision and recall; default: %(default)s")
     parser.add_argument(
-        "--features",
-        choices=("identity", "inception"),
-        default="identity",
-        help="of precision and recall: an identity network's (FaceNet, or --identity-net) or Inception's",
-    )
-    parser.add_argument(
         "--protocol",
         choices=tuple(METRICS),
         default="ours",
@@ -72,6 +66,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="K", help="of the confidence intervals")
 
+    add_networks(parser)
+    add_resize(parser)
+    add_runner(parser).add_argument(
+        "--work", type=Path, metavar="DIR", help="where it keeps what was measured; needed unless the runner is direct"
+    )
+
+    results = parser.add_argument_group("results")
+    results.add_argument("--output", type=Path, metavar="FILE.json", help="write the whole report")
+    results.add_argument(
+        "--table",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.tex|FILE.md",
+        help="write the methods' table for LaTeX or Markdown; may be repeated",
+    )
+    results.add_argument(
+        "--html", type=Path, metavar="FILE.html", help="write a page with curves, rows and the worst pictures"
+    )
+    add_overwrite(results, "files that are there already")
+
+
+def add_networks(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `evaluation.needs.Sources`: what metrics need beside pictures."""
+    parser.add_argument(
+        "--features",
+        choices=("identity", "inception"),
+        default="identity",
+        help="of precision and recall: an identity network's (FaceNet, or --identity-net) or Inception's",
+    )
     files = parser.add_argument_group("statistics and networks", "networks: default is the user's cache")
     files.add_argument("--niqe-statistics", type=Path, metavar="FILE.npz", help="parameters of the NIQE release")
     files.add_argument(
@@ -102,26 +126,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in _NETWORK_FILES:
         files.add_argument(f"--{name}", type=Path, metavar="FILE", help="its weights")
     files.add_argument("--codes", type=Path, metavar="RUN_DIR", help="run of VQFR whose codebook's usage is measured")
-
-    add_resize(parser)
-    add_runner(parser).add_argument(
-        "--work", type=Path, metavar="DIR", help="where it keeps what was measured; needed unless the runner is direct"
-    )
-
-    results = parser.add_argument_group("results")
-    results.add_argument("--output", type=Path, metavar="FILE.json", help="write the whole report")
-    results.add_argument(
-        "--table",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE.tex|FILE.md",
-        help="write the methods' table for LaTeX or Markdown; may be repeated",
-    )
-    results.add_argument(
-        "--html", type=Path, metavar="FILE.html", help="write a page with curves, rows and the worst pictures"
-    )
-    add_overwrite(results, "files that are there already")
 
 
 def run(arguments: argparse.Namespace) -> int:
