@@ -8,9 +8,10 @@ The same pictures are restored with every seed, so the two are crossed, and thei
   alike, so people are what is drawn, not pictures: the sum of the squared sums of the deviations of each person's
   pictures (the cluster-robust variance of a mean; Cameron and Miller 2015, equation 11), with P - 1 degrees of freedom.
 
-What seed and person do together is in both, so the sum is a little too large rather than too small. The interval is
-Student's t with the degrees of freedom of Satterthwaite (1946). A bootstrap over three seeds would have ten different
-resamples and intervals far too narrow (`tests/experiments/test_intervals.py` counts how often each contains the truth).
+The interval is that of Howe (1974): the half-widths of Student's t of each, squared and added. It contains the truth at
+least as often as it says, for three seeds and 26 people 95.6 to 98 times of 100, depending on which source is larger;
+with the degrees of freedom of Satterthwaite (1946) it would be 92 to 95 times, and a bootstrap over seeds and people,
+where three seeds have ten different resamples, 74 to 94 times.
 
 With one seed only the people count, and the interval says nothing about another training. Numbers of a whole set, such
 as a Frechet distance, have the seeds only.
@@ -52,7 +53,7 @@ def of_pictures(values: np.ndarray, people: Sequence[str]) -> Estimate:
     mean = float(by_seed.mean())
     if not np.isfinite(values).all():
         return Estimate(mean, None, tuple(map(float, by_seed)))
-    _, person = np.unique(np.asarray(people), return_inverse=True)
+    _, person = np.unique(np.asarray(list(people)), return_inverse=True)
     count = int(person.max()) + 1
     parts = [_of_seeds(by_seed)]
     if count > 1:
@@ -91,11 +92,7 @@ def _of_seeds(by_seed: np.ndarray) -> Optional[Tuple[float, int]]:
 
 def _interval(mean: float, parts: Sequence[Optional[Tuple[float, int]]]) -> Optional[Tuple[float, float]]:
     known = [part for part in parts if part is not None]
-    variance = sum(part[0] for part in known)
     if not known:
         return None
-    if variance == 0.0:
-        return mean, mean
-    freedom = variance**2 / sum(part[0] ** 2 / part[1] for part in known)
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * float(np.sqrt(variance))
+    half = float(np.sqrt(sum(float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) ** 2 * part for part, freedom in known)))
     return mean - half, mean + half

@@ -15,6 +15,8 @@ from rethink_fr import errors
 from rethink_fr.evaluation.evaluate import evaluate
 from rethink_fr.evaluation.needs import Sources
 from rethink_fr.files.writing import write_json
+from rethink_fr.runs.config_file import load_model_section
+from rethink_fr.runs.folder import CONFIG
 
 ANSWER, SAMPLES = "answer", "samples"
 SEED = 1  # of the noise of samples
@@ -81,7 +83,8 @@ def measure(job: Mapping[str, Any]) -> Dict[str, Any]:
         raise ValueError(f"restore.noise_scale: expected 0, since {run} takes no noise, got {scale}")
     methods = {ANSWER: restored / ANSWER}
     ways: Dict[str, Tuple[int, float]] = {ANSWER: (1, scale)}
-    if asked["draws"] and restorer.noise_shape is not None:
+    _, settings = load_model_section(run / CONFIG)
+    if asked["draws"] and restorer.noise_shape is not None and settings.noise:
         methods[SAMPLES] = restored / SAMPLES
         ways[SAMPLES] = (asked["draws"], scale or 1.0)
     for name, (samples, noise_scale) in ways.items():

@@ -105,7 +105,7 @@ def _grids(plan: Plan, folder: Folder) -> List[Dict[str, Any]]:
     clean = sorted((folder.faces / "clean").rglob("*.png"))
     chosen = clean[:: max(1, len(clean) // _FACES)][:_FACES]
     names = [path.relative_to(folder.faces / "clean").with_suffix("").as_posix() for path in chosen]
-    first = {}  # the first seed of each variant that was restored
+    first: Dict[str, Cell] = {}  # the first seed of each variant that was restored
     for cell in plan.cells:
         if (folder.restored(cell) / ANSWER).is_dir():
             first.setdefault(cell.variant.name, cell)

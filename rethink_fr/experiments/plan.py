@@ -157,11 +157,11 @@ class Plan:
                 minutes += run.budget.minutes
                 work = f"{run.budget.minutes:g} minutes at {config.model.resolution} px"
             lines += [f"{run.title}: {work}", f"  {self.command(run)}"]
-        work = [f"{pictures:,} training pictures"] if pictures else []
-        work += [f"{minutes:g} minutes of training"] if minutes else []
+        amounts = [f"{pictures:,} training pictures"] if pictures else []
+        amounts += [f"{minutes:g} minutes of training"] if minutes else []
         draws = self.definition.measure.draws
         answers = "with noise 0" + (f", and {draws} samples of each picture" if draws else "")
-        lines += ["", f"{len(runs)} runs, {' and '.join(work)}; {len(self.cells)} times the test pictures {answers}"]
+        lines += ["", f"{len(runs)} runs, {' and '.join(amounts)}; {len(self.cells)} times the test pictures {answers}"]
         return lines
 
 

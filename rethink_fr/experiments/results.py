@@ -14,17 +14,17 @@ from rethink_fr.experiments.faces import faces_record, people
 from rethink_fr.experiments.folder import MEASURED, TRAINED, Folder
 from rethink_fr.experiments.intervals import Estimate, of_pictures, of_sets, verdict
 from rethink_fr.experiments.measuring import ANSWER, SAMPLES
-from rethink_fr.experiments.plan import Cell, Plan, Run, shown_command
+from rethink_fr.experiments.plan import Plan, Run, shown_command
 from rethink_fr.experiments.work import asked, failure
 from rethink_fr.metrics.metric import Metric
 from rethink_fr.metrics.table import GROUPS, METRICS
 
 DEGRADED = "degraded"
 INTERVALS = (
-    "95 %: Student's t of a mean over seeds and people, whose variances add up (seeds: of the means over pictures; "
-    "people: of the sums over each one's pictures), with Satterthwaite's degrees of freedom; of numbers of a whole set "
-    "(Frechet distances, precision and recall, error ratios, coverage) over seeds only; differences are those of the "
-    "same seed and picture"
+    "95 %, of a mean over seeds and people: the half-widths of Student's t of each, squared and added (Howe 1974); "
+    "pictures of one person count as one draw; of numbers of a whole set ("
+    "Frechet distances, precision and recall, error ratios) over seeds only; with one seed over people only; "
+    "differences are those of the same seed and picture"
 )
 
 
@@ -36,7 +36,7 @@ class Values(NamedTuple):
     pictures: Optional[np.ndarray]  # [S, N], if the figure is the mean over them
     deviation: Optional[float]  # over draws, mean over seeds
     ideal: Optional[float]
-    count: int  # of pictures
+    measured: int  # number of pictures
 
 
 def make_table(plan: Plan, folder: Folder, command: Sequence[str]) -> Dict[str, Any]:
@@ -47,9 +47,13 @@ def make_table(plan: Plan, folder: Folder, command: Sequence[str]) -> Dict[str, 
         folder: its folder.
         command: what followed `rethink-fr` in the call.
     """
-    measured = {cell: folder.read(cell.place, MEASURED) for cell in plan.cells}
-    done = {cell: one for cell, one in measured.items() if one and folder.is_measured(cell, asked(plan, cell))}
-    reports = {(cell.variant.name, cell.seed): one["report"] for cell, one in done.items()}
+    done: Dict[str, Mapping[str, Any]] = {}  # by the cells' places
+    reports: Dict[Tuple[str, int], Mapping[str, Any]] = {}
+    for cell in plan.cells:
+        record = folder.read(cell.place, MEASURED)
+        if record is not None and folder.is_measured(cell, asked(plan, cell)):
+            done[cell.place] = record
+            reports[cell.variant.name, cell.seed] = record["report"]
     who = people(folder) or {}
     tables = [_table(plan, reports, kind, who) for kind in (ANSWER, SAMPLES)]
     tables = [table for table in tables if len(table["rows"]) > 1 or table["kind"] == ANSWER]
@@ -128,7 +132,7 @@ def _table(
 def _values(of_seeds: Mapping[int, Mapping[str, Any]], kind: str) -> Dict[str, Values]:
     """All metrics of one row, by name."""
     found: Dict[str, Values] = {}
-    for name in METRICS["ours"]:
+    for name, metric in METRICS["ours"].items():
         figures = {seed: report["metrics"].get(name, {}).get(kind) for seed, report in of_seeds.items()}
         figures = {seed: one for seed, one in figures.items() if one is not None}
         if not figures:
@@ -136,7 +140,7 @@ def _values(of_seeds: Mapping[int, Mapping[str, Any]], kind: str) -> Dict[str, V
         of_set = [_number(one.get("mean", one.get("value"))) for one in figures.values()]
         pictures = [[row[kind].get(name) for row in of_seeds[seed]["rows"]] for seed in figures]
         matrix = None
-        if all(value is not None for row in pictures for value in row):
+        if metric.of_set is None and all(value is not None for row in pictures for value in row):
             matrix = np.array([[_number(value) for value in row] for row in pictures])
             # A ratio of two means, such as an error ratio, is no mean over pictures.
             if not np.allclose(matrix.mean(axis=1), of_set, rtol=1e-6, atol=1e-9, equal_nan=True):
@@ -156,7 +160,7 @@ def _cell(metric: Metric, values: Values, base: Optional[Values], people: Sequen
         "mean": as_json(estimate.mean),
         "interval": _interval(estimate),
         "by_seed": {str(seed): as_json(one) for seed, one in zip(values.seeds, estimate.by_seed)},
-        "pictures": values.count,
+        "pictures": values.measured,
     }
     if values.deviation is not None:
         cell["deviation_over_draws"] = values.deviation
@@ -165,12 +169,11 @@ def _cell(metric: Metric, values: Values, base: Optional[Values], people: Sequen
     if base is not None:
         difference = _difference(metric, values, base, people)
         if difference is not None:
-            better = "higher" if metric.better == "higher" else "lower"
             cell["difference"] = {
                 "mean": as_json(difference.mean),
                 "interval": _interval(difference),
                 "of": "distance from where it should be" if metric.better == "nearer" else "value",
-                "verdict": verdict(difference, better),
+                "verdict": verdict(difference, "higher" if metric.better == "higher" else "lower"),
             }
     return cell
 
@@ -226,14 +229,14 @@ def _paper(paper: Mapping[str, Any], shown: Sequence[str]) -> Dict[str, Any]:
     return found
 
 
-def _variant(plan: Plan, folder: Folder, name: str, done: Mapping[Cell, Mapping[str, Any]]) -> Dict[str, Any]:
+def _variant(plan: Plan, folder: Folder, name: str, done: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
     """The runs of a variant, with what it takes to repeat each, and what is missing."""
     cells = [cell for cell in plan.cells if cell.variant.name == name]
     variant = cells[0].variant
     runs = []
     for cell in cells:
-        if cell in done:
-            record = done[cell]
+        if cell.place in done:
+            record = done[cell.place]
             trained = _trained(folder, cell.run)
             start = None if cell.run.start is None else _trained(folder, cell.run.start)
             runs.append(
@@ -246,7 +249,7 @@ def _variant(plan: Plan, folder: Folder, name: str, done: Mapping[Cell, Mapping[
                     "measured_at": record["commit"],
                 }
             )
-    failed = [(cell.seed, failure(folder, cell)) for cell in cells if cell not in done]
+    failed = [(cell.seed, failure(folder, cell)) for cell in cells if cell.place not in done]
     return {
         "name": name,
         "label": variant.label,

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 from rethink_fr.evaluation.report.tables import _latex, _markdown
 
 Table = Mapping[str, Any]
+_SIGNS = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "±": r"$\pm$"}
 _CAPTIONS = {"answer": "One answer (noise 0)", "samples": "{draws} samples of each picture"}
 
 
@@ -78,8 +79,8 @@ def as_latex(table: Table) -> str:
         head, *rows = figures(table, part, "\\textbf{{{}}}".format, _latex)
         lines += ["", f"% {_latex(caption(table, part))}"]
         lines += [f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", "\\toprule"]
-        for sign, tex in (("↑", r"$\uparrow$"), ("↓", r"$\downarrow$"), ("→", r"$\rightarrow$")):
-            head = [cell.replace(sign, tex) for cell in head]
+        for sign, tex in _SIGNS.items():
+            head, *rows = ([cell.replace(sign, tex) for cell in row] for row in (head, *rows))
         lines += [" & ".join(head) + r" \\", "\\midrule", *(" & ".join(row) + r" \\" for row in rows)]
         lines += ["\\bottomrule", "\\end{tabular}"]
     lines += [f"% {name}: {one['definition']}" for name, one in table["metrics"].items()]
