@@ -9,7 +9,7 @@ import pytest
 from rethink_fr.experiments.definition import available_experiments, experiment_path, load_definition
 from rethink_fr.experiments.plan import Options, make_plan
 
-GUIDE = Path(__file__).parents[1] / "docs" / "experiments.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "experiments.md"
 
 
 @pytest.mark.parametrize("miniature", [False, True])
