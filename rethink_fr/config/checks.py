@@ -62,6 +62,7 @@ def check_shared(config: Experiment) -> None:
         checks.within(f"data.{key}", 0, 1)
     for key in ("validation_images", "builtin_identities", "builtin_pictures"):
         checks.within(f"data.{key}", 1)
+    checks.require(0 < data.portion <= 1, "data.portion", "above 0, at most 1")
     checks.within("data.workers", 0, 1024)
     checks.require(bool(data.train) and data.train != "holdout", "data.train", "'builtin' or a path")
     _check_folders(config, checks)
