@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
-from rethink_fr.evaluation.report.tables import _latex, _markdown
+from rethink_fr.evaluation.report.tables import in_latex, in_markdown
 
 Table = Mapping[str, Any]
 _SIGNS = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "±": r"$\pm$"}
@@ -53,38 +53,48 @@ def interval(table: Table, name: str, ends: Any, sign: bool = False) -> str:
 
 def as_markdown(table: Table) -> str:
     """The page of an experiment in GitHub's Markdown: figures, differences, and what it takes to repeat them."""
-    lines = [f"# {_markdown(table['title'])}", "", f"After {_markdown(table['source'])}. {about(table)}", ""]
+    lines = [
+        f"# {in_markdown(table['title'])}",
+        "",
+        f"After {in_markdown(table['source'])}. {about(table)}",
+        "",
+    ]
     for part in table["tables"]:
-        lines += [f"## {caption(table, part)}", "", *_as_markdown(figures(table, part, "**{}**".format, _markdown)), ""]
-        differences = changes(table, part, _markdown)
+        lines += [
+            f"## {caption(table, part)}",
+            "",
+            *_as_markdown(figures(table, part, "**{}**".format, in_markdown)),
+            "",
+        ]
+        differences = changes(table, part, in_markdown)
         if len(differences) > 1:
             base = next(one["label"] for one in table["variants"] if one["name"] == table["compare_to"])
-            lines += [f"Difference to {_markdown(base)}:", "", *_as_markdown(differences), ""]
+            lines += [f"Difference to {in_markdown(base)}:", "", *_as_markdown(differences), ""]
     problems = problem_lines(table)
     if problems:
-        lines += ["## Not there", "", *(f"* {_markdown(line)}" for line in problems), ""]
+        lines += ["## Not there", "", *(f"* {in_markdown(line)}" for line in problems), ""]
     lines += ["## How to repeat it", "", "```bash", table["command"], "```", ""]
-    lines += [*_as_markdown(run_rows(table, _markdown)), "", "The first run of each variant:", "", "```bash"]
+    lines += [*_as_markdown(run_rows(table, in_markdown)), "", "The first run of each variant:", "", "```bash"]
     lines += [command for one in table["variants"] for command in first_commands(one)]
-    lines += ["```", "", f"Intervals: {_markdown(table['intervals'])}.", ""]
-    lines += [f"* {title(table, name)}: {_markdown(one['definition'])}." for name, one in table["metrics"].items()]
+    lines += ["```", "", f"Intervals: {in_markdown(table['intervals'])}.", ""]
+    lines += [f"* {title(table, name)}: {in_markdown(one['definition'])}." for name, one in table["metrics"].items()]
     return "\n".join(lines) + "\n"
 
 
 def as_latex(table: Table) -> str:
     """A `tabular` for the package booktabs for each part, with definitions as comments."""
-    lines = [f"% {_latex(table['title'])}, after {_latex(table['source'])}; needs \\usepackage{{booktabs}}"]
-    lines.append(f"% {_latex(about(table))}")
+    lines = [f"% {in_latex(table['title'])}, after {in_latex(table['source'])}; needs \\usepackage{{booktabs}}"]
+    lines.append(f"% {in_latex(about(table))}")
     for part in table["tables"]:
-        head, *rows = figures(table, part, "\\textbf{{{}}}".format, _latex)
-        lines += ["", f"% {_latex(caption(table, part))}"]
+        head, *rows = figures(table, part, "\\textbf{{{}}}".format, in_latex)
+        lines += ["", f"% {in_latex(caption(table, part))}"]
         lines += [f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", "\\toprule"]
         for sign, tex in _SIGNS.items():
             head, *rows = ([cell.replace(sign, tex) for cell in row] for row in (head, *rows))
         lines += [" & ".join(head) + r" \\", "\\midrule", *(" & ".join(row) + r" \\" for row in rows)]
         lines += ["\\bottomrule", "\\end{tabular}"]
     lines += [f"% {name}: {one['definition']}" for name, one in table["metrics"].items()]
-    lines += [f"% {_latex(line)}" for line in problem_lines(table)]
+    lines += [f"% {in_latex(line)}" for line in problem_lines(table)]
     return "\n".join(lines) + "\n"
 
 
