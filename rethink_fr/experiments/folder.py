@@ -141,10 +141,11 @@ def _begun(plan: Plan) -> Dict[str, Any]:
     for cell in plan.cells:
         if cell.seed == seed:
             run = cell.run
-            values = {**_settings(run), "budget": plain(run.budget), "run_of": cell.variant.run_of}
+            values: Dict[str, Any] = {**_settings(run), "budget": plain(run.budget), "run_of": cell.variant.run_of}
             if run.start is not None:
                 first = {**_settings(run.start), "budget": plain(run.start.budget)}
                 values.update({f"start.{key}": value for key, value in first.items()})
+            values["start"] = run.start is not None
             variants[cell.variant.name] = values
     options = plan.options
     of_faces = {"degradation": plain(plan.config.degradation), "resolution": plan.config.model.resolution}
@@ -170,16 +171,17 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> List[str]:
             found.append((_option(key), ""))
     for name, values in new["variants"].items():
         before = old.get("variants", {}).get(name)
-        for key in dict.fromkeys([*values, *before]) if before is not None else ():
-            same = before.get(key) == values.get(key)
-            if key.endswith("budget") and isinstance(before.get(key), dict) and isinstance(values.get(key), dict):
+        # A setting that one of them lacks is of another version of the program.
+        for key in before.keys() & values.keys() if before is not None else ():
+            same = before[key] == values[key]
+            if key.endswith("budget"):
                 same = all(values[key][one] >= before[key].get(one, 0) for one in values[key])
             if not same:
                 found.append((key, name))
     by_key: Dict[str, List[str]] = {}
     for key, name in found:
         by_key.setdefault(key, []).append(name)
-    return [f"{key} ({', '.join(names)})" if names[0] else key for key, names in by_key.items()]
+    return [f"{key} ({', '.join(names)})" if names[0] else key for key, names in sorted(by_key.items())]
 
 
 def _option(key: str) -> str:

@@ -117,7 +117,7 @@ def test_seeds_variants_and_words_may_be_added(tmp_path, children):
         ({"set": {**SMALL["set"], "model.width": 0.5}}, {}, r"model.width \(base, full\)"),
         ({"variants": [{"name": "base"}, SMALL["variants"][1]]}, {}, r"model.fusion \(base\)"),
         ({"set": {**SMALL["set"], "degradation.noise": [0.0, 1.0]}}, {}, "degradation"),
-        ({"start": {"config": "smoke_64", "budget": {"steps": 2}}}, {}, "start.architecture"),
+        ({"start": {"config": "smoke_64", "budget": {"steps": 2}}}, {}, r"start \(base, full\)"),
         ({}, {"set": ("training.global_batch=2",)}, r"training.global_batch \(base, full\)"),
         ({}, {"train": "."}, "data.train"),
         ({}, {"test": "."}, "--test"),
@@ -127,6 +127,16 @@ def test_what_would_mix_two_experiments_is_refused_by_its_key(tmp_path, children
     carry_out(make(tmp_path))
     with pytest.raises(ConfigError, match=message):
         Folder(tmp_path / "out").begin(make(tmp_path, options=options, **keys))
+
+
+def test_settings_that_a_later_version_has_do_not_matter(tmp_path, children):
+    carry_out(make(tmp_path))
+    path = tmp_path / "out" / "experiment.json"
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    for values in begun["variants"].values():
+        assert values.pop("data.flip") == 0.5
+    path.write_text(json.dumps(begun), encoding="utf-8")
+    carry_out(make(tmp_path))
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path, children):
