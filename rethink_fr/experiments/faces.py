@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import time
 from typing import Dict, Iterator, List, Optional, Tuple
 
@@ -38,6 +39,8 @@ def check_faces(options: Options) -> None:
         ValueError: saying what is missing.
     """
     if options.test:
+        if options.train and os.path.realpath(options.train) == os.path.realpath(options.test):
+            raise ConfigError(f"--test {printable(options.test)}: is what is trained on; expected pictures of others")
         names = list(files_by_name(options.test))
         if options.identities is not None:
             read_identities(options.identities, names)

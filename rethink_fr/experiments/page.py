@@ -58,7 +58,7 @@ def experiment_page(plan: Plan, folder: Folder, table: Mapping[str, Any]) -> byt
             for part in table["tables"]
         ],
         problems=problem_lines(table),
-        key=[(label, colour(place)) for place, label in enumerate(labels.values())],
+        key=[(one.label, colour(place)) for place, one in enumerate(plan.definition.variants) if not one.run_of],
         charts=_charts(plan, folder),
         grids=_grids(plan, folder),
         runs=run_rows(table, str),

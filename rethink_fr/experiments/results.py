@@ -254,6 +254,7 @@ def _variant(plan: Plan, folder: Folder, name: str, done: Mapping[str, Mapping[s
         "name": name,
         "label": variant.label,
         "settings": dict(variant.set),
+        "noise_scale": variant.restore.noise_scale,
         "runs": runs,
         "failed": [{"seed": seed, "reason": reason} for seed, reason in failed if reason is not None],
         "not_done": [seed for seed, reason in failed if reason is None],

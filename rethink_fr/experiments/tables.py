@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from rethink_fr.evaluation.report.tables import in_latex, in_markdown
+from rethink_fr.experiments.measuring import SAMPLES
 
 Table = Mapping[str, Any]
 _SIGNS = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "±": r"$\pm$"}
-_CAPTIONS = {"answer": "One answer (noise 0)", "samples": "{draws} samples of each picture"}
 
 
 def caption(table: Table, part: Table) -> str:
     """What the rows of a part of the table are of."""
-    return _CAPTIONS[part["kind"]].format(draws=table["draws"])
+    if part["kind"] == SAMPLES:
+        return f"{table['draws']} samples of each picture"
+    others = [one for one in table["variants"] if one["noise_scale"]]
+    return f"One answer (noise 0{', unless the variant is of another' if others else ''})"
 
 
 def columns(table: Table, part: Table) -> List[str]:

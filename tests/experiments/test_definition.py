@@ -180,7 +180,8 @@ def test_list_plan_and_mistakes_do_not_load_tensorflow(tmp_path):
         "assert main(['experiment', 'smallest', '--plan']) == 0\n"
         "for wrong in (['nothing'], [], ['smallest', '--seeds', 'x'], ['smallest', '--seeds', '99'],\n"
         "              ['smallest', '--variants', 'x'], ['smallest', '--set', 'model.widht=1'],\n"
-        "              ['smallest', '--metrics', 'x'], ['smallest', '--test', 'nowhere'],\n"
+        "              ['smallest', '--train', '.', '--test', '.'], ['smallest', '--metrics', 'x'],\n"
+        "              ['smallest', '--test', 'nowhere'],\n"
         "              ['smallest', '--identities', 'x.csv'], ['smallest', '--processes', '0'],\n"
         "              ['smallest', '--identity-net', 'no.onnx']):\n"
         "    assert main(['experiment', *wrong]) == 2, wrong\n"
@@ -191,5 +192,5 @@ def test_list_plan_and_mistakes_do_not_load_tensorflow(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "smallest" in done.stdout and "rethink-fr train --config quickstart" in done.stdout
-    assert len(done.stderr.splitlines()) == 11 and "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 12 and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())

@@ -109,7 +109,9 @@ def test_a_variant_that_only_restores_otherwise_has_no_run_of_its_own(tmp_path, 
     variants = [*SMALL["variants"], {"name": "half", "run_of": "full", "restore": {"noise_scale": 0.5}}]
     plan, folder = finished(tmp_path, variants=variants)
     assert ("train", "half/seed1") not in children.calls and ("measure", "half/seed1") in children.calls
-    run = make_table(plan, folder, [])["variants"][2]["runs"][0]
+    table = make_table(plan, folder, ["experiment"])
+    assert "## One answer (noise 0, unless the variant is of another)" in as_markdown(table)
+    run = table["variants"][2]["runs"][0]
     assert "/runs/full/seed1" in run["command"] and "--noise-scale 0.5" in run["measured_by"][0]
 
 
