@@ -72,12 +72,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--k", type=int, default=4, help="neighbours of precision and recall; default: %(default)s")
     parser.add_argument(
-        "--features",
-        choices=("identity", "inception"),
-        default="identity",
-        help="of precision and recall: an identity network's (FaceNet, or --identity-net) or Inception's",
-    )
-    parser.add_argument(
         "--protocol",
         choices=tuple(METRICS),
         default="ours",
@@ -86,41 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="K", help="of the confidence intervals")
 
-    files = parser.add_argument_group("statistics and networks", "networks: default is the user's cache")
-    files.add_argument("--niqe-statistics", type=Path, metavar="FILE.npz", help="parameters of the NIQE release")
-    files.add_argument(
-        "--fid-statistics",
-        type=Path,
-        metavar="FILE.npz|FILE.pth",
-        help="of a data set, for fid_statistics: as `evaluate statistics` writes them (mu, sigma), or as they are "
-        "published for FFHQ (inception_FFHQ_512-f7b384ab.pth: mean, cov)",
-    )
-    files.add_argument(
-        "--identity-net", type=Path, metavar="FILE.onnx", help="identity embeddings instead of FaceNet's and ArcFace's"
-    )
-    files.add_argument("--landmark-net", type=Path, metavar="FILE.onnx", help="landmarks instead of AWing's")
-    files.add_argument(
-        "--perceptual-net",
-        type=Path,
-        metavar="FILE.npz",
-        help="of perceptual and diversity: SqueezeNet 1.0 (.npz), VGG-19 (Keras' .h5), or the folder of a SavedModel",
-    )
-    for name in ("identity", "landmark"):
-        files.add_argument(
-            f"--{name}-range",
-            choices=("-1..1", "0..1", "0..255"),
-            help=f"what the {name} net takes; default: what its file says, else -1..1 (which needs = before it)",
-        )
-        files.add_argument(
-            f"--{name}-crop",
-            type=_crop,
-            metavar="L,T,R,B",
-            help="what it sees, as fractions of the picture; default: what its file says, else all",
-        )
-    for name in _NETWORK_FILES:
-        files.add_argument(f"--{name}", type=Path, metavar="FILE", help="its weights")
-    files.add_argument("--codes", type=Path, metavar="RUN_DIR", help="run of VQFR whose codebook's usage is measured")
-
+    add_networks(parser)
     add_resize(parser)
     add_runner(parser).add_argument(
         "--work", type=Path, metavar="DIR", help="where it keeps what was measured; needed unless the runner is direct"
@@ -156,6 +116,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_overwrite(results, "files that are there already")
     parser.set_defaults(verb=None)
     evaluate_statistics.add_verb(parser.add_subparsers(metavar="[statistics]", title="another thing to do"))
+
+
+def add_networks(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `evaluation.needs.Sources`: what metrics need beside pictures."""
+    parser.add_argument(
+        "--features",
+        choices=("identity", "inception"),
+        default="identity",
+        help="of precision and recall: an identity network's (FaceNet, or --identity-net) or Inception's",
+    )
+    files = parser.add_argument_group("statistics and networks", "networks: default is the user's cache")
+    files.add_argument("--niqe-statistics", type=Path, metavar="FILE.npz", help="parameters of the NIQE release")
+    files.add_argument(
+        "--fid-statistics",
+        type=Path,
+        metavar="FILE.npz|FILE.pth",
+        help="of a data set, for fid_statistics: as `evaluate statistics` writes them (mu, sigma), or as they are "
+        "published for FFHQ (inception_FFHQ_512-f7b384ab.pth: mean, cov)",
+    )
+    files.add_argument(
+        "--identity-net", type=Path, metavar="FILE.onnx", help="identity embeddings instead of FaceNet's and ArcFace's"
+    )
+    files.add_argument("--landmark-net", type=Path, metavar="FILE.onnx", help="landmarks instead of AWing's")
+    files.add_argument(
+        "--perceptual-net",
+        type=Path,
+        metavar="FILE.npz",
+        help="of perceptual and diversity: SqueezeNet 1.0 (.npz), VGG-19 (Keras' .h5), or the folder of a SavedModel",
+    )
+    for name in ("identity", "landmark"):
+        files.add_argument(
+            f"--{name}-range",
+            choices=("-1..1", "0..1", "0..255"),
+            help=f"what the {name} net takes; default: what its file says, else -1..1 (which needs = before it)",
+        )
+        files.add_argument(
+            f"--{name}-crop",
+            type=_crop,
+            metavar="L,T,R,B",
+            help="what it sees, as fractions of the picture; default: what its file says, else all",
+        )
+    for name in _NETWORK_FILES:
+        files.add_argument(f"--{name}", type=Path, metavar="FILE", help="its weights")
+    files.add_argument("--codes", type=Path, metavar="RUN_DIR", help="run of VQFR whose codebook's usage is measured")
 
 
 def run(arguments: argparse.Namespace) -> int:

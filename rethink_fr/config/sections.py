@@ -35,6 +35,7 @@ class DataConfig:
     folders: Tuple[FolderConfig, ...] = ()
     validation: str = "builtin"
     validation_images: int = 64
+    portion: float = 1.0  # of the training pictures, that is trained on: every tenth one for 0.1
     builtin_identities: int = 500
     builtin_pictures: int = 6  # per identity
     flip: float = 0.5  # probability

@@ -15,7 +15,7 @@ from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import DataConfig, Experiment
 from rethink_fr.data.pipeline import fixed_batch, training_batches
 from rethink_fr.data.sources.image_source import ImageSource, PictureList, SkippingSource
-from rethink_fr.data.sources.opening import holdout_size, open_source, split_holdout
+from rethink_fr.data.sources.opening import evenly, holdout_size, open_source, split_holdout
 from rethink_fr.data.sources.records import verify_advice
 from rethink_fr.data.sources.several import SeveralSource, open_parts
 from rethink_fr.files.names import printable
@@ -85,7 +85,10 @@ def open_run_pictures(data: DataConfig, resolution: int, output: Path) -> RunPic
     for change in dict.fromkeys([*train.changes, *validation.changes]):  # a held-out part has the changes of the whole
         _say(change)
     where = ", ".join(folder.path for folder in data.folders) or data.train
-    skipping = SkippingSource(train, where, _advice(where, train.pictures))
+    used = evenly(train, data.portion)
+    if len(used) < len(train):
+        _say(f"{printable(where)}: {len(used)} of its {len(train)} pictures are trained on (data.portion)")
+    skipping = SkippingSource(used, where, _advice(where, train.pictures))
     if lists is not None:
         return RunPictures(skipping, validation, lists, True)
     made = RunLists(

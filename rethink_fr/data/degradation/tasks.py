@@ -149,11 +149,15 @@ def super_resolution_input(images_uint8: tf.Tensor, factor: int) -> tf.Tensor:
     if factor < 1:
         raise ValueError(f"super_resolution_input: expected a factor of at least 1, got {factor}")
     images = _checked(images_uint8)
-    rows, columns = sides(images)
-    small = [max(1, round(rows / factor)), max(1, round(columns / factor))]
     with tf.device("CPU:0"):
-        reduced = to_uint8(tf.image.resize(images, small, "bicubic", antialias=True))
-        return to_uint8(tf.image.resize(reduced, [rows, columns], "bicubic", antialias=True))
+        small = reduced_bicubic(images, factor)
+        return to_uint8(tf.image.resize(small, sides(images), "bicubic", antialias=True))
+
+
+def reduced_bicubic(images_uint8: tf.Tensor, factor: int) -> tf.Tensor:
+    """The small images of `super_resolution_input`: uint8 `[..., H, W, 3]` to `[..., H / factor, W / factor, 3]`."""
+    small = [max(1, round(side / factor)) for side in sides(images_uint8)]
+    return to_uint8(tf.image.resize(images_uint8, small, "bicubic", antialias=True))
 
 
 def _checked(images_uint8: tf.Tensor) -> tf.Tensor:

@@ -65,12 +65,15 @@ def as_latex(report: EvaluationReport) -> str:
         f"\\begin{{tabular}}{{l{'r' * len(report.shown)}}}",
         "\\toprule",
         " & ".join(
-            ["Method", *(f"{_latex(_title(one))} {_arrow(report, one, arrows[one.better])}" for one in report.shown)]
+            [
+                "Method",
+                *(f"{in_latex(_title(one))} {_arrow(report, one, arrows[one.better])}" for one in report.shown),
+            ]
         )
         + r" \\",
         "\\midrule",
     ]
-    rows = _rows(report, bold=lambda text: f"\\textbf{{{text}}}", escape=_latex, plus_minus=r"$\pm$")
+    rows = _rows(report, bold=lambda text: f"\\textbf{{{text}}}", escape=in_latex, plus_minus=r"$\pm$")
     for row in rows:
         lines.append(" & ".join(row) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}"]
@@ -80,7 +83,7 @@ def as_latex(report: EvaluationReport) -> str:
 
 def as_markdown(report: EvaluationReport) -> str:
     """A table in GitHub's Markdown, with the definitions as a list."""
-    rows = _rows(report, bold=lambda text: f"**{text}**", escape=_markdown, plus_minus="±")
+    rows = _rows(report, bold=lambda text: f"**{text}**", escape=in_markdown, plus_minus="±")
     lines = [
         "| "
         + " | ".join(["Method", *(f"{_title(one)} {_arrow(report, one, one.arrow)}" for one in report.shown)])
@@ -91,7 +94,7 @@ def as_markdown(report: EvaluationReport) -> str:
         f"{report.basis[0].upper()}{report.basis[1:]}.",
         "",
     ]
-    lines += [f"* {_title(metric)}: {_markdown(metric.definition)}." for metric in report.shown]
+    lines += [f"* {_title(metric)}: {in_markdown(metric.definition)}." for metric in report.shown]
     return "\n".join(lines) + "\n"
 
 
@@ -146,9 +149,11 @@ def _title(metric: Metric) -> str:
     return metric.title + (f" ({metric.unit})" if metric.unit else "")
 
 
-def _latex(text: str) -> str:
+def in_latex(text: str) -> str:
+    """A text as LaTeX shows it."""
     return "".join(_ESCAPES.get(character, character) for character in printable(text))
 
 
-def _markdown(text: str) -> str:
+def in_markdown(text: str) -> str:
+    """A text as GitHub's Markdown shows it."""
     return "".join(f"\\{character}" if character in "\\|*_`<[~" else character for character in printable(text))

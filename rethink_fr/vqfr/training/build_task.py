@@ -45,7 +45,8 @@ def build_task(config: VQFRExperiment, generator: Union[VQFR, VQGAN]) -> Union[C
     if config.stage == "codebook":
         optimizers.update(discriminators)
         return CodebookTask(generator, config.codebook, config.objective.codebook, branches[0], optimizers, parts)
-    optimizers["main_branch"] = _optimizer(settings.main_branch, config)
+    if config.model.decoder != "codes":  # that one has nothing beside the autoencoder
+        optimizers["main_branch"] = _optimizer(settings.main_branch, config)
     optimizers.update(discriminators)
     teacher = Teacher(generator.architecture)
     create_variables(teacher)
