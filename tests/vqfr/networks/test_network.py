@@ -9,6 +9,7 @@ import tensorflow as tf
 from rethink_fr.vqfr import VQFR, VQGAN
 from rethink_fr.vqfr.networks.convolution import Convolution
 from rethink_fr.vqfr.published_weights import create_variables, official_weights
+from rethink_fr.vqfr.system import inference
 from tests.vqfr.golden import rule_value
 
 SMALL = {"resolution": 64, "width": 1 / 8, "levels": 3, "codebook_size": 20}
@@ -234,6 +235,8 @@ def test_without_a_main_branch_the_restored_image_is_the_texture_image(decoder):
     faces = tf.function(network)(pictures())
     np.testing.assert_array_equal(faces.restored, faces.texture)
     assert network.last_kernel is network.decoder.last_kernel
+    made = inference(network)
+    assert not made.has_texture and set(made.function(pictures())) == {"restored"}
     names, autoencoder = set(official_weights(network)), set(official_weights(VQGAN(1, **SMALL)))
     if decoder == "codes":
         assert names == autoencoder
