@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tensorflow import keras
 
 # In which precision convolutions multiply when a network restores; everything else is float32.
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "tf32"]
 
 
 class Inference(NamedTuple):
@@ -50,6 +50,9 @@ class StepContext(Protocol):
     """What the trainer tells a task about the current training step. Each replica has its own."""
 
     step: tf.Tensor  # int64 scalar: number of steps taken before this one
+    # The trainer multiplies losses by this scalar for the gradient, 1 unless gradients are float16. A task that takes a
+    # gradient of its own does the same, and leaves what is not finite in the loss's gradient: the step is then skipped.
+    loss_scale: tf.Tensor
 
     def random_seed(self, purpose: int) -> tf.Tensor:
         """Seed for a stateless random operation, int64 `[2]`.

@@ -24,7 +24,7 @@ ROWS = (
     {"models", "systems"},
     {"runs"},
     {"training", "inference", "evaluation"},
-    {"app", "doctor", "exporting", "scale_out"},
+    {"app", "doctor", "experiments", "exporting", "scale_out"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -71,6 +71,7 @@ ALLOWED = {
         "images",
         "layers",
         "metrics",
+        "ops",
         "pictures",
         "runs",
         "system",
@@ -89,6 +90,17 @@ ALLOWED = {
         "weights",
     },
     "app": {"faces", "files", "inference", "pictures"},
+    "experiments": {
+        "config",
+        "drawn_faces",
+        "errors",
+        "evaluation",
+        "files",
+        "inference",
+        "metrics",
+        "pictures",
+        "runs",
+    },
     "scale_out": {
         "data",
         "errors",
@@ -101,7 +113,7 @@ ALLOWED = {
         "pictures",
         "system",
     },
-    "evaluation": {"data", "errors", "files", "images", "losses", "metrics", "pictures", "runs", "weights"},
+    "evaluation": {"data", "errors", "files", "images", "losses", "metrics", "ops", "pictures", "runs", "weights"},
     "commands": {
         "app",
         "config",
@@ -109,6 +121,7 @@ ALLOWED = {
         "doctor",
         "errors",
         "evaluation",
+        "experiments",
         "exporting",
         "faces",
         "files",
@@ -190,6 +203,7 @@ def test_what_is_asked_before_tensorflow_loads_does_not_load_it():
     light += [PACKAGE / name for name in ("errors.py", "types.py", "system.py", "systems.py")]
     light += [PACKAGE / name for name in ("runs/config_file.py", "runs/resolve.py", "inference/restore.py")]
     light += [PACKAGE / "inference" / name for name in ("folder.py", "photo_plan.py", "background.py")]
+    light += (PACKAGE / "experiments").glob("*.py")
     light += [PACKAGE / "app" / name for name in ("desk.py", "gate.py", "results.py", "serve.py", "view.py")]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in light]
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"

@@ -4,9 +4,9 @@ import json
 
 from tests.ways import assert_goes_one_way, visited, way_in_readme
 
-# Stories of their own: the arguments of all commands, the configuration and its checks, what is shown of a run.
+# Stories of their own: arguments of all commands, configuration and its checks, devices, what is shown of a run.
 ASIDE = ("_parser", "resolve_config", "validate", "sheet", "encode_png")
-BESIDES = ("losses/", "drawn_faces/", "runs/")
+BESIDES = ("losses/", "drawn_faces/", "runs/", "training/devices.py")
 TINY = (
     "training.steps=1", "training.log_every=1", "model.resolution=32", "model.width=0.03125", "model.n_skips=2",
     "model.codebook_size=16", "data.builtin_identities=2", "data.builtin_pictures=2", "data.validation_images=2",

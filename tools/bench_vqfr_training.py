@@ -7,6 +7,11 @@ and discriminators, forward and backward) need at the peak, over the measured ti
 resampling, optimizers and the average count as zero. R1, which comes every sixteenth step, is left out. The peak is
 measured before and after. Higher is better; 1 is the bound. Peak memory is the process's own maximum. Weights are
 random, the perceptual network's too: what they are does not change the time.
+
+    python tools/bench_vqfr_training.py --memory --version 1 --resolution 512 --width 1 --batch 1 [--recompute]
+
+With --memory nothing is timed: one step with all terms, R1 too, and its peak memory beside what `rethink-fr doctor`
+predicts. It needs a process of its own, as here.
 """
 
 from __future__ import annotations
@@ -14,14 +19,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
+import time
 from pathlib import Path
 from typing import Dict, Tuple
 
 import numpy as np
+import tensorflow as tf
 from _benchmark import arguments_of, peak_memory, training_step
 
+from rethink_fr.doctor.trial import predict
 from rethink_fr.runs.config_file import load_config
 from rethink_fr.training.run import build_trainer
+from rethink_fr.training.trainer import AdversarialTrainer
 from rethink_fr.vqfr.settings import VQFRExperiment
 
 _VGG16 = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 17: 512, 19: 512, 21: 512, 24: 512, 26: 512, 28: 512}
@@ -40,15 +49,37 @@ def main() -> None:
     parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="parts of the batch")
     parser.add_argument("--recompute", action="store_true", help="the generator's activations, for the gradient")
     parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
+    parser.add_argument("--memory", action="store_true", help="one step with R1: peak memory beside the prediction")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
         weights = "none" if arguments.without_perceptual else str(write_random_vgg16(Path(folder) / "vgg16.npz"))
-        trainer = build_trainer(experiment(arguments, weights))
+        config = experiment(arguments, weights)
+        trainer = build_trainer(config)
+    if arguments.memory:
+        measure_memory(config, trainer)
+        return
     trainer.enter_phase(max((0, *trainer.task.boundaries)))
     image = [arguments.batch, arguments.resolution, arguments.resolution, 3]
     print(f"stage {arguments.stage}, version {arguments.version}: {image}, width {arguments.width}")
     training_step(trainer, image, arguments.repeats, arguments.profile)
+    print(f"peak memory             {peak_memory():8.2f} GiB")
+
+
+def measure_memory(config: VQFRExperiment, trainer: AdversarialTrainer) -> None:
+    """Print the peak memory of a step with all terms, and the prediction."""
+    side, training = config.model.resolution, config.training
+    prediction = predict(config, tf.distribute.get_strategy(), trainer)
+    print(
+        f"version {config.model.version}, {side} px, width {config.model.width:g}, batch {training.global_batch}, "
+        f"accumulate {training.accumulate}, recompute {training.recompute}; before the step {peak_memory():.2f} GiB"
+    )
+    print(f"predicted               {prediction.bytes / 2**30:8.2f} GiB, of tensors {prediction.tensors / 2**30:.2f}")
+    start = time.perf_counter()
+    images = np.random.default_rng(0).uniform(-1, 1, [2, training.global_batch, side, side, 3]).astype(np.float32)
+    scalars = prediction.step({"degraded": tf.constant(images[0]), "clean": tf.constant(images[1])})
+    losses = {name: float(scalar) for name, scalar in scalars.items() if name.startswith("loss/")}
+    print(f"one step                {time.perf_counter() - start:8.1f} s, {len(losses)} losses and terms")
     print(f"peak memory             {peak_memory():8.2f} GiB")
 
 
@@ -67,7 +98,7 @@ def experiment(arguments: argparse.Namespace, weights: str) -> VQFRExperiment:
             # Without perceptual terms L1 has to give the adaptive weight something to go by.
             main=dataclasses.replace(config.objective.main, l1=1.0),
             adaptive_l1=True,
-            r1_gamma=0.0,
+            r1_gamma=config.objective.r1_gamma if arguments.memory else 0.0,
         ),
         training=dataclasses.replace(
             config.training,

@@ -1,12 +1,18 @@
-"""The best that classical denoisers from scikit-image make of degraded faces, tuned on training faces.
+"""The best that classical denoisers of scikit-image and OpenCV make of degraded faces, tuned on training faces.
 
     python tools/classical_baselines.py --config mini128 --tune faces/train --images faces/test --output tables/mini128
 
-Needs scikit-image and PyWavelets. Each method's strengths, with an unsharp mask after it that undoes some of the blur,
-are those of a grid with the highest mean PSNR on faces of --tune, which are degraded as the configuration says. The
-restored pictures of --images, degraded with the seed of `tools/evaluate_restorer.py`, are written to OUTPUT/METHOD for
-`rethink-fr evaluate`. Non-local means is Buades et al. 2005; wavelets are BayesShrink (Chang et al. 2000), averaged
-over shifts, the nearest to BM3D that scikit-image has; total variation is Chambolle 2004.
+Needs scikit-image, PyWavelets and opencv-python-headless<4.12. Each method has a strength, relative to the noise that
+is estimated in the picture, and an unsharp mask after it that undoes some of the blur. Both are those with the highest
+mean PSNR on faces of --tune, which are degraded as the configuration says. A grid of strengths whose best lies at its
+end is widened until the best lies inside it, or the weakest changes nothing any more: then no denoising is best.
+
+The restored pictures of --images, degraded with the seed of `tools/evaluate_restorer.py`, are written to OUTPUT/METHOD
+for `rethink-fr evaluate`; and so are OUTPUT/clean, OUTPUT/degraded and, for blind degradation, OUTPUT/bicubic: the same
+small picture enlarged. A folder of any peer's outputs for OUTPUT/degraded goes beside them.
+
+Non-local means is Buades et al. 2005; wavelets are BayesShrink (Chang et al. 2000), averaged over shifts, the nearest
+to BM3D that scikit-image has; total variation is Chambolle 2004; bilateral filters are Tomasi and Manduchi 1998.
 """
 
 from __future__ import annotations
@@ -16,8 +22,9 @@ import itertools
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
+import cv2
 import numpy as np
-from PIL import Image
+from evaluate_restorer import enlarged, write  # beside this file
 from skimage.filters import unsharp_mask
 from skimage.restoration import (
     cycle_spin,
@@ -42,26 +49,30 @@ def _wavelet(picture: np.ndarray, sigma: float, strength: float) -> np.ndarray:
     return cycle_spin(picture, denoise_wavelet, max_shifts=2, func_kw=options, channel_axis=-1, num_workers=1)
 
 
-METHODS: Dict[str, Tuple[Denoiser, Tuple[float, ...]]] = {
-    "nothing": (lambda picture, sigma, strength: picture, (1.0,)),
-    "non_local_means": (
-        lambda picture, sigma, strength: denoise_nl_means(
-            picture, 5, 6, strength * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
-        ),
-        (0.4, 0.6, 0.8, 1.2),
+def _opencv_means(picture: np.ndarray, sigma: float, strength: float) -> np.ndarray:
+    levels = 255.0 * strength * sigma  # of lightness and of colour
+    bgr = np.ascontiguousarray(np.round(picture[..., ::-1] * 255.0).astype(np.uint8))
+    return cv2.fastNlMeansDenoisingColored(bgr, None, levels, levels, 5, 13)[..., ::-1] / 255.0
+
+
+METHODS: Dict[str, Denoiser] = {
+    "non_local_means": lambda picture, sigma, strength: denoise_nl_means(
+        picture, 5, 6, strength * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
     ),
-    "wavelets": (_wavelet, (0.5, 1.0, 1.5)),
-    "total_variation": (
-        lambda picture, sigma, strength: denoise_tv_chambolle(picture, strength * sigma, channel_axis=-1),
-        (0.5, 1.0, 1.5, 2.5),
+    "wavelets": _wavelet,
+    "total_variation": lambda picture, sigma, strength: denoise_tv_chambolle(
+        picture, strength * sigma, channel_axis=-1
     ),
-    "bilateral": (
-        lambda picture, sigma, strength: denoise_bilateral(
-            picture, 5, max(strength * sigma, 1e-3), 1.5, channel_axis=-1
-        ),
-        (1.5, 2.5, 4.0),
+    "bilateral": lambda picture, sigma, strength: denoise_bilateral(
+        picture, 5, max(strength * sigma, 1e-4), 1.5, channel_axis=-1
+    ),
+    "opencv_non_local_means": _opencv_means,
+    "opencv_bilateral": lambda picture, sigma, strength: cv2.bilateralFilter(
+        picture.astype(np.float32), 5, max(strength * sigma, 1e-4), 1.5
     ),
 }
+STRENGTHS = (0.5, 1.0, 2.0)  # where the search begins; it goes on by factors of two
+WEAKEST, STRONGEST = 1 / 16, 64.0
 SHARPENING = tuple(itertools.product((1.0, 2.0), (0.0, 0.3, 0.6, 1.0)))  # (radius, amount)
 
 
@@ -69,7 +80,7 @@ def denoised(pictures: np.ndarray, method: str, strength: float) -> List[np.ndar
     """Denoise uint8 pictures. The results are RGB in 0..1."""
     made = []
     for unit in pictures / 255.0:
-        made.append(METHODS[method][0](unit, float(np.mean(estimate_sigma(unit, channel_axis=-1))), strength))
+        made.append(METHODS[method](unit, float(np.mean(estimate_sigma(unit, channel_axis=-1))), strength))
     return made
 
 
@@ -79,10 +90,15 @@ def sharpened(denoised: np.ndarray, radius: float, amount: float) -> np.ndarray:
     return np.round(np.clip(sharp, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
+def spread(of: int, count: int) -> List[int]:
+    """Up to `count` places, evenly spread over `of`."""
+    return [int(place) for place in np.unique(np.linspace(0, of - 1, min(count, of)).astype(int))]
+
+
 def degraded_faces(folder: str, config: Any, seed: int, count: int) -> Tuple[np.ndarray, np.ndarray]:
     """Clean faces, evenly spread over a folder, and the same ones degraded: uint8 `[N, R, R, 3]` each."""
     source = open_source(folder, config.model.resolution)
-    chosen = np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).astype(int))
+    chosen = spread(len(source), count)
     clean = np.stack([source.read(index) for index in chosen])
     ranges = config.degradation
     return clean, np.stack(
@@ -90,15 +106,34 @@ def degraded_faces(folder: str, config: Any, seed: int, count: int) -> Tuple[np.
     )
 
 
-def tuned(method: str, clean: np.ndarray, degraded: np.ndarray) -> Tuple[float, float, float]:
-    """The strength, radius and amount with the highest mean PSNR."""
+def tuned(method: str, clean: np.ndarray, degraded: np.ndarray) -> Tuple[Tuple[float, float, float], float, str]:
+    """The strength, radius and amount with the highest mean PSNR, what it gains, and where the strength lies."""
     scores: Dict[Tuple[float, float, float], float] = {}
-    for strength in METHODS[method][1]:
+
+    def best() -> float:
+        return max(scores, key=lambda key: scores[key])[0]
+
+    def measure(strength: float) -> None:
         calm = denoised(degraded, method, strength)
         for radius, amount in SHARPENING:
             made = np.stack([sharpened(one, radius, amount) for one in calm])
             scores[strength, radius, amount] = float(np.mean(psnr(made, clean)))
-    return max(scores, key=lambda key: scores[key])
+
+    for strength in STRENGTHS:
+        measure(strength)
+    while True:
+        tried = [strength for strength, _, _ in scores]
+        if best() == max(tried) < STRONGEST:
+            measure(2.0 * max(tried))
+        elif best() == min(tried) > WEAKEST:
+            measure(0.5 * min(tried))
+        else:
+            break
+    chosen = max(scores, key=lambda key: scores[key])
+    gain = scores[chosen] - float(np.mean(psnr(degraded, clean)))
+    inside = min(tried) < chosen[0] < max(tried)
+    where = f"inside {min(tried):g} to {max(tried):g}" if inside else f"at the end of {min(tried):g} to {max(tried):g}"
+    return chosen, gain, where if gain > 0.0 else f"no denoising is best ({where})"
 
 
 def main() -> None:
@@ -107,25 +142,36 @@ def main() -> None:
     parser.add_argument("--tune", required=True, help="a folder of faces")
     parser.add_argument("--tune-faces", type=int, default=48)
     parser.add_argument("--images", required=True, help="a folder of faces")
+    parser.add_argument("--faces", type=int, default=10**6, help="of --images, evenly spread; default: all")
     parser.add_argument("--seed", type=int, default=12345, help="of the degradation of --images")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     config = load_config(arguments.config)
+    cv2.setNumThreads(1)
     known = degraded_faces(arguments.tune, config, arguments.seed + 1, arguments.tune_faces)
-    clean, degraded = degraded_faces(arguments.images, config, arguments.seed, 10**6)
-    names: List[str] = [path.stem for path in list_images(Path(arguments.images))]
+    clean, degraded = degraded_faces(arguments.images, config, arguments.seed, arguments.faces)
+    files = list_images(Path(arguments.images))
+    names: List[str] = [files[place].stem for place in spread(len(files), arguments.faces)]
     base = psnr(degraded, clean)
-    print(f"degraded: {np.mean(base):.2f} dB")
+    print(f"{len(clean)} faces, degraded: {np.mean(base):.2f} dB", flush=True)
+    write(arguments.output / "clean", names, clean)
+    write(arguments.output / "degraded", names, degraded)
+    if config.degradation.task == "blind":
+        places = spread(len(files), arguments.faces)
+        large = [enlarged(one, arguments.seed, i, config.degradation) for i, one in zip(places, clean)]
+        write(arguments.output / "bicubic", names, np.stack(large))
     for method in METHODS:
-        settings = tuned(method, *known)
+        settings, tuning_gain, where = tuned(method, *known)
         strength, radius, amount = settings
         made = np.stack([sharpened(one, radius, amount) for one in denoised(degraded, method, strength)])
         gain = psnr(made, clean) - base
-        print(f"{method} (strength, radius, amount {settings}): {np.mean(base + gain):.2f} dB ({np.mean(gain):+.2f})")
-        folder = arguments.output / method
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, picture in zip(names, made):
-            Image.fromarray(picture).save(folder / f"{name}.png")
+        print(
+            f"{method}: strength {strength:g}, {where}; unsharp mask of radius {radius:g}, amount {amount:g}; "
+            f"{np.mean(base + gain):.2f} dB ({np.mean(gain):+.3f} +- {np.std(gain) / np.sqrt(len(gain)):.3f}; "
+            f"{tuning_gain:+.3f} on the faces of --tune)",
+            flush=True,
+        )
+        write(arguments.output / method, names, made)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
     rethink-fr degrade clean/ --output degraded --seed 1 --set blur_sigma=[0.2,4]
 
 They are blurred, reduced, made noisy and compressed as JPEG (Eq. 13 of the paper). With `--scale 8` or 16 they are only
-reduced, by bicubic interpolation, as for super-resolution. The keys of `--set` are those of the section `degradation`.
+reduced, by bicubic interpolation, as for super-resolution. `--small FOLDER` also writes the small pictures that were
+enlarged to the degraded ones, for methods that enlarge their input themselves. The keys of `--set` are those of the
+section `degradation`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="DIR")
     parser.add_argument("--seed", type=int, default=0, metavar="K")
     parser.add_argument("--scale", type=int, choices=(8, 16), help="bicubic reduction only, by this factor")
-    add_overwrite(parser, "files that are in --output already")
+    parser.add_argument(
+        "--small", type=Path, metavar="DIR", help="also write the small pictures that were enlarged to the others"
+    )
+    add_overwrite(parser, "files that are in --output or --small already")
     add_settings(parser)
 
 
@@ -45,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         degradation,
         degradation.task,
         overwrite=arguments.overwrite,
+        small_dir=arguments.small,
     )
-    print(f"{report.written} pictures written to {printable(report.output)}")
+    also = f", as small ones to {printable(arguments.small)}" if arguments.small else ""
+    print(f"{report.written} pictures written to {printable(report.output)}{also}")
     return report_failures(report.failed)

@@ -21,6 +21,7 @@ SUMMARY = "show versions, devices and places, and what a configuration's network
 EXAMPLE = "rethink-fr info --config rethink_512"
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "keras-cv", "tensorflow-io", "numpy", "scipy", "pillow")
+_REFERENCE = "reference (TensorFlow's own operations)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +72,7 @@ def _networks(config: str, overrides: Sequence[str]) -> List[Tuple[str, str]]:
 def _native_operators() -> List[Tuple[str, str]]:
     """Where the native operators come from, which implementation of each is used, and where libraries are kept."""
     from rethink_fr.ops import NativeOpsError
+    from rethink_fr.ops.implementation import faults_on_gpus
     from rethink_fr.ops.native import OPERATORS, forbidden, native_library
 
     library, operator = native_library(), {}
@@ -88,6 +90,10 @@ def _native_operators() -> List[Tuple[str, str]]:
             else:
                 state = f"{loaded.origin}, {loaded.instruction_set()} kernels: {loaded.path}"
                 operator = {name: "compiled" for name in OPERATORS if loaded.has(name)}
+                faults, tried = faults_on_gpus(loaded.module)
+                if tried:
+                    operator = {name: f"{text}, tried on {', '.join(tried)}" for name, text in operator.items()}
+                operator.update({name: f"{_REFERENCE}: {reason}" for name, reason in faults.items()})
     rows = [("native operators", state)]
-    rows += [(name, operator.get(name, "reference (TensorFlow's own operations)")) for name in OPERATORS]
+    rows += [(name, operator.get(name, _REFERENCE)) for name in OPERATORS]
     return [*rows, ("built libraries", str(library.cache))]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Tuple
 
 from rethink_fr.commands.arguments import add_overwrite, add_runner
 from rethink_fr.config.checks import ConfigError
+from rethink_fr.config.precision import why_float32
 from rethink_fr.errors import OK, report_failures
 from rethink_fr.files.addresses import address, is_remote
 from rethink_fr.files.names import printable
@@ -58,9 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
+        choices=("float32", "bfloat16", "tf32"),
         default="float32",
-        help="of products; bfloat16 is faster where the processor has it; default: %(default)s",
+        help="of products; bfloat16 is faster where the processor has it, tf32 on newer NVIDIA GPUs; default: "
+        "%(default)s",
+    )
+    parser.add_argument(
+        "--force-precision", action="store_true", help="bfloat16 also on a processor without it, where it is slower"
     )
     add_overwrite(parser, "files that are in --output already, and do all anew")
     add_runner(parser)
@@ -112,11 +117,26 @@ def _add_photo_arguments(group: argparse._ArgumentGroup) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore the inputs, and list those that could not be."""
     _check(arguments)
+    arguments.precision = _precision(arguments)
     if arguments.runner is not None:
         from rethink_fr.commands.restore_by_pipeline import restore_by_pipeline
 
         return restore_by_pipeline(arguments, None if arguments.aligned else _photo_settings(arguments))
     return _restore_aligned(arguments) if arguments.aligned else _restore_photos(arguments)
+
+
+def _precision(arguments: argparse.Namespace) -> str:
+    """The precision that was asked for, or float32 if that is faster; says so."""
+    if arguments.precision == "float32":
+        return "float32"
+    import tensorflow as tf
+
+    gpu = bool(tf.config.list_physical_devices("GPU"))
+    reason = why_float32(arguments.precision, arguments.force_precision, gpu)
+    if not reason:
+        return str(arguments.precision)
+    print(f"rethink-fr: {reason} (--force-precision insists)", file=sys.stderr)
+    return "float32"
 
 
 def _restore_photos(arguments: argparse.Namespace) -> int:

@@ -35,12 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output study.html --key key.json",
     )
     make.add_argument("--restored", required=True, nargs="+", action="extend", metavar="NAME=DIR", help="the methods")
-    make.add_argument("--reference", required=True, type=Path, metavar="DIR")
+    make.add_argument("--reference", type=Path, metavar="DIR", help="without it, the page shows no ground truth")
     make.add_argument("--degraded", required=True, type=Path, metavar="DIR")
     make.add_argument("--output", required=True, type=Path, metavar="FILE.html", help="the page, for the raters")
     make.add_argument("--key", required=True, type=Path, metavar="FILE.json", help="which method is where, for tally")
     make.add_argument("--trials", type=int, metavar="N", help="images chosen at random; default: all")
-    make.add_argument("--question", metavar="TEXT", help="what the raters are asked")
+    make.add_argument(
+        "--question",
+        action="append",
+        metavar="TEXT",
+        help="what the raters are asked; may be repeated; default: identity, realism, detail and artefacts, our "
+        "reading of the paper's four criteria",
+    )
     make.add_argument("--lossless", action="store_true", help="PNG instead of JPEG of quality 95")
     make.add_argument("--seed", type=int, default=0, metavar="K", help="of choice and orders")
     add_resize(make)
@@ -76,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _make_study(arguments: argparse.Namespace) -> Failures:
     compared = methods(arguments.restored)
 
-    from rethink_fr.evaluation.study.making import QUESTION, make_study
+    from rethink_fr.evaluation.study.making import make_study
 
     key = make_study(
         compared,
@@ -86,7 +92,7 @@ def _make_study(arguments: argparse.Namespace) -> Failures:
         arguments.key,
         arguments.trials,
         arguments.seed,
-        arguments.question or QUESTION,
+        arguments.question,
         arguments.lossless,
         arguments.resize,
         arguments.overwrite,

@@ -63,6 +63,7 @@ def check_shared(config: Experiment) -> None:
         checks.within(f"data.{key}", 0, 1)
     for key in ("validation_images", "builtin_identities", "builtin_pictures"):
         checks.within(f"data.{key}", 1)
+    checks.require(0 < data.portion <= 1, "data.portion", "above 0, at most 1")
     checks.within("data.workers", 0, 1024)
     served = re.fullmatch(r"(grpc://\S+:\d{1,5})?", data.service) is not None
     checks.require(served, "data.service", "grpc://HOST:PORT, or '' for none")

@@ -7,10 +7,11 @@ checking costs 0.06 s of processor time, as with msgspec or dacite, while pydant
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import typing
 from types import SimpleNamespace
-from typing import Any, Dict, Literal, Mapping, Sequence
+from typing import Any, Dict, Literal, Mapping, Sequence, Union
 
 from rethink_fr.config.checks import ConfigError, check_degradation
 from rethink_fr.config.sections import DegradationConfig
@@ -67,6 +68,14 @@ def parse(kind: Any, value: Any, key: str) -> Any:
                 raise ConfigError(f"{join(key, name)}: no such key; known here: {', '.join(names)}")
         return kind(**{name: parse(hints[name], inner, join(key, name)) for name, inner in value.items()})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin is Union:  # Optional[...]: nothing stands for None, so a key that has none is left out of the file
+        return parse(arguments[0], value, key)
+    if origin is collections.abc.Mapping:
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+            raise ConfigError(f"{key}: expected keys and values, got {shown(value)}")
+        return {name: parse(arguments[1], inner, join(key, name)) for name, inner in value.items()}
     if origin is Literal:
         if value not in arguments:
             raise ConfigError(f"{key}: expected one of {', '.join(map(str, arguments))}, got {shown(value)}")

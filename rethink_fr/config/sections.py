@@ -35,6 +35,7 @@ class DataConfig:
     folders: Tuple[FolderConfig, ...] = ()
     validation: str = "builtin"
     validation_images: int = 64
+    portion: float = 1.0  # of the training pictures, that is trained on: every tenth one for 0.1
     builtin_identities: int = 500
     builtin_pictures: int = 6  # per identity
     flip: float = 0.5  # probability
@@ -61,7 +62,9 @@ class TrainingConfig:
     accumulate: int = 1  # images pass through the networks in so many parts of the batch, to save memory
     recompute: bool = False  # whether the generator's blocks compute activations again instead of keeping them
     steps_per_execution: int = 1  # steps that TensorFlow takes without coming back to Python
-    precision: Literal["float32", "bfloat16"] = "float32"  # in which convolutions multiply; all else is float32
+    # In which convolutions multiply; all else is float32. "tf32": float32, for which GPUs may use TensorFloat-32.
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
+    force_precision: bool = False  # also where there are no instructions for it, and it is slower than float32
     init: str = ""  # the run whose weights this one starts from, "" for none; see `train --init`
     teacher: str = ""  # the run whose network teaches this one, "": that of `init`; see `train --teacher`
     log_every: int = 100
@@ -69,6 +72,9 @@ class TrainingConfig:
     validate_every: int = 5000
     checkpoint_every: int = 1000
     keep_checkpoints: int = 3
+    # How the GPUs of one machine sum their gradients: as TensorFlow chooses, which is by NCCL; by NCCL's own operation;
+    # or in two halves, for machines whose GPUs are wired like those of a DGX-1, an even number of them.
+    cross_device: Literal["auto", "nccl", "hierarchical_copy"] = "auto"
     logical_cpus: int = 0  # split the CPU in this many devices, to try `mirrored` without GPUs
     # What is done when a loss is no longer finite, or a gradient norm explodes by one of the two limits.
     on_divergence: Literal["stop", "roll_back"] = "stop"

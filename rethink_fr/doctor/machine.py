@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -11,10 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
+from rethink_fr.config.precision import why_float32
 from rethink_fr.config.sections import TrainingConfig
 from rethink_fr.doctor.findings import Finding, sized
 from rethink_fr.files.names import printable
 from rethink_fr.ops import NativeOpsError
+from rethink_fr.ops.implementation import faults_on_gpus
 from rethink_fr.ops.native import OPERATORS, forbidden, native_library
 
 _DISTRIBUTION = "rethink-fr"
@@ -22,7 +23,6 @@ _OLDEST = 1_735_689_600  # the beginning of 2025: this version is not older
 _NEWEST = 4_102_444_800  # the beginning of 2100
 _TOLERANCE = 60  # seconds by which clocks may differ
 _MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_BFLOAT16 = re.compile(r"\b(avx512_bf16|amx_bf16)\b")
 
 
 class Gpu(NamedTuple):
@@ -78,9 +78,9 @@ def check_devices(strategy: str, training: TrainingConfig) -> Finding:
     if there or Path("/proc/driver/nvidia/version").exists():
         advice = 'there is an NVIDIA GPU that TensorFlow cannot use: install the CUDA libraries by pip install ".[gpu]"'
         return Finding("devices", "warning", f"{found}, no GPU", advice, numbers)
-    if training.precision == "bfloat16" and not _BFLOAT16.search(_processor_flags()):
-        advice = "it has no instructions for bfloat16, which is slower than float32 then: training.precision=float32"
-        return Finding("devices", "warning", found, advice, numbers)
+    reason = why_float32(training.precision, training.force_precision, gpu=False)
+    if reason:
+        return Finding("devices", "warning", found, reason, numbers)
     return Finding("devices", "ok", found, numbers=numbers)
 
 
@@ -123,7 +123,12 @@ def check_operators() -> Finding:
     lacking = [name for name in OPERATORS if not library.has(name)]
     if lacking:
         return Finding("native operators", "warning", f"without {', '.join(lacking)}", "rethink-fr build-ops")
-    return Finding("native operators", "ok", f"compiled, {library.instruction_set()} kernels")
+    found = f"compiled, {library.instruction_set()} kernels"
+    faults, tried = faults_on_gpus(library.module)
+    if faults:
+        advice = "TensorFlow's own operations take their place, which is slower and needs more memory"
+        return Finding("native operators", "warning", f"{found}; {'; '.join(faults.values())}", advice)
+    return Finding("native operators", "ok", f"{found}, tried on {', '.join(tried)}" if tried else found)
 
 
 def check_clock(checkpoints: Path, newest: Optional[int], now: Optional[float] = None) -> Finding:
@@ -151,10 +156,3 @@ def check_clock(checkpoints: Path, newest: Optional[int], now: Optional[float] =
             found = f"it says {shown}, {ahead:,.0f} s before the newest checkpoint in {printable(checkpoints)} was made"
             return Finding("clock", "warning", found, advice)
     return Finding("clock", "ok", shown)
-
-
-def _processor_flags() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ""

@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -28,8 +28,9 @@ from rethink_fr.data.sources.image_source import SkippingSource
 from rethink_fr.doctor.graph_memory import graph_peak
 from rethink_fr.doctor.samples import open_sample
 from rethink_fr.runs.config_file import load_config
+from rethink_fr.training.devices import make_strategy
 from rethink_fr.training.initialise import initialise
-from rethink_fr.training.run import build_trainer, make_strategy
+from rethink_fr.training.run import build_trainer
 from rethink_fr.training.trainer import AdversarialTrainer
 
 _STEPS = 4
@@ -46,7 +47,7 @@ _GAPS = 1.2
 def main(config_file: str, strategy_name: str, limit: int, from_init: bool) -> None:
     """Build, predict, step and read; print what is found."""
     config = load_config(config_file)
-    strategy = make_strategy(strategy_name, config.training.logical_cpus)
+    strategy = make_strategy(strategy_name, config.training)
     try:
         with strategy.scope():
             trainer = build_trainer(config)
@@ -55,29 +56,18 @@ def main(config_file: str, strategy_name: str, limit: int, from_init: bool) -> N
     except ValueError as error:
         _tell("refused", message=" ".join(str(error).split()))
         return
-    built = resident()
-    sizes = _sizes(trainer)
-    _tell("built", **sizes)
-    functions = {phase: _traced(config, strategy, trainer, phase) for phase in sorted({0, max(trainer.phases())})}
-    graphs = {phase: graph_peak(function.graph) for phase, function in functions.items()}
-    phase = max(graphs, key=lambda one: graphs[one])
-    traced = resident()
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    replicas = strategy.num_replicas_in_sync
-    if on_gpu:
-        predicted = int(sizes["all"] + _GAPS * graphs[phase] / replicas)
-    else:
-        kept = _FIXED + _COPIES_OF_GRAPH * (traced - built) / len(functions) + _COPIES_OF_WEIGHTS * sizes["networks"]
-        predicted = int(traced + kept + _GAPS * graphs[phase])
-    _tell("predicted", bytes=predicted, tensors=graphs[phase], phase=phase, on_gpu=on_gpu)
+    _tell("built", **_sizes(trainer))
+    prediction = predict(config, strategy, trainer)
+    phase, on_gpu, replicas = prediction.phase, prediction.on_gpu, strategy.num_replicas_in_sync
+    _tell("predicted", bytes=prediction.bytes, tensors=prediction.tensors, phase=phase, on_gpu=on_gpu)
     batches = _batches(config)
     batch = next(batches)
-    if predicted <= limit:
+    if prediction.bytes <= limit:
         trainer.enter_phase(phase)
         values = strategy.experimental_distribute_values_from_function(
             lambda context: {name: part[context.replica_id_in_sync_group :: replicas] for name, part in batch.items()}
         )
-        seconds = [_timed(functions[phase], values) for _ in range(_STEPS)]
+        seconds = [_timed(prediction.step, values) for _ in range(_STEPS)]
         peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] if on_gpu else peak_resident()
         _tell("taken", bytes=peak, seconds=seconds)
     for _ in range(_AHEAD):
@@ -87,6 +77,32 @@ def main(config_file: str, strategy_name: str, limit: int, from_init: bool) -> N
         next(batches)
         count += config.training.global_batch
     _tell("read", images_per_second=count / (time.perf_counter() - start))
+
+
+class Prediction(NamedTuple):
+    """The memory that training is going to take on one device, or in all on the processor."""
+
+    bytes: int
+    tensors: int  # bytes of tensors at the worst moment of a step, those of all replicas
+    phase: int  # of the run, in which it takes most
+    on_gpu: bool
+    step: Any  # of that phase, traced: a function of the replicas' batches
+
+
+def predict(config: Experiment, strategy: tf.distribute.Strategy, trainer: AdversarialTrainer) -> Prediction:
+    """Predict the memory that a trainer takes that was just built, from the graphs of its steps."""
+    built, sizes = resident(), _sizes(trainer)
+    functions = {phase: _traced(config, strategy, trainer, phase) for phase in sorted({0, max(trainer.phases())})}
+    graphs = {phase: graph_peak(function.graph) for phase, function in functions.items()}
+    phase = max(graphs, key=lambda one: graphs[one])
+    traced = resident()
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    if on_gpu:
+        predicted = sizes["all"] + _GAPS * graphs[phase] / strategy.num_replicas_in_sync
+    else:
+        kept = _FIXED + _COPIES_OF_GRAPH * (traced - built) / len(functions) + _COPIES_OF_WEIGHTS * sizes["networks"]
+        predicted = traced + kept + _GAPS * graphs[phase]
+    return Prediction(int(predicted), graphs[phase], phase, on_gpu, functions[phase])
 
 
 def resident() -> int:

@@ -47,13 +47,19 @@ def named_metrics(names: Optional[Sequence[str]], protocol: Protocol) -> List[Me
 
 
 def choose(
-    asked: Sequence[Metric], people: Optional[Mapping[str, str]], degraded: bool, samples: bool, loaders: Loaders
+    asked: Sequence[Metric],
+    people: Optional[Mapping[str, str]],
+    reference: bool,
+    degraded: bool,
+    samples: bool,
+    loaders: Loaders,
 ) -> Choice:
     """Load what these metrics need, and tell those that can be computed from the others.
 
     Args:
         asked: the metrics.
         people: who is on each picture, if that is known: the need `identities`.
+        reference: whether the references are there.
         degraded: whether the degraded pictures are there.
         samples: whether some folder has several samples of each picture.
         loaders: what loads each other need.
@@ -62,6 +68,7 @@ def choose(
         ValueError: for files that were given and cannot be used.
     """
     pictures = {
+        "reference": _there(reference or None, "compares with references; add --reference DIR"),
         "identities": _there(
             people, "needs to know who is on each picture; add --identities CSV with the columns name,identity"
         ),

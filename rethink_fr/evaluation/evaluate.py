@@ -1,4 +1,4 @@
-"""`rethink-fr evaluate`: metrics over folders of restored pictures and their references.
+"""`rethink-fr evaluate`: metrics over folders of restored pictures, and their references if there are any.
 
 A metric that cannot be computed is named in the report with the reason, and never replaced by another.
 """
@@ -19,11 +19,12 @@ from rethink_fr.evaluation.choosing import choose, named_metrics
 from rethink_fr.evaluation.figures import make_figures
 from rethink_fr.evaluation.measuring import FEATURE_NETWORKS, Measured, measure
 from rethink_fr.evaluation.needs import Loaders, Sources
-from rethink_fr.evaluation.pairs import Resize, check_resize, image_name, read_identities
+from rethink_fr.evaluation.pairs import SOURCE, Resize, check_resize, read_identities
 from rethink_fr.evaluation.report.contents import EvaluationReport
 from rethink_fr.evaluation.samples import pair_samples
 from rethink_fr.metrics.bootstrap import DRAWS
 from rethink_fr.metrics.metric import PerceptualNeed, Protocol
+from rethink_fr.ops.tensor_float_32 import allow_tensor_float_32
 from rethink_fr.pictures.listing import list_images
 
 # A method may not be called so: these names have another meaning in the report.
@@ -33,7 +34,7 @@ _Folder = Union[str, Path]
 
 def evaluate(
     restored: Union[_Folder, Mapping[str, _Folder]],
-    reference: _Folder,
+    reference: Optional[_Folder],
     degraded: Optional[_Folder] = None,
     identities: Optional[_Folder] = None,
     metrics: Optional[Sequence[str]] = None,
@@ -45,17 +46,21 @@ def evaluate(
     progress: bool = True,
     loaders: Optional[Loaders] = None,
     measuring: Callable[..., Measured] = measure,
+    mapping: Optional[_Folder] = None,
 ) -> EvaluationReport:
-    """Compare each restored picture with the reference of the same name.
+    """Measure restored pictures, and compare each with the reference of the same name.
 
         report = evaluate("restored", "clean", degraded="degraded", metrics=["psnr", "lpips"])
 
     Args:
         restored: folder of restored pictures; or the folders of several methods, by the methods' names. A folder may
             hold samples of each picture instead, NAME_1, NAME_2 and so on; see `rethink_fr.evaluation.samples`.
-        reference: folder with pictures of the same names; endings may differ, sizes may if `resize` is given.
+        reference: folder with pictures of the same names; endings may differ, sizes may if `resize` is given. None: a
+            set without references, of which only metrics are computed that need none, such as NIQE and FID against
+            statistics.
         degraded: another such folder, which is measured in the same way for comparison.
-        identities: CSV file with the columns `name` and `identity`, for iPrecision and iRecall.
+        identities: CSV file with the columns `name` and `identity`, for iPrecision and iRecall; or what else
+            `rethink_fr.evaluation.pairs.read_identities` takes, with `mapping`.
         metrics: names of metrics or of groups of them, see `rethink_fr.metrics.table`; by default all that can be
             computed.
         protocol: `ours`, or `vqfr` for numbers on the basis of VQFR's tables.
@@ -83,16 +88,19 @@ def evaluate(
         raise ValueError(f"--restored: a method may not be called {wrong or 'nothing'!r}; choose another name")
     check_resize(resize)
     asked = named_metrics(metrics, protocol)
-    others = {"reference": reference, **({"degraded": degraded} if degraded else {})}
+    given = {"reference": reference, "degraded": degraded}
+    others: Dict[str, _Folder] = {what: folder for what, folder in given.items() if folder}
     folders = {**methods, **others}
-    pairs = pair_samples(methods, others)
-    names = [image_name(pair["reference"][0], reference) for pair in pairs]
+    paired = pair_samples(methods, others)
+    names, pairs = list(paired), list(paired.values())
     samples = {folder: len(files) for folder, files in pairs[0].items() if folder != "reference"}
-    people = read_identities(identities, names) if identities else None
+    people = read_identities(identities, names, mapping) if identities else None
 
-    choice = choose(asked, people, bool(degraded), max(samples.values()) > 1, loaders or sources.loaders())
+    several = max(samples.values()) > 1
+    choice = choose(asked, people, bool(reference), bool(degraded), several, loaders or sources.loaders())
     if k < 1:
         raise ValueError(f"--k: {k}; expected 1 or more")
+    allow_tensor_float_32(False)
     neighbours = [metric.name for metric in choice.metrics if "neighbours" in metric.needs]
     if neighbours and k >= len(pairs):
         reason = f"--k {k}: expected at most {len(pairs) - 1}, since {reference} holds {len(pairs)} images"
@@ -102,8 +110,8 @@ def evaluate(
 
     measured = measuring(pairs, names, people or {}, choice.metrics, choice.tools, resize, progress)
     columns = [folder for folder in folders if folder != "reference"]
-    figures, impossible = make_figures(choice.metrics, columns, measured, choice.tools, samples, k, seed)
-    lacking = (*choice.lacking, *impossible)
+    made = make_figures(choice.metrics, columns, measured, choice.tools, samples, k, seed)
+    lacking = (*choice.lacking, *made.impossible)
     networks = {
         need: {"name": choice.tools[need].name, "sha256": choice.tools[need].sha256}
         for need in (*FEATURE_NETWORKS, *get_args(PerceptualNeed))
@@ -117,8 +125,8 @@ def evaluate(
         metrics=choice.metrics,
         statistics=sources.statistics(),
         networks=networks,
-        figures=tuple(figures),
-        rows=tuple(measured.rows),
+        figures=tuple(made.figures),
+        rows=tuple(made.rows),
         resize=resize,
         resized={folder: measured.resized[folder] for folder in folders},
         missing=lacking if metrics is not None else (),
@@ -133,10 +141,11 @@ def evaluate(
 
 def input_files(
     restored: Mapping[str, _Folder],
-    reference: _Folder,
+    reference: Optional[_Folder],
     degraded: Optional[_Folder],
     identities: Optional[_Folder],
     sources: Sources,
+    mapping: Optional[_Folder] = None,
 ) -> List[Path]:
     """Every file that `evaluate` may read when it gets these arguments: none of them may be written over.
 
@@ -145,7 +154,8 @@ def input_files(
     """
     folders = [folder for folder in (*restored.values(), reference, degraded) if folder is not None]
     pictures = [path for folder in folders for path in list_images(folder)]
-    return [*pictures, *([Path(identities)] if identities is not None else []), *sources.files()]
+    who = [Path(file) for file in (identities, mapping) if file is not None and str(file) != SOURCE]
+    return [*pictures, *who, *sources.files()]
 
 
 def _versions(with_networks: bool) -> Dict[str, str]:

@@ -109,7 +109,7 @@ def read_pictures(pair: Mapping[str, Files], resize: Resize) -> SameSize[Drawn]:
     Raises:
         UnreadableImage: if one of them cannot be read, or has another size.
     """
-    return read_together(_by_draw(pair), resize, REFERENCE)
+    return read_together(_by_draw(pair), resize, REFERENCE)  # without references, the first method's size counts
 
 
 def measure_name(
@@ -199,11 +199,11 @@ def _numbers(
 ) -> Dict[str, np.ndarray]:
     """The numbers of the pictures of one name in one folder, by metric; see `Measured`."""
     drawn = [key for key in faces if key[0] == folder]
-    reference = faces[REFERENCE]
+    reference = faces.get(REFERENCE)  # None only where no metric looks at it: they have the need `reference`
     samples = SampleSet(
         np.concatenate([faces[key].picture for key in drawn]),
-        {need: np.concatenate([faces[key].features[need] for key in drawn]) for need in reference.features},
-        reference.picture[0],
+        {need: np.concatenate([faces[key].features[need] for key in drawn]) for need in faces[drawn[0]].features},
+        None if reference is None else reference.picture[0],  # type: ignore[arg-type]
     )
     numbers: Dict[str, np.ndarray] = {}
     for metric in metrics:

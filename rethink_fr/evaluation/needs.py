@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, get_args
 
+from rethink_fr.evaluation.fid_statistics import read_fid_statistics
 from rethink_fr.evaluation.networks.crops import Box
 from rethink_fr.evaluation.networks.onnx_network import ValueRange
 from rethink_fr.files.checksums import file_sha256
-from rethink_fr.metrics import load_fid_statistics, load_niqe_statistics
+from rethink_fr.metrics import load_niqe_statistics
 from rethink_fr.metrics.metric import Statistics
 from rethink_fr.weights.known import KNOWN_WEIGHTS
 
@@ -30,7 +31,8 @@ class Sources:
     `rethink_fr.evaluation.networks.onnx_network`.
 
     Attributes:
-        niqe_statistics, fid_statistics: `.npz` files; see `rethink_fr.metrics`.
+        niqe_statistics: an `.npz` file; see `rethink_fr.metrics`.
+        fid_statistics: see `rethink_fr.evaluation.fid_statistics`.
         identity_net: ONNX network for Deg. and for precision and recall, instead of ArcFace and FaceNet.
         landmark_net: ONNX network for LMD, instead of AWing.
         perceptual_net: network for `perceptual` and `diversity`: a file or folder that
@@ -86,7 +88,7 @@ class Sources:
             "niqe_statistics": lambda: load_niqe_statistics(
                 _given(self.niqe_statistics, "needs the statistics of pristine photographs; add --niqe-statistics")
             ),
-            "fid_statistics": lambda: load_fid_statistics(
+            "fid_statistics": lambda: read_fid_statistics(
                 _given(self.fid_statistics, "needs the statistics of a data set's features; add --fid-statistics")
             ),
         }

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Generic, Hashable, Iterator, List, Literal, Mapping, Sequence, Tuple, TypeVar, Union
+from typing import (
+    Any,
+    Dict,
+    Generic,
+    Hashable,
+    Iterator,
+    List,
+    Literal,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 import numpy as np
 
 from rethink_fr.data.sources.record_files import list_shards
 from rethink_fr.data.sources.records import RecordSource
+from rethink_fr.evaluation.celeba import celeba_identities, is_identity_list
 from rethink_fr.files.names import printable
 from rethink_fr.files.reading import is_folder, read_csv
 from rethink_fr.pictures.files import UnreadableImage, read_image, square_resize
@@ -17,6 +33,7 @@ from rethink_fr.pictures.listing import IMAGE_SUFFIXES, list_images
 
 Resize = Union[None, Literal["reference"], int]  # see `read_together`
 
+SOURCE = "source"  # in the place of a file of identities; see `read_identities`
 _SHOWN = 3  # names in one error
 
 
@@ -87,12 +104,13 @@ def read_together(pair: Mapping[Key, Path], resize: Resize = None, reference: An
         resize: None: the sizes must be equal. `"reference"`: pictures of unequal sizes get the size of the reference,
             or of its central square if it is not square; equal ones stay as they are. A number: the side in pixels that
             all pictures get, the reference too.
-        reference: which of them is the reference.
+        reference: which of them is the reference; if it is not there, the first picture takes its place.
 
     Raises:
         UnreadableImage: naming the file that cannot be read, or has another size although `resize` is None.
     """
     pictures = {what: read_image(path) for what, path in pair.items()}
+    reference = reference if reference in pictures else next(iter(pictures))
     rows, columns, _ = pictures[reference].shape
     other = next((what for what, picture in pictures.items() if picture.shape[:2] != (rows, columns)), None)
     if resize is None and other is not None:
@@ -119,14 +137,21 @@ def check_resize(resize: Resize) -> None:
         raise ValueError(f"--resize {resize}: expected 8 to 4096 pixels, or no number: the references' sizes")
 
 
-def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, str]:
-    """Read who is on each picture, from a CSV file with the columns `name` and `identity`, or a prepared folder.
+def read_identities(
+    path: Union[str, Path], names: Sequence[str], mapping: Optional[Union[str, Path]] = None
+) -> Dict[str, str]:
+    """Read who is on each picture, from a CSV file with the columns `name` and `identity`, a prepared folder, or the
+    list that CelebA publishes.
 
     Args:
         path: of a folder made by `rethink-fr prepare` with identities, or of the file, in UTF-8. Names are paths
             relative to the folder of pictures, with or without ending; bytes that are not UTF-8 are written as reports
-            show them, such as `\\udce9`. Other columns, and names that are not asked for, are ignored.
+            show them, such as `\\udce9`. Other columns, and names that are not asked for, are ignored. The word
+            `"source"` instead: every source picture is an identity of its own, whose members are its reference and its
+            restorations ("Rethinking Deep Face Restoration", section 5.3).
         names: of the pictures, without endings, with `/` between folders.
+        mapping: of CelebA-HQ's pictures to CelebA's, if `path` is CelebA's list and the pictures are of CelebA-HQ; see
+            `rethink_fr.evaluation.celeba`.
 
     Returns:
         The identity of each of `names`.
@@ -134,13 +159,22 @@ def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, s
     Raises:
         ValueError: naming `path`, if it cannot be read, lacks a column or a name, or contradicts itself.
     """
+    if str(path) == SOURCE:
+        return {name: name for name in names}
     shown, asked = printable(path), {printable(name): name for name in names}
     rows: Iterator[List[str]] = _prepared_rows(Path(path)) if is_folder(path) else read_csv(path)
-    head = [cell.strip() for cell in next(rows, [])]
+    first = next(rows, [])
+    if is_identity_list(first):
+        found = celeba_identities(path, itertools.chain([first], rows), names, mapping)
+        names_there = "number in CelebA-HQ" if mapping else "name in CelebA, or --identity-mapping for CelebA-HQ"
+        return _complete(found, names, f"{shown}: no identity for", f"expected each picture's {names_there}")
+    if mapping is not None:
+        raise ValueError(f"{shown}: is not CelebA's list of identities, which a mapping is for; leave the mapping out")
+    head = [cell.strip() for cell in first]
     if head.count("name") != 1 or head.count("identity") != 1:
         raise ValueError(f"{shown}: expected a first line 'name,identity' and one line for each image")
     of_name, of_identity = head.index("name"), head.index("identity")
-    found: Dict[str, str] = {}
+    found = {}
     for number, row in enumerate(rows, start=2):
         if not row:  # an empty line
             continue
@@ -153,9 +187,14 @@ def read_identities(path: Union[str, Path], names: Sequence[str]) -> Dict[str, s
         for key in (asked[one] for one in {str(file), _without_ending(file)} if one in asked):
             if found.setdefault(key, identity) != identity:
                 raise ValueError(f"{shown}: line {number} gives {_quoted(name)} another identity than a line before")
+    return _complete(found, names, f"{shown}: no identity for", "add a line for each image")
+
+
+def _complete(found: Mapping[str, str], names: Sequence[str], what: str, advice: str) -> Dict[str, str]:
+    """The identities in the order of the names; an error if one is missing."""
     missing = [name for name in names if name not in found]
     if missing:
-        raise ValueError(f"{shown}: no identity for {listed(missing)}; add a line for each image")
+        raise ValueError(f"{what} {listed(missing)}; {advice}")
     return {name: found[name] for name in names}
 
 

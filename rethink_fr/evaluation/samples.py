@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Collection, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Collection, Dict, Mapping, Optional, Tuple, Union
 
 from rethink_fr.evaluation.pairs import check_pairs, files_by_name, listed
 from rethink_fr.files.names import printable
@@ -14,27 +14,32 @@ _BESIDE = ("_sheet", "_texture")  # what `restore` writes beside the samples of 
 
 def pair_samples(
     methods: Mapping[str, Union[str, Path]], others: Mapping[str, Union[str, Path]]
-) -> List[Dict[str, Files]]:
+) -> Dict[str, Dict[str, Files]]:
     """Pair the files of several folders by name, as `rethink_fr.evaluation.pairs.pair_by_name` does.
 
     A method's folder may hold samples instead of one restoration for each picture; see `group_samples`.
 
     Args:
         methods: folders of restored pictures.
-        others: folders with one picture of each name, `reference` among them.
+        others: folders with one picture of each name: `reference`, `degraded`, both or neither. Only one of them tells
+            samples from pictures; without one, every file is a picture of its own.
+
+    Returns:
+        The files by name and folder, in the order of the names.
 
     Raises:
         ValueError: as `pair_by_name` and `group_samples`.
     """
     folders = {**methods, **others}
-    names = files_by_name(others["reference"])
+    anchor = next((what for what in ("reference", "degraded") if what in others), None)
+    names = files_by_name(others[anchor]) if anchor else {}
     named: Dict[str, Dict[str, Files]] = {}
     for what, folder in folders.items():
-        files = names if what == "reference" else files_by_name(folder)
-        groups = group_samples(files, names, folder) if what in methods else None
+        files = names if what == anchor else files_by_name(folder)
+        groups = group_samples(files, names, folder) if anchor and what in methods else None
         named[what] = groups or {name: (path,) for name, path in files.items()}
     check_pairs({what: {name: files[0] for name, files in one.items()} for what, one in named.items()}, folders)
-    return [{what: files[name] for what, files in named.items()} for name in next(iter(named.values()))]
+    return {name: {what: files[name] for what, files in named.items()} for name in next(iter(named.values()))}
 
 
 def group_samples(

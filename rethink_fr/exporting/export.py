@@ -18,6 +18,7 @@ from rethink_fr.files.names import printable
 from rethink_fr.files.outputs import Outputs, check_folder
 from rethink_fr.files.reading import file_size
 from rethink_fr.files.writing import new_folder
+from rethink_fr.ops.tensor_float_32 import allow_tensor_float_32
 from rethink_fr.pictures.listing import list_images
 from rethink_fr.runs import shipped
 from rethink_fr.runs.loading import load_run
@@ -76,6 +77,7 @@ def export_run(
             what runs it in browsers cannot be fetched.
     """
     tolerance = _tolerance(form, precision, native, plain)
+    allow_tensor_float_32(False)
     run = _folder(run)
     pictures = [] if check is None else list_images(check)
     outputs = None

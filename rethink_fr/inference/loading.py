@@ -15,6 +15,7 @@ from rethink_fr import images as ranges
 from rethink_fr.files.addresses import is_remote
 from rethink_fr.files.names import printable
 from rethink_fr.inference.saved_model import read_saved_model
+from rethink_fr.ops.tensor_float_32 import allow_tensor_float_32
 from rethink_fr.runs.loading import load_run
 from rethink_fr.runs.mirror import local_model
 from rethink_fr.runs.shipped import CARD, load_shipped, shipped_folder, shipped_models
@@ -168,11 +169,13 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
         path_or_name: a directory, an address on an object store, the name of a directory in `runs/`, where
             `rethink-fr train` puts them, or "mini128", the network that comes with the package. Its weights are for
             non-commercial research, which is said on stderr.
-        precision: in which convolutions multiply; "bfloat16" does not work for a SavedModel.
+        precision: in which convolutions multiply; "bfloat16" does not work for a SavedModel. "tf32" lets GPUs use
+            TensorFloat-32, and the others forbid it, in the whole process from now on.
 
     Raises:
         ValueError: if there is no restorer, it cannot be read, or it does not compute in that precision.
     """
+    allow_tensor_float_32(precision == "tf32")
     path = Path(path_or_name)
     if is_remote(path):
         with local_model(path) as folder:
@@ -191,7 +194,7 @@ def load_restorer(path_or_name: Union[str, Path], precision: Precision = "float3
 
 def _load_folder(path: Path, given: Path, precision: Precision) -> LoadedRestorer:
     if (path / "saved_model.pb").is_file():
-        if precision != "float32":
+        if precision == "bfloat16":
             raise ValueError(
                 f"{printable(given)}: a SavedModel computes in the precision it was exported in; leave --precision out"
             )

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.layers.precision import exact_product
+
 _CODES_PER_BLOCK = 256
 _USAGE_WINDOW = 100  # updates
 
@@ -123,7 +125,7 @@ class VectorQuantizer(keras.layers.Layer):
         for start in range(0, self.num_codes, _CODES_PER_BLOCK):
             block = self.codebook[start : start + _CODES_PER_BLOCK]
             # ||v - e||^2 without ||v||^2, which is the same for every code.
-            distance = tf.reduce_sum(tf.square(block), axis=1) - 2.0 * tf.matmul(vectors, block, transpose_b=True)
+            distance = tf.reduce_sum(tf.square(block), axis=1) - 2.0 * exact_product(vectors, block)
             index = tf.argmin(distance, axis=1, output_type=tf.int32)
             smallest = tf.reduce_min(distance, axis=1)
             if best_index is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 _EPSILON = 1e-4
@@ -9,7 +11,7 @@ _LARGEST = 1e4
 
 
 def adaptive_weight(reference_gradient: tf.Tensor, adversarial_gradient: tf.Tensor) -> tf.Tensor:
-    """||reference|| / (||adversarial|| + 1e-4), from 0 to 1e4: a scalar without gradient.
+    """||reference|| / (||adversarial|| + 1e-4), from 0 to 1e4: a scalar without gradient. NaN if a norm is not finite.
 
     Esser et al. 2021 (VQGAN, arXiv:2012.09841), Eq. 7. VQFR's local adversarial losses are multiplied by it.
 
@@ -19,4 +21,5 @@ def adaptive_weight(reference_gradient: tf.Tensor, adversarial_gradient: tf.Tens
         adversarial_gradient: gradient of the adversarial loss with respect to the same kernel.
     """
     reference, adversarial = tf.norm(reference_gradient), tf.norm(adversarial_gradient)
-    return tf.stop_gradient(tf.clip_by_value(reference / (adversarial + _EPSILON), 0.0, _LARGEST))
+    weight = tf.clip_by_value(reference / (adversarial + _EPSILON), 0.0, _LARGEST)
+    return tf.stop_gradient(tf.where(tf.math.is_finite(reference) & tf.math.is_finite(adversarial), weight, math.nan))

@@ -6,6 +6,8 @@ from typing import Callable
 
 import tensorflow as tf
 
+from rethink_fr.layers.precision import float32_products
+
 
 def nonsaturating_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
     """-log sigmoid(D(Aug(G(x)))), averaged (Goodfellow et al. 2014, section 3; Eq. 9 of the paper).
@@ -39,13 +41,14 @@ def hinge_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> 
 def r1_penalty(discriminator: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor) -> tf.Tensor:
     """Squared norm of the logits' gradient at real images, averaged over the batch (Mescheder et al. 2018, eq. 9).
 
-    The penalty is differentiable in the discriminator's weights. The paper of the restorer does not mention it.
+    The penalty is differentiable in the discriminator's weights. Its products are float32, whatever the discriminator's
+    precision. The paper of the restorer does not mention it.
 
     Args:
         discriminator: from images to logits `[B, ...]`.
         real: images `[B, H, W, 3]`.
     """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
+    with float32_products(), tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(real)
         logits = tf.reduce_sum(discriminator(real))
     gradient = tape.gradient(logits, real)

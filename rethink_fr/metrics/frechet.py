@@ -134,9 +134,19 @@ def load_fid_statistics(path: Union[str, Path]) -> Tuple[NDArray[np.float64], ND
     mean, covariance = load_arrays(
         path, ("mu", "sigma"), "expected an NPZ file with mu [D] and sigma [D, D], as pytorch-fid --save-stats writes"
     )
-    names = f"{printable(path)}: mu", f"{printable(path)}: sigma"
-    mean, covariance = gaussian(mean, covariance, *names)
-    check_no_negative(linalg.eigvalsh(covariance), names[1])
+    return checked_statistics(mean, covariance, f"{printable(path)}: mu", f"{printable(path)}: sigma")
+
+
+def checked_statistics(
+    mean: ArrayLike, covariance: ArrayLike, mean_name: str, covariance_name: str
+) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A mean `[D]` and a covariance `[D, D]` as float64.
+
+    Raises:
+        ValueError: naming the one, by the names given, that is none: for its shape, its values or its eigenvalues.
+    """
+    mean, covariance = gaussian(mean, covariance, mean_name, covariance_name)
+    check_no_negative(linalg.eigvalsh(covariance), covariance_name)
     return mean, covariance
 
 

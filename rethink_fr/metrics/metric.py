@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 Protocol = Literal["ours", "vqfr"]
 
 # What a metric may need beside the pictures: networks that see every picture once and leave their features to the
-# metrics; networks that the metric calls itself; statistics from files; who is on each picture; the degraded pictures;
-# and several samples of each picture.
+# metrics; networks that the metric calls itself; statistics from files; the references; who is on each picture; the
+# degraded pictures; and several samples of each picture.
 FeatureNeed = Literal["inception", "recognition", "landmarks", "neighbours", "codes"]
 PerceptualNeed = Literal["lpips_vgg", "lpips_alex", "perceptual"]
 Statistics = Literal["niqe_statistics", "fid_statistics"]
-Need = Union[FeatureNeed, PerceptualNeed, Statistics, Literal["identities", "degraded", "samples"]]
+Need = Union[FeatureNeed, PerceptualNeed, Statistics, Literal["reference", "identities", "degraded", "samples"]]
 Tools = Mapping[str, Any]  # the networks and statistics themselves, by need
 
 
@@ -41,7 +41,7 @@ class SampleSet:
 
     pictures: NDArray[np.uint8]  # RGB [S, H, W, 3], uint8; S is two or more
     features: Mapping[str, NDArray[Any]]  # of the samples, by need: [S, D]
-    reference: NDArray[np.uint8]  # [H, W, 3]
+    reference: NDArray[np.uint8]  # [H, W, 3]; None without references: only a metric that needs them may look at it
 
     @functools.cached_property
     def band_errors(self) -> Mapping[str, SampleErrors]:
@@ -55,7 +55,7 @@ class FaceSet:
     """All pictures of a folder, and their references, as a metric of the whole set sees them."""
 
     features: Mapping[str, NDArray[Any]]  # of the pictures, by need: [N, D]
-    references: Mapping[str, NDArray[Any]]  # of their references, in the same order
+    references: Mapping[str, NDArray[Any]]  # of their references, in the same order; empty without references
     identities: Optional[Sequence[str]]  # who is on each picture, if that is known
     tools: Tools
     k: int  # neighbours of precision and recall
@@ -69,7 +69,7 @@ class FaceSet:
         return found
 
 
-OfImage = Callable[[Face, Face, Tools], float]
+OfImage = Callable[[Face, Face, Tools], float]  # the reference is None for a metric that needs none
 OfSet = Callable[[FaceSet], Any]
 OfSamples = Callable[[SampleSet, Tools], "Union[float, SampleErrors]"]
 

@@ -24,6 +24,7 @@ def sample_metrics(of_mean: Sequence[Metric]) -> Tuple[Metric, ...]:
             "absolute error of their mean",
             2,
             lambda samples, _: metrics.spread_error_correlation(samples.pictures, samples.reference),
+            "reference",
         ),
         _of_samples(
             "crps",
@@ -32,6 +33,7 @@ def sample_metrics(of_mean: Sequence[Metric]) -> Tuple[Metric, ...]:
             "number of samples), mean over pixels and channels",
             2,
             lambda samples, _: metrics.fair_crps(samples.pictures, samples.reference),
+            "reference",
             better="lower",
             unit="levels",
         ),
@@ -76,6 +78,7 @@ def _of_mean(metric: Metric) -> Metric:
         f"{metric.title} of the mean of all samples of a picture, which is not rounded; see {metric.name}",
         metric.decimals,
         of_samples,
+        "reference",
         unit=metric.unit,
     )
 
@@ -93,6 +96,7 @@ def _error_ratio(band: str) -> Metric:
         "draws from the true posterior 2 / (1 + 1 / S) (Bendel et al. 2023), below it samples are too much alike",
         2,
         of_samples,
+        "reference",
         better="nearer",
         ideal=lambda count: metrics.calibrated_ratio(count),
     )
@@ -106,6 +110,7 @@ def _coverage(percent: int) -> Metric:
         "(Student's t, S - 1 degrees of freedom)",
         3,
         lambda samples, _: metrics.interval_coverage(samples.pictures, samples.reference, percent / 100),
+        "reference",
         better="nearer",
         ideal=lambda _: percent / 100,
     )

@@ -51,7 +51,9 @@ def _lpips(need: PerceptualNeed, title: str, network: str) -> Metric:
         return float(metrics.lpips(to_model(image.picture), to_model(reference.picture), tools[need])[0])
 
     definition = f"LPIPS v0.1 (Zhang et al. 2018) with {network}, RGB in [-1, 1] at full size"
-    return Metric(need, title, definition, "lower", decimals=4, needs=(need,), group="lpips", of_image=of_image)
+    return Metric(
+        need, title, definition, "lower", decimals=4, needs=("reference", need), group="lpips", of_image=of_image
+    )
 
 
 def _perceptual(image: Face, reference: Face, tools: Tools) -> float:
@@ -69,7 +71,7 @@ def _frechet_to_statistics(faces: FaceSet) -> float:
 
 def _near(name: str, title: str, share: str, of_set: OfSet, *needs: Need) -> Metric:
     definition = f"share of {share}; spheres reach to the k-th nearest other"
-    needed = ("neighbours", *needs)
+    needed = ("reference", "neighbours", *needs)
     return Metric(name, title, definition, "higher", decimals=4, needs=needed, protocols=("ours",), of_set=of_set)
 
 
@@ -87,6 +89,7 @@ _PSNR = Metric(
     "higher",
     decimals=2,
     unit="dB",
+    needs=("reference",),
     protocols=("ours",),
     of_image=_psnr,
 )
@@ -96,6 +99,7 @@ _SSIM = Metric(
     "SSIM (Wang et al. 2004), 11 x 11 Gaussian of sigma 1.5, whole windows only, K1 0.01, K2 0.03, mean over R, G, B",
     "higher",
     decimals=4,
+    needs=("reference",),
     protocols=("ours",),
     of_image=_ssim,
 )
@@ -108,7 +112,7 @@ _DEG = Metric(
     "lower",
     decimals=2,
     unit="deg",
-    needs=("recognition",),
+    needs=("reference", "recognition"),
     protocols=("ours",),
     of_image=lambda image, reference, _: metrics.identity_angle(
         image.features["recognition"], reference.features["recognition"]
@@ -134,7 +138,7 @@ _TABLE: Tuple[Metric, ...] = (
         "C channels of each map, RGB in [-1, 1] at full size; comparable for one network only",
         "lower",
         decimals=4,
-        needs=("perceptual",),
+        needs=("reference", "perceptual"),
         protocols=("ours",),
         of_image=_perceptual,
     ),
@@ -161,7 +165,7 @@ _TABLE: Tuple[Metric, ...] = (
         "lower",
         decimals=2,
         unit="px",
-        needs=("landmarks",),
+        needs=("reference", "landmarks"),
         of_image=lambda image, reference, _: metrics.landmark_distance(
             image.features["landmarks"], reference.features["landmarks"]
         )[0],
@@ -184,7 +188,7 @@ _TABLE: Tuple[Metric, ...] = (
         f"{_FRECHET}, between the images and their references",
         "lower",
         decimals=2,
-        needs=("inception",),
+        needs=("reference", "inception"),
         group="fid",
         protocols=("ours",),
         of_set=lambda faces: metrics.frechet_distance(faces.features["inception"], faces.references["inception"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Literal, Optional
+from typing import Any, Dict, List, Literal, Optional, Tuple
 
 import tensorflow as tf
 
@@ -57,6 +57,18 @@ def try_on_gpus() -> Dict[str, str]:
     return {} if operators is None else dict(_faults_on_gpus(operators))
 
 
+def faults_on_gpus(operators: Any) -> Tuple[Dict[str, str], List[str]]:
+    """As `try_on_gpus`, for a report: without a warning, and also on which GPUs the operators were tried.
+
+    Args:
+        operators: the module that holds the native operators.
+    """
+    tried = gpus()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return dict(_faults_on_gpus(operators)) if tried else {}, tried
+
+
 @tf.autograph.experimental.do_not_convert  # as for `native_ops`
 def _faults_on_gpus(operators: Any) -> Dict[str, str]:
     global _faults
@@ -78,6 +90,8 @@ def _faults_on_gpus(operators: Any) -> Dict[str, str]:
 def _find_faults(operators: Any) -> Dict[str, str]:
     faults = {}
     for name in OPERATORS:
+        if not hasattr(operators, f"rethink_fr_{name}"):
+            continue  # a library of other sources
         try:
             for device in gpus():
                 deviation(operators, name, device)

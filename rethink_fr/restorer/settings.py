@@ -84,6 +84,7 @@ class OptimizerConfig:
     beta_1: float = 0.0
     beta_2: float = 0.99
     epsilon: float = 1e-8
+    jit_compile: bool = False  # let XLA compile Adam's update of each variable on GPUs
     decay_steps: int = 0  # number of steps in which the learning rate falls to 0 along half a cosine; 0: it does not
 
 
@@ -142,6 +143,9 @@ def check_restorer(config: ExperimentConfig) -> None:
     checks.fraction("optimizer.beta_2")
     # A gradient is its own mean then, and nothing is left of the second moment.
     checks.require(optimizer.name != "adabelief" or optimizer.beta_1 > 0, "optimizer.beta_1", "above 0 with adabelief")
+    checks.require(
+        optimizer.name == "adam" or not optimizer.jit_compile, "optimizer.jit_compile", "false unless the name is adam"
+    )
     checks.require(
         optimizer.decay_steps == 0 or optimizer.decay_steps >= steps,
         "optimizer.decay_steps",

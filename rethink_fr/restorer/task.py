@@ -285,7 +285,9 @@ def build_optimizer(optimizer: OptimizerConfig) -> keras.optimizers.Optimizer:
         return keras.optimizers.SGD(learning_rate, jit_compile=False)
     if optimizer.name != "adam":
         return extra_optimizer(optimizer.name, learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
-    return keras.optimizers.Adam(learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
+    return keras.optimizers.Adam(
+        learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, jit_compile=optimizer.jit_compile
+    )
 
 
 def load_perceptual(source: str) -> Optional[FeatureNetwork]:

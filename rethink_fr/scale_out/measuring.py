@@ -39,7 +39,7 @@ from rethink_fr.scale_out.output import OutputFolder, open_output, read_lines
 from rethink_fr.scale_out.work import Item, Work, Write
 
 _LIMIT = 1 << 30  # bytes of the features of one name
-_OF_THE_CALL = ("identities", "degraded", "samples")  # needs that no worker loads
+_OF_THE_CALL = ("reference", "identities", "degraded", "samples")  # needs that no worker loads
 
 
 class Tools(NamedTuple):

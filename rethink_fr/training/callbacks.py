@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import signal
 import threading
 import time
@@ -163,6 +164,8 @@ class RunLog(StepCallback):
             self._steps += 1
             self._bar.update()
             for name, value in scalars.items():
+                if not math.isfinite(value):
+                    continue  # the gradient norm of a step that was skipped; others have ended the run
                 total, count = self._sums.get(name, (np.float32(0.0), 0))
                 self._sums[name] = total + np.float32(value), count + 1
         if step % self._training.log_every == 0 or step == self._training.steps:
@@ -236,7 +239,8 @@ class RunLog(StepCallback):
 
     def _write_means(self, step: int) -> None:
         # What the step before a boundary had and the last one has not is left out.
-        scalars = {name: float(self._sums[name][0] / np.float32(self._sums[name][1])) for name in self._last}
+        sums = {name: self._sums[name] for name in self._last if name in self._sums}
+        scalars = {name: float(total / np.float32(count)) for name, (total, count) in sums.items()}
         elapsed = time.perf_counter() - self._interval_start
         scalars["images_per_second"] = self._steps * self._training.global_batch / elapsed
         self.write(step, scalars, self._steps)

@@ -47,6 +47,8 @@ class Checkpoints:
             written[f"{name}_optimizer"] = optimizer
             # Iterations and moments are in the list that Keras calls `_variables`; the learning rate is not.
             read[f"{name}_optimizer"] = tf.train.Checkpoint(_variables=list(optimizer.variables))
+        if trainer.loss_scale is not None:
+            written["loss_scale"] = read["loss_scale"] = trainer.loss_scale
         self._written = tf.train.Checkpoint(**written, average=trainer.average, step=trainer.step)
         self._read = tf.train.Checkpoint(**read, average=trainer.average, step=trainer.step)
         self._directory = directory

@@ -9,6 +9,7 @@ from typing import Deque, Dict, Optional
 
 from rethink_fr.config.sections import TrainingConfig
 from rethink_fr.training.callbacks import StepCallback
+from rethink_fr.training.loss_scale import SKIPPED
 
 _NORM = "gradient_norm/"
 _WINDOW = 200  # steps that the median of a norm is over
@@ -32,6 +33,7 @@ class DivergenceError(ArithmeticError):
 class DivergenceGuard(StepCallback):
     """Ends training by a `DivergenceError` at the first step with a scalar that is not finite, or an exploding norm.
 
+    The gradient norms of a step that was skipped because float16 overflowed do not count.
     It must come before `SaveCheckpoints`, so that no broken weights are saved. All replicas and workers have the same
     scalars, so that all of them stop at the same step. Medians are over the steps of this call of `train`.
 
@@ -47,6 +49,8 @@ class DivergenceGuard(StepCallback):
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
         for step, scalars in self.by_step(logs):
+            if scalars.get(SKIPPED):
+                scalars = {name: value for name, value in scalars.items() if not name.startswith(_NORM)}
             bad = [name for name, value in scalars.items() if not math.isfinite(value)]
             what = f"{', '.join(bad)} became non-finite" if bad else self._exploded(scalars)
             if what:

@@ -15,12 +15,13 @@ from rethink_fr.config.checks import ConfigError
 from rethink_fr.config.sections import DataConfig, Experiment
 from rethink_fr.data.pipeline import fixed_batch, training_batches
 from rethink_fr.data.sources.image_source import ImageSource, PictureList, SkippingSource
-from rethink_fr.data.sources.opening import holdout_size, open_source, split_holdout
+from rethink_fr.data.sources.opening import evenly, holdout_size, open_source, split_holdout
 from rethink_fr.data.sources.records import verify_advice
 from rethink_fr.data.sources.several import SeveralSource, open_parts
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import WriteError, write_text
 from rethink_fr.runs.picture_lists import LIST_NAME, RunLists, read_lists, write_lists
+from rethink_fr.training.devices import everyones
 
 _SAMPLE_FACES = 6
 _SKIPS_TOLD = 5  # `unreadable.txt` lists the others
@@ -84,7 +85,10 @@ def open_run_pictures(data: DataConfig, resolution: int, output: Path) -> RunPic
     for change in dict.fromkeys([*train.changes, *validation.changes]):  # a held-out part has the changes of the whole
         _say(change)
     where = ", ".join(folder.path for folder in data.folders) or data.train
-    skipping = SkippingSource(train, where, _advice(where, train.pictures))
+    used = evenly(train, data.portion)
+    if len(used) < len(train):
+        _say(f"{printable(where)}: {len(used)} of its {len(train)} pictures are trained on (data.portion)")
+    skipping = SkippingSource(used, where, _advice(where, train.pictures))
     if lists is not None:
         return RunPictures(skipping, validation, lists, True)
     made = RunLists(
@@ -234,12 +238,7 @@ def fixed_faces(config: Experiment, validation: ImageSource) -> Tuple[Dict[str, 
 
 
 def _check_all_alike(pictures: RunPictures, output: Path, strategy: tf.distribute.Strategy) -> None:
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return
-    ours = pictures.lists.fingerprint()
-    values = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([ours], tf.int64))
-    everyones = strategy.gather(values, axis=0).numpy()
-    if (everyones != ours).any():
+    if len(set(everyones(pictures.lists.fingerprint(), strategy))) > 1:
         raise ConfigError(
             f"data.train: the workers' folders hold different pictures; give all of them the same ones, and a run that "
             f"has started its {printable(output / LIST_NAME)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import signal
 import sys
 import threading
@@ -17,11 +16,13 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from rethink_fr.config.checks import ConfigError
+from rethink_fr.config.precision import why_float32
 from rethink_fr.config.sections import Experiment
 from rethink_fr.files.names import printable
 from rethink_fr.files.writing import clear_temporary
 from rethink_fr.layers.precision import set_precision
 from rethink_fr.layers.recompute import set_recompute
+from rethink_fr.ops.implementation import try_on_gpus
 from rethink_fr.runs.config_file import learning_rates, save_config, with_rates_lowered
 from rethink_fr.runs.divergence import (
     Rollback,
@@ -46,8 +47,10 @@ from rethink_fr.training.callbacks import (
     StopOnSignal,
 )
 from rethink_fr.training.checkpoints import Checkpoints
+from rethink_fr.training.devices import make_strategy, require_same_step
 from rethink_fr.training.divergence import DivergenceError, DivergenceGuard
 from rethink_fr.training.initialise import initialise
+from rethink_fr.training.loss_scale import LossScale
 from rethink_fr.training.observation import Embed, Observer
 from rethink_fr.training.pictures import RunPictures, fixed_faces, keep_list, open_run_pictures, write_unreadable
 from rethink_fr.training.trainer import AdversarialTrainer, build_averaged
@@ -95,10 +98,11 @@ def train(
     """
     chief = is_chief(strategy_name)
     with run_lock(output) if chief else contextlib.nullcontext(), told_plainly(output):
-        strategy = make_strategy(strategy_name, config.training.logical_cpus)
+        strategy = make_strategy(strategy_name, config.training)
         if threading.current_thread() is threading.main_thread():
             # TensorFlow's coordination of workers catches SIGTERM, for a use that is not ours.
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+        try_on_gpus()
         _check_batch(config, strategy)
         if strategy_name == "multiworker" and config.training.on_divergence == "roll_back":
             raise ConfigError(
@@ -142,6 +146,7 @@ def _train(
         started_config(output)  # raises a ConfigError if the run in the folder is not whole
     checkpoints = Checkpoints(output / CHECKPOINTS, trainer, config.training.keep_checkpoints, chief)
     first_step = checkpoints.restore(resume_from)
+    require_same_step(first_step, output, strategy)
     together = config.training.steps_per_execution
     if first_step % together:
         raise ConfigError(
@@ -186,37 +191,6 @@ def _train(
     return TrainingReport(step, stop.signal, figures, output / FINAL_SHEET, skipped)
 
 
-def make_strategy(name: str, logical_cpus: int = 0) -> tf.distribute.Strategy:
-    """Make the distribution strategy "one", "mirrored" or "multiworker", over the GPUs or else the CPU.
-
-    Args:
-        name: of the strategy.
-        logical_cpus: split the CPU into so many devices, to try `mirrored` without GPUs; 0 leaves it whole. The CPU
-            must not have been used before.
-
-    Raises:
-        ConfigError: if several workers are asked for and TF_CONFIG does not name them.
-    """
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    if logical_cpus:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * logical_cpus)
-    if name == "one":
-        return tf.distribute.OneDeviceStrategy("GPU:0" if gpus else "CPU:0")
-    if name == "mirrored":
-        return tf.distribute.MirroredStrategy(
-            None if gpus and not logical_cpus else [f"CPU:{number}" for number in range(max(1, logical_cpus))]
-        )
-    if not os.environ.get("TF_CONFIG"):
-        raise ConfigError(
-            "--strategy multiworker: the environment variable TF_CONFIG is not set; it must name all workers and "
-            'this one: {"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
-        )
-    return tf.distribute.MultiWorkerMirroredStrategy()
-
-
 def build_trainer(config: Experiment) -> AdversarialTrainer:
     """Make the compiled trainer of a configuration, of whichever system. Call it inside the strategy's scope.
 
@@ -228,14 +202,23 @@ def build_trainer(config: Experiment) -> AdversarialTrainer:
         raise ConfigError(f"architecture: {config.architecture} cannot be trained by this version")
     keras.utils.set_random_seed(config.training.seed)
     task = system.task(config)
+    precision = config.training.precision
+    reason = why_float32(precision, config.training.force_precision, bool(tf.config.list_physical_devices("GPU")))
+    if reason:
+        tqdm.write(f"rethink-fr: {reason} (training.force_precision=true insists)", file=sys.stderr)
+        precision = "float32"
     for part in task.saved.values():
         if isinstance(part, tf.Module):
-            set_precision(part, config.training.precision)
+            set_precision(part, precision)
     # Not the discriminators: their R1 differentiates a gradient.
     set_recompute(task.generator, config.training.recompute)
     average = build_averaged(lambda: system.build(config.model))
     together = config.training.steps_per_execution
-    trainer = AdversarialTrainer(task, average, config.training.average_decay, config.training.seed, together)
+    # Also where float32 takes the place of float16, so that the run can be continued elsewhere.
+    loss_scale = LossScale() if config.training.precision == "float16" else None
+    trainer = AdversarialTrainer(
+        task, average, config.training.average_decay, config.training.seed, together, loss_scale
+    )
     for phase in trainer.phases():
         if phase % together:
             raise ConfigError(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.system import StepContext, TrainingTask, Turn
+from rethink_fr.training.loss_scale import SKIPPED, LossScale, apply_if
 
 STOPPING = "stopping"  # the scalar that is above 0 after a step before which a worker wanted to stop
 _PURPOSES = 4  # random seeds of one step that differ in their second number only
@@ -34,6 +35,7 @@ class AdversarialTrainer(keras.Model):
         seed: seed of all random numbers in a step, below 2^31.
         together: steps that `fit` takes in one call of TensorFlow. Callbacks then come after so many steps, and each of
             their logs is a vector with a value for every step.
+        loss_scale: for gradients in float16; None for none.
 
     Attributes:
         step: number of steps taken, an int64 variable.
@@ -51,6 +53,7 @@ class AdversarialTrainer(keras.Model):
         average_decay: float = 0.999,
         seed: int = 0,
         together: int = 1,
+        loss_scale: Optional[LossScale] = None,
     ) -> None:
         super().__init__()
         self.task = task
@@ -58,6 +61,7 @@ class AdversarialTrainer(keras.Model):
         self.average_decay = average_decay
         self.seed = seed
         self.together = together
+        self.loss_scale = loss_scale
         self.wants_to_stop: Optional[Callable[[], tf.Tensor]] = None
         self.step = tf.Variable(
             0, trainable=False, dtype=tf.int64, name="step", aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA
@@ -108,15 +112,19 @@ class AdversarialTrainer(keras.Model):
 
         Returns:
             What is logged of this step, as means over the global batch: all that the task computed, the loss of each
-            turn, the gradient norm of each optimizer and the learning rate of the first one.
+            turn, the gradient norm of each optimizer and the learning rate of the first one. With a loss scale also
+            its factor, and how many turns were skipped.
         """
-        context = ReplicaStepContext(self.seed, self.step)
+        context = ReplicaStepContext(self.seed, self.step, self.loss_scale)
         state = self.task.update_state(batch, context, self.phase)
         scalars: Dict[str, tf.Tensor] = {}
         totals: Dict[str, tf.Tensor] = {}
         made: Dict[str, tf.Tensor] = {}
+        finite: List[tf.Tensor] = []
         for turn in self.task.turns(self.phase):
-            totals.update(self._take(turn, batch, context, made, scalars))
+            totals.update(self._take(turn, batch, context, made, scalars, finite))
+        if self.loss_scale is not None:
+            totals.update(self._adapt_loss_scale(finite))
         rate = next(iter(self.task.optimizers.values())).learning_rate
         update_average(self.average, self.task.generator, self.step, self.average_decay, self.task.averaged)
         self.step.assign_add(1)
@@ -153,16 +161,19 @@ class AdversarialTrainer(keras.Model):
         context: StepContext,
         made: Dict[str, tf.Tensor],
         scalars: Dict[str, tf.Tensor],
+        finite: List[tf.Tensor],
     ) -> Dict[str, tf.Tensor]:
         """Follow the gradient of the mean loss of the global batch once, with the optimizers of a turn.
 
-        Adds to `made` and `scalars` what the loss made and computed; returns the loss and the gradient norms.
+        Adds to `made` and `scalars` what the loss made and computed, and to `finite` whether the gradients were, if
+        there is a loss scale; returns the loss and the gradient norms.
         """
         variables = [variable for group in turn.variables.values() for variable in group]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             loss = turn.loss(batch, context, made)
-        gradients = tape.gradient(loss.value, variables)
+            value = loss.value if self.loss_scale is None else context.loss_scale * loss.value
+        gradients = tape.gradient(value, variables)
         unreached = [variable.name for variable, gradient in zip(variables, gradients) if gradient is None]
         if unreached:
             raise ValueError(f"turn {turn.name}: its loss does not depend on {', '.join(unreached)}")
@@ -172,11 +183,27 @@ class AdversarialTrainer(keras.Model):
         # Replicas have equal shares, so the mean over the global batch is the mean of the replicas' means.
         replica = tf.distribute.get_replica_context()
         gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+        if self.loss_scale is not None:
+            gradients = [tf.convert_to_tensor(gradient) / context.loss_scale for gradient in gradients]
+            finite.append(tf.math.is_finite(tf.linalg.global_norm(gradients)))
         for name, group in turn.variables.items():
             part, gradients = gradients[: len(group)], gradients[len(group) :]
-            self.task.optimizers[name].apply_gradients(zip(part, group), skip_gradients_aggregation=True)
+            optimizer = self.task.optimizers[name]
+            if self.loss_scale is None:
+                optimizer.apply_gradients(zip(part, group), skip_gradients_aggregation=True)
+            else:
+                apply_if(self.loss_scale.follows(finite[-1]), optimizer, part, group)
             totals[f"gradient_norm/{name}"] = tf.linalg.global_norm(part)
         return totals
+
+    def _adapt_loss_scale(self, finite: List[tf.Tensor]) -> Dict[str, tf.Tensor]:
+        """Adapt the loss scale to whether the gradients of each turn were finite; returns what is logged of it."""
+        scale = self.loss_scale
+        assert scale is not None
+        skipped = [tf.cast(~scale.follows(one), tf.float32) for one in finite]
+        logged = {"loss_scale/factor": tf.identity(scale.factor), SKIPPED: tf.add_n(skipped)}
+        scale.update(tf.reduce_all(finite))
+        return logged
 
     def phases(self) -> List[int]:
         """The first steps of all phases, in their order."""
@@ -192,10 +219,12 @@ class ReplicaStepContext:
     Args:
         seed: of the run, below 2^31.
         step: int64 scalar, number of steps taken before this one.
+        loss_scale: of the trainer; None for none.
     """
 
-    def __init__(self, seed: int, step: tf.Tensor) -> None:
+    def __init__(self, seed: int, step: tf.Tensor, loss_scale: Optional[LossScale] = None) -> None:
         self.step = tf.convert_to_tensor(step)
+        self.loss_scale = tf.constant(1.0) if loss_scale is None else tf.convert_to_tensor(loss_scale.factor)
         self._seed = seed
 
     def random_seed(self, purpose: int) -> tf.Tensor:

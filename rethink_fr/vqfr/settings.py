@@ -22,8 +22,14 @@ class VQFRSettings:
     version: Literal[1, 2] = 1
     resolution: int = 512
     width: float = 1.0
-    levels: int = 6
+    levels: int = 6  # 5, 6, 7: a code stands for 16, 32, 64 pixels squared
     codebook_size: int = 1024
+    decoder: Literal["parallel", "unwarped", "single", "codes"] = "parallel"  # others: ablations of stage 2; see `VQFR`
+
+    @property
+    def has_main_branch(self) -> bool:
+        """Whether the restored image is another one than the texture image; in stage 2."""
+        return self.decoder in ("parallel", "unwarped")
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ class VQFROptimizerConfig:
     discriminators: AdamConfig = field(default_factory=AdamConfig)
     milestones: Tuple[int, ...] = ()  # steps at which all learning rates are multiplied ...
     gamma: float = 0.5  # ... by this factor
+    jit_compile: bool = False  # let XLA compile Adam's update of each variable on GPUs
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ class VQFRExperiment:
 
 def trained_branches(config: VQFRExperiment) -> Tuple[Literal["texture", "main"], ...]:
     """The images whose losses train the generator; each is a section of `objective`."""
-    if config.stage == "codebook":
+    if config.stage == "codebook" or not config.model.has_main_branch:
         return ("texture",)
     return ("texture", "main") if config.model.version == 1 else ("main",)
 
@@ -137,7 +144,11 @@ def check(config: VQFRExperiment) -> None:
     checks, model = Checks(config), config.model
     network = "vqgan" if config.stage == "codebook" else "vqfr"
     checks.require(model.network == network, "model.network", f"{network} in stage {config.stage}")
-    checks.require(2 <= model.levels <= 6, "model.levels", "2 to 6")
+    checks.require(2 <= model.levels <= 7, "model.levels", "2 to 7")
+    if config.stage == "codebook":
+        checks.require(model.decoder == "parallel", "model.decoder", "parallel in stage codebook")
+    if model.version == 2:
+        checks.require(model.has_main_branch, "model.decoder", "parallel or unwarped in version 2")
     checks.within("model.width", 1 / 32, 8)
     power_of_two = model.resolution & (model.resolution - 1) == 0
     lowest = max(32, 1 << model.levels)

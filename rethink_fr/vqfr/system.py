@@ -20,8 +20,8 @@ def build(settings: VQFRSettings) -> Union[VQFR, VQGAN]:
     from rethink_fr.layers.variables import create_variables
     from rethink_fr.vqfr.networks.network import VQFR, VQGAN
 
-    make = VQFR if settings.network == "vqfr" else VQGAN
-    network = make(settings.version, settings.resolution, settings.width, settings.levels, settings.codebook_size)
+    sizes = settings.version, settings.resolution, settings.width, settings.levels, settings.codebook_size
+    network = VQFR(*sizes, settings.decoder) if settings.network == "vqfr" else VQGAN(*sizes)
     create_variables(network)
     return network
 
@@ -32,15 +32,12 @@ def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> 
     Those of the encoder stay in float32: its features decide which codes are chosen, and another code is another
     texture.
     """
-    import tensorflow as tf
-
-    from rethink_fr.vqfr.networks.convolution import Convolution
+    from rethink_fr.layers.precision import set_precision
     from rethink_fr.vqfr.networks.network import VQGAN
 
-    chosen = {id(layer) for part in (network.encoder, network.quantizer) for layer in part.submodules}
-    for layer in network.submodules:
-        if isinstance(layer, Convolution) and id(layer) not in chosen:
-            layer.precision = tf.as_dtype(precision)
+    set_precision(network, precision)
+    for part in (network.encoder, network.quantizer):
+        set_precision(part, "float32")
     resolution, name = network.resolution, type(network).__name__
 
     def check_shape(shape: Tuple[int, ...]) -> None:
@@ -54,10 +51,11 @@ def inference(network: Union[VQFR, VQGAN], precision: Precision = "float32") -> 
         return Inference(network, reconstruct, resolution, check_shape, None)
 
     def restore(images: tf.Tensor, fidelity: Optional[tf.Tensor] = None) -> Dict[str, tf.Tensor]:
-        return network(images, fidelity)._asdict()
+        faces = network(images, fidelity)._asdict()
+        return faces if network.has_main_branch else {"restored": faces["restored"]}
 
     control: Optional[Literal["fidelity"]] = "fidelity" if network.takes_fidelity else None
-    return Inference(network, restore, resolution, check_shape, control, (), has_texture=True)
+    return Inference(network, restore, resolution, check_shape, control, (), has_texture=network.has_main_branch)
 
 
 def complexity(settings: VQFRSettings) -> Complexity:

@@ -183,7 +183,7 @@ def studies(folder: Path) -> Target:
     from rethink_fr.evaluation.study.files import LETTERS, StudyKey, Trial, checksum
     from rethink_fr.evaluation.study.tally import tally_study
 
-    key = StudyKey("Which?", 1, ("A", "B", "C"), tuple(Trial(str(n), f"f{n}", ("B", "A", "C")) for n in range(8)))
+    key = StudyKey(("Which?",), 1, ("A", "B", "C"), tuple(Trial(str(n), f"f{n}", ("B", "A", "C")) for n in range(8)))
     chosen = {one.trial: LETTERS[int(one.trial) % 3] for one in key.trials}
     answers = {
         "study": key.study,
@@ -194,7 +194,7 @@ def studies(folder: Path) -> Target:
     values = {name: {"mean": value} for name, value in zip("ABC", (1.0, 2.0, 3.0))}
     report = {"metrics": {"psnr": {"definition": "of images", "unit": "dB", "better": "higher", **values}}}
     paths = [folder / name for name in ("key.json", "answers.json", "report.json")]
-    content = {"study": key.study, "question": key.question, "seed": key.seed, "methods": list(key.methods)}
+    content = {"study": key.study, "question": key.questions[0], "seed": key.seed, "methods": list(key.methods)}
     trials = [{"trial": one.trial, "name": one.name, "order": list(one.order)} for one in key.trials]
     for path, value in zip(paths, ({**content, "trials": trials}, answers, report)):
         path.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")

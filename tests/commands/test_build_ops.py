@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from rethink_fr.cli import main
 from rethink_fr.commands.info import describe
-from rethink_fr.ops import group_norm_swish
+from rethink_fr.doctor import machine
+from rethink_fr.ops import group_norm_swish, implementation
 from rethink_fr.ops.native import LoadedLibrary, NativeLibrary, process
 from tests.ops.stand_in import write_stand_in
 
@@ -91,6 +92,21 @@ def test_info_says_which_implementation_is_active(monkeypatch):
     assert rows["native operators"] == "made up, avx2 kernels: some.so"
     assert rows["group_norm_swish"] == "compiled"
     assert rows["deform_conv2d"].startswith("reference")
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_info_and_doctor_say_what_trying_it_on_a_gpu_gave(monkeypatch, factor):
+    """Here the processor stands for the GPU. Without one nothing is tried."""
+    use_module(monkeypatch, factor)
+    monkeypatch.setattr(implementation, "_faults", None)
+    monkeypatch.setattr(implementation, "gpus", lambda: ["CPU:0"])
+    monkeypatch.setattr(machine, "OPERATORS", ("group_norm_swish",))
+    row, found = dict(describe(None, []))["group_norm_swish"], machine.check_operators()
+    if factor == 1.0:
+        assert row == "compiled, tried on CPU:0" and found.found == "compiled, avx2 kernels, tried on CPU:0"
+    else:
+        assert row.startswith("reference (TensorFlow's own operations): group_norm_swish is wrong on CPU:0")
+        assert found.state == "warning" and "group_norm_swish is wrong on CPU:0" in found.found
 
 
 def test_info_says_why_there_are_no_native_operators(library, monkeypatch, tmp_path):

@@ -56,7 +56,7 @@ def completed(shell, script, place, *words):
 def test_commands_options_choices_and_files(shell, script, place):
     written = script(shell)
     assert {command.NAME for command in COMMANDS} <= completed(shell, written, place, "")
-    assert completed(shell, written, place, "e") == {"evaluate", "export"}
+    assert completed(shell, written, place, "e") == {"evaluate", "experiment", "export"}
     assert completed(shell, written, place, "study", "") >= {"make", "tally"}
     assert completed(shell, written, place, "restore", "--sa") == {"--samples"}
     assert {"saved_model", "tflite", "onnx"} <= completed(shell, written, place, "export", "--format", "")

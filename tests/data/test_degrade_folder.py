@@ -4,8 +4,10 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from rethink_fr.cli import main
+from rethink_fr.data.degradation.stages import to_uint8, upsample
 from rethink_fr.data.degradation.tasks import degrade, super_resolution_input
 from rethink_fr.data.degrade_folder import degrade_folder
 from rethink_fr.pictures.files import read_image, write_image
@@ -114,3 +116,32 @@ def test_missing_empty_and_unwritable_folders_are_one_line_errors(clean, tmp_pat
         with pytest.raises(ValueError, match=message) as caught:
             degrade_folder(*arguments, progress=False)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["x8", "x16", "blind", "vqfr"])
+def test_small_inputs_enlarged_are_the_degraded_pictures(task, tmp_path):
+    write_image(tmp_path / "in" / "sub" / "a.png", picture(1, 64, 96))
+    degrade_folder(tmp_path / "in", tmp_path / "out", 5, task=task, small_dir=tmp_path / "small", progress=False)
+    degraded = read_image(tmp_path / "out" / "sub" / "a.png")
+    small = read_image(tmp_path / "small" / "sub" / "a.png")
+    assert small.shape[0] < 64
+    if task in ("x8", "x16"):
+        assert small.shape == (64 // int(task[1:]), 96 // int(task[1:]), 3)
+        enlarged = to_uint8(tf.image.resize(small, [64, 96], "bicubic", antialias=True))
+    else:
+        enlarged = to_uint8(upsample(tf.cast(small, tf.float32), 64, 96))
+    np.testing.assert_array_equal(enlarged, degraded)
+    without = tmp_path / "without"
+    degrade_folder(tmp_path / "in", without, 5, task=task, progress=False)
+    np.testing.assert_array_equal(read_image(without / "sub" / "a.png"), degraded)
+
+
+def test_small_inputs_go_to_a_folder_of_their_own(clean, tmp_path, capsys):
+    for small, message in ((tmp_path / "out", "is the folder of the degraded images"), (clean / "s", "clean images")):
+        with pytest.raises(ValueError, match=f"{message}.*choose another --small"):
+            degrade_folder(clean, tmp_path / "out", small_dir=small, progress=False)
+    assert not (tmp_path / "out").exists()
+    arguments = ["degrade", str(clean), "--scale", "8", "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--small", str(tmp_path / "small")]) == 0
+    assert "3 pictures written to" in (said := capsys.readouterr().out) and "as small ones to" in said
+    assert read_image(tmp_path / "small" / "sub" / "ü 顔.png").shape == (3, 5, 3)

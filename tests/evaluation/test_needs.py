@@ -259,4 +259,4 @@ def test_a_network_that_is_not_there_is_absent_but_a_file_that_was_given_must_se
 
 def test_whatever_a_metric_needs_can_be_loaded_from_somewhere():
     needs = {need for metrics in METRICS.values() for metric in metrics.values() for need in metric.needs}
-    assert needs == {*Sources().loaders(), "identities", "degraded", "samples"}
+    assert needs == {*Sources().loaders(), "reference", "identities", "degraded", "samples"}

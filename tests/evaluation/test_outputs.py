@@ -12,7 +12,7 @@ from rethink_fr.evaluation.evaluate import evaluate
 from rethink_fr.evaluation.report.contents import Figure, Share
 from rethink_fr.evaluation.report.curves import curve_chart
 from rethink_fr.evaluation.report.page import evaluation_page
-from rethink_fr.evaluation.report.tables import as_latex, as_markdown, table_text
+from rethink_fr.evaluation.report.tables import as_latex, as_markdown, best_cells, table_text
 from rethink_fr.metrics.table import METRICS
 from rethink_fr.pictures.files import write_image
 
@@ -23,7 +23,7 @@ def faces(tmp_path):
     generator = np.random.default_rng(0)
     for number in range(5):
         clean = generator.normal(128, 30, [48, 40, 3])
-        for folder, noise in (("clean", 0), ("good", 5), ("bad", 10), ("degraded", 2)):
+        for folder, noise in (("clean", 0), ("good", 5), ("bad", 10), ("degraded", 8)):
             picture = clean + generator.normal(0, noise * (1 + number), clean.shape)
             write_image(tmp_path / folder / f"face <{number}>.png", np.clip(picture, 0, 255).astype(np.uint8))
     return tmp_path
@@ -76,7 +76,7 @@ def test_latex_is_escaped_and_the_best_method_bold(report):
     psnr = {figure.folder: figure.text for figure in report.figures if figure.metric.name == "psnr"}
     assert r"Method & PSNR (dB) $\uparrow$ & SSIM $\uparrow$ \\" in lines
     rows = [line.split(" & ") for line in lines if line.endswith(r"\\")][1:]
-    assert rows[0][:2] == ["degraded", psnr["degraded"]]  # the best of all, but it is no method
+    assert rows[0][:2] == ["degraded", psnr["degraded"]]
     assert lines[6].startswith(rf"Ours \& co\_1 & \textbf{{{psnr['Ours & co_1']}}} & \textbf{{")
     assert lines[7].startswith(rf"\textless{{}}b\textgreater{{}}|Theirs & {psnr['<b>|Theirs']} & ")
     assert all(line.startswith("%") for line in lines[10:]) and "% psnr: 10 log10" in lines[10]
@@ -93,6 +93,16 @@ def test_markdown_has_as_many_cells_in_each_line(report):
 def test_equal_digits_are_both_bold(faces):
     report = evaluate({"A": faces / "good", "B": faces / "good"}, faces / "clean", metrics=["psnr"], progress=False)
     assert as_latex(report).count(r"\textbf{") == 2
+
+
+def test_no_method_is_bold_where_the_degraded_pictures_are_better(faces):
+    methods = {"A": faces / "degraded", "B": faces / "bad"}
+    report = evaluate(methods, faces / "clean", faces / "good", metrics=["psnr", "consistency"], progress=False)
+    assert best_cells(report) == {("consistency", "A")}  # the degraded pictures are infinitely near to themselves
+    same = evaluate(methods, faces / "clean", faces / "degraded", metrics=["psnr"], progress=False)
+    assert best_cells(same) == {("psnr", "A")}
+    page = evaluation_page(report).decode("utf-8")
+    assert page.count("<b>") == 1 and as_markdown(report).count("**") == 2
 
 
 def test_a_table_needs_a_known_ending(report, tmp_path):

@@ -123,7 +123,7 @@ def test_samples_that_are_not_whole_are_named(found, message):
 
 def test_folders_of_both_kinds_are_paired(faces):
     pairs = pair_samples({"A": faces / "samples", "B": faces / "single"}, {"reference": faces / "clean"})
-    assert [{folder: len(paths) for folder, paths in pair.items()} for pair in pairs] == [
+    assert [{folder: len(paths) for folder, paths in pair.items()} for pair in pairs.values()] == [
         {"A": SAMPLES, "B": 1, "reference": 1}
     ] * COUNT
     (faces / "single" / f"{NAMES[0]}.png").unlink()

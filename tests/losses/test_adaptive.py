@@ -27,3 +27,10 @@ def test_it_has_no_gradient():
         tape.watch(gradients)
         weight = adaptive_weight(gradients, 3.0 * gradients)
     assert tape.gradient(weight, gradients) is None
+
+
+@pytest.mark.parametrize("overflowed", [0, 1])
+def test_it_is_nan_if_a_gradient_overflowed(overflowed):
+    gradients = [tf.constant([1.0, 2.0]), tf.constant([1.0, 2.0])]
+    gradients[overflowed] = tf.constant([np.inf, 2.0])
+    assert np.isnan(adaptive_weight(*gradients))

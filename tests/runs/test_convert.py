@@ -123,7 +123,7 @@ def test_version_1_restores_other_sizes_from_python(runs):
 
 
 def test_bfloat16_is_near_float32(runs, photo, tmp_path):
-    assert restore(photo, runs[1], tmp_path / "half", "--precision", "bfloat16") == 0
+    assert restore(photo, runs[1], tmp_path / "half", "--precision", "bfloat16", "--force-precision") == 0
     assert restore(photo, runs[1], tmp_path / "full") == 0
     difference = read(tmp_path / "half" / "a.png").astype(float) - read(tmp_path / "full" / "a.png")
     assert 0 < np.mean(np.abs(difference)) < 10

@@ -80,6 +80,15 @@ def test_a_changed_folder_moves_nothing(photos, tmp_path, capsys):
     assert (tmp_path / "run" / "pictures.json").read_bytes() == before
 
 
+def test_a_portion_of_the_training_pictures_is_spread_over_them_and_kept(photos, tmp_path, capsys):
+    third = dataclasses.replace(data(photos), portion=1 / 3)
+    for _ in range(2):  # a new run, and the same one continued
+        pictures = start(third, tmp_path / "run")
+        assert numbers(pictures.train) == [0, 3, 6] and numbers(pictures.validation) == [9, 10, 11]
+    assert "3 of its 9 pictures are trained on (data.portion)" in capsys.readouterr().err
+    assert numbers(start(dataclasses.replace(third, portion=0.01), tmp_path / "one").train) == [0]
+
+
 def test_a_held_out_picture_does_not_get_into_training_under_another_name(photos, tmp_path):
     start(data(photos), tmp_path / "run")
     for number in reversed(range(COUNT)):  # as when a picture is put in front and all are numbered anew

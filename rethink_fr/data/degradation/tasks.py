@@ -18,10 +18,9 @@ from rethink_fr.data.degradation.stages import (
     Index,
     add_noise,
     between,
-    blur,
+    blur_and_downsample,
     blur_radius,
     compress_jpeg,
-    downsample,
     image_seed,
     sides,
     to_uint8,
@@ -126,9 +125,8 @@ def reduced(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: Degradati
     drawn = draw_degradation(seed, index, ranges)
     rows, columns = sides(image_uint8)
     scale = min(rows, columns) / REFERENCE_RESOLUTION
-    image = tf.cast(image_uint8, tf.float32)
-    image = blur(image, drawn.blur_sigma * scale, blur_radius(min(rows, columns), ranges.blur_sigma[1]))
-    image = downsample(image, drawn.downscale)
+    radius = blur_radius(min(rows, columns), ranges.blur_sigma[1])
+    image = blur_and_downsample(tf.cast(image_uint8, tf.float32), drawn.blur_sigma * scale, radius, drawn.downscale)
     image = add_noise(image, drawn.noise, image_seed(seed, index, _NOISE_STREAM))
     return compress_jpeg(image, drawn.jpeg_quality)
 
@@ -151,11 +149,15 @@ def super_resolution_input(images_uint8: tf.Tensor, factor: int) -> tf.Tensor:
     if factor < 1:
         raise ValueError(f"super_resolution_input: expected a factor of at least 1, got {factor}")
     images = _checked(images_uint8)
-    rows, columns = sides(images)
-    small = [max(1, round(rows / factor)), max(1, round(columns / factor))]
     with tf.device("CPU:0"):
-        reduced = to_uint8(tf.image.resize(images, small, "bicubic", antialias=True))
-        return to_uint8(tf.image.resize(reduced, [rows, columns], "bicubic", antialias=True))
+        small = reduced_bicubic(images, factor)
+        return to_uint8(tf.image.resize(small, sides(images), "bicubic", antialias=True))
+
+
+def reduced_bicubic(images_uint8: tf.Tensor, factor: int) -> tf.Tensor:
+    """The small images of `super_resolution_input`: uint8 `[..., H, W, 3]` to `[..., H / factor, W / factor, 3]`."""
+    small = [max(1, round(side / factor)) for side in sides(images_uint8)]
+    return to_uint8(tf.image.resize(images_uint8, small, "bicubic", antialias=True))
 
 
 def _checked(images_uint8: tf.Tensor) -> tf.Tensor:

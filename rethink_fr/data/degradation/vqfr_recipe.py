@@ -68,6 +68,11 @@ def degrade_vqfr(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: Degr
     Order and rounding are those of the released code: to 8 bits only where JPEG needs it, and at the end. The blur
     scales with min(H, W) / 512. What is drawn depends on the seed and the image's index only.
     """
+    return to_uint8(upsample(reduced_vqfr(image_uint8, seed, index, ranges), *sides(image_uint8)))
+
+
+def reduced_vqfr(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: DegradationRanges) -> tf.Tensor:
+    """`degrade_vqfr` before it resizes back: uint8 `[H, W, 3]` to a smaller image, float32 `[h, w, 3]`."""
     drawn = draw_vqfr_degradation(seed, index, ranges)
     rows, columns = sides(image_uint8)
     scale = min(rows, columns) / REFERENCE_RESOLUTION
@@ -76,8 +81,7 @@ def degrade_vqfr(image_uint8: tf.Tensor, seed: Index, index: Index, ranges: Degr
     image = filter_image(tf.cast(image_uint8, tf.float32), kernel)
     image = resize_down(image, drawn.downscale)
     image = add_noise(image, drawn.noise, image_seed(seed, index, _NOISE_STREAM))
-    image = compress_jpeg(image, drawn.jpeg_quality)
-    return to_uint8(upsample(image, rows, columns))
+    return compress_jpeg(image, drawn.jpeg_quality)
 
 
 def resize_down(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:

@@ -27,6 +27,7 @@ __all__ = [
     "MemorySource",
     "RecordSource",
     "SubsetSource",
+    "evenly",
     "holdout_size",
     "open_source",
     "split_holdout",
@@ -135,3 +136,14 @@ def split_holdout(source: ImageSource, count: int) -> Tuple[ImageSource, ImageSo
         )
     indices = np.arange(len(source))
     return SubsetSource(source, indices[:-count]), SubsetSource(source, indices[-count:])
+
+
+def evenly(source: ImageSource, portion: float) -> ImageSource:
+    """A portion of the images, at least one, that are spread evenly over the source: every tenth one for 0.1.
+
+    So nearly everyone stays in it where a person's files follow each other.
+    """
+    count = max(1, round(len(source) * portion))
+    if count >= len(source):
+        return source
+    return SubsetSource(source, np.arange(count) * len(source) // count)

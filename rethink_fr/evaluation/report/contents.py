@@ -115,7 +115,8 @@ class EvaluationReport:
     def basis(self) -> str:
         """What all figures have in common, in a few words."""
         with_k = f", k = {self.k}" if any(figure.by_k for figure in self.figures) else ""
-        return f"{len(self.rows)} images{self._sampling}, protocol {self.protocol}{with_k}{self._resizing}"
+        without = "" if "reference" in self.folders else ", without references"
+        return f"{len(self.rows)} images{self._sampling}{without}, protocol {self.protocol}{with_k}{self._resizing}"
 
     def direction(self, metric: Metric) -> str:
         """What stands after "→" for a metric that should be near a value: the value; else empty."""

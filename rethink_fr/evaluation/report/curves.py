@@ -11,7 +11,7 @@ from rethink_fr.evaluation.report.contents import Figure
 
 # Okabe and Ito's colours: colour-blind readers and printers tell them apart. The marks differ as well.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_MARKS = ("M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0", "M-4-4h8v8h-8z", "M0-5 5 4H-5z", "M0-5 5 0 0 5-5 0z")
+MARKS = ("M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0", "M-4-4h8v8h-8z", "M0-5 5 4H-5z", "M0-5 5 0 0 5-5 0z")
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 346, 26, 206  # of the axes, in pixels of a picture of 360 x 250
 
 
@@ -43,7 +43,7 @@ def curve_chart(title: str, figures: Sequence[Figure]) -> Markup:
             about = f"{figure.folder}, k = {k}: {share.value:.4f} [{ends[0]:.4f}, {ends[1]:.4f}]"
             point = {"x": across(k), "y": down(share.value), "low": down(ends[0]), "high": down(ends[1])}
             points.append({**point, "about": about})
-        curves.append({"colour": colour(place), "mark": _MARKS[place % len(_MARKS)], "points": points})
+        curves.append({"colour": colour(place), "mark": MARKS[place % len(MARKS)], "points": points})
     return render(
         "curves.svg",
         title=title,

@@ -1,4 +1,4 @@
-"""An evaluation as a web page in one file: figures, curves over k, a row for each image, the worst ones as pictures."""
+"""An evaluation as a web page in one file: figures, curves over k, a row for each image, chosen and worst pictures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import List, Optional, Sequence, Tuple
 from rethink_fr.evaluation.pages import as_data_uri, page
 from rethink_fr.evaluation.report.contents import EvaluationReport, Row
 from rethink_fr.evaluation.report.curves import colour, curve_chart
+from rethink_fr.evaluation.report.grid import shown_folders
+from rethink_fr.evaluation.report.scatter import scatter_charts
 from rethink_fr.evaluation.report.tables import best_cells
 from rethink_fr.metrics.metric import Metric
 from rethink_fr.pictures.files import UnreadableImage, read_image
@@ -17,11 +19,11 @@ _SIDE = 160  # pixels of those pictures
 Column = Tuple[Metric, str]  # of the table of images: a metric, and the folder whose pictures it is of
 
 
-def evaluation_page(report: EvaluationReport) -> bytes:
+def evaluation_page(report: EvaluationReport, chosen: Sequence[Row] = ()) -> bytes:
     """The page as HTML in UTF-8.
 
-    For each metric of each method, the three worst images are shown as pictures: degraded (if given), as each method
-    restored them, and the reference.
+    The chosen images are shown as pictures: degraded (if given), as each method restored them, and the reference (if
+    given). So are, among the rows, the three worst ones for each metric of each method.
     """
     in_rows = {(name, folder) for row in report.rows for folder, values in row.values.items() for name in values}
     columns = [
@@ -38,7 +40,8 @@ def evaluation_page(report: EvaluationReport) -> bytes:
             *((need, file["file"], file["sha256"]) for need, file in report.statistics.items()),
         ],
         key=[(folder, colour(place)) for place, folder in enumerate(report.columns)],
-        charts=_charts(report),
+        charts=[*_charts(report), *scatter_charts(report)],
+        chosen=[(row.name, _pictures(report, row)) for row in chosen],
         problems=[*report.failed, *report.missing, *report.left_out],
         columns=columns,
         rows=[
@@ -75,10 +78,9 @@ def _sorted_by(report: EvaluationReport, column: Column, value: float) -> float:
 def _pictures(report: EvaluationReport, row: Row) -> List[Tuple[str, Optional[str], str]]:
     """Folder, picture as a data URI, and what is wrong where there is none."""
     pictures: List[Tuple[str, Optional[str], str]] = []
-    for folder in ("degraded", *report.methods, "reference"):
-        if folder in row.files:
-            try:
-                pictures.append((folder, as_data_uri(read_image(row.files[folder]), _SIDE), ""))
-            except UnreadableImage as error:  # it was readable a moment ago
-                pictures.append((folder, None, str(error)))
+    for folder in shown_folders(report):
+        try:
+            pictures.append((folder, as_data_uri(read_image(row.files[folder]), _SIDE), ""))
+        except UnreadableImage as error:  # it was readable a moment ago
+            pictures.append((folder, None, str(error)))
     return pictures

@@ -45,7 +45,8 @@ def table_text(report: EvaluationReport, path: Union[str, Path]) -> str:
     """The table of a paper, in the language that the ending of `path` names: LaTeX (`.tex`) or Markdown (`.md`).
 
     Methods are rows, metrics are columns. The best method of each metric is bold, and every method that shows the same
-    digits; degraded pictures, which are there for comparison, never are. The metrics' definitions follow below.
+    digits. Degraded pictures, which are there for comparison, never are, and no method is where they are better than
+    all. The metrics' definitions follow below.
 
     Raises:
         ValueError: for another ending.
@@ -64,12 +65,15 @@ def as_latex(report: EvaluationReport) -> str:
         f"\\begin{{tabular}}{{l{'r' * len(report.shown)}}}",
         "\\toprule",
         " & ".join(
-            ["Method", *(f"{_latex(_title(one))} {_arrow(report, one, arrows[one.better])}" for one in report.shown)]
+            [
+                "Method",
+                *(f"{in_latex(_title(one))} {_arrow(report, one, arrows[one.better])}" for one in report.shown),
+            ]
         )
         + r" \\",
         "\\midrule",
     ]
-    rows = _rows(report, bold=lambda text: f"\\textbf{{{text}}}", escape=_latex, plus_minus=r"$\pm$")
+    rows = _rows(report, bold=lambda text: f"\\textbf{{{text}}}", escape=in_latex, plus_minus=r"$\pm$")
     for row in rows:
         lines.append(" & ".join(row) + r" \\")
     lines += ["\\bottomrule", "\\end{tabular}"]
@@ -79,7 +83,7 @@ def as_latex(report: EvaluationReport) -> str:
 
 def as_markdown(report: EvaluationReport) -> str:
     """A table in GitHub's Markdown, with the definitions as a list."""
-    rows = _rows(report, bold=lambda text: f"**{text}**", escape=_markdown, plus_minus="±")
+    rows = _rows(report, bold=lambda text: f"**{text}**", escape=in_markdown, plus_minus="±")
     lines = [
         "| "
         + " | ".join(["Method", *(f"{_title(one)} {_arrow(report, one, one.arrow)}" for one in report.shown)])
@@ -90,19 +94,25 @@ def as_markdown(report: EvaluationReport) -> str:
         f"{report.basis[0].upper()}{report.basis[1:]}.",
         "",
     ]
-    lines += [f"* {_title(metric)}: {_markdown(metric.definition)}." for metric in report.shown]
+    lines += [f"* {_title(metric)}: {in_markdown(metric.definition)}." for metric in report.shown]
     return "\n".join(lines) + "\n"
 
 
 def best_cells(report: EvaluationReport) -> Set[Tuple[str, str]]:
-    """The cells (metric, method) that are the best of their metric, as far as the digits that are shown tell."""
+    """The cells (metric, method) that are the best of their metric, as far as the digits that are shown tell.
+
+    None is, where the degraded pictures are better than all methods. That does not count for a metric which compares
+    with the degraded pictures themselves.
+    """
     best = set()
     for metric in report.shown:
         cells = {method: report.cells.get((metric.name, method)) for method in report.methods}
         figures = {method: figure for method, figure in cells.items() if figure is not None}
         if figures:
-            top = min(figures.values(), key=lambda figure: figure.badness).text
-            best |= {(metric.name, method) for method, figure in figures.items() if figure.text == top}
+            top = min(figures.values(), key=lambda figure: figure.badness)
+            input_ = report.cells.get((metric.name, "degraded")) if "degraded" not in metric.needs else None
+            if input_ is None or input_.badness >= top.badness:
+                best |= {(metric.name, method) for method, figure in figures.items() if figure.text == top.text}
     return best
 
 
@@ -139,9 +149,11 @@ def _title(metric: Metric) -> str:
     return metric.title + (f" ({metric.unit})" if metric.unit else "")
 
 
-def _latex(text: str) -> str:
+def in_latex(text: str) -> str:
+    """A text as LaTeX shows it."""
     return "".join(_ESCAPES.get(character, character) for character in printable(text))
 
 
-def _markdown(text: str) -> str:
+def in_markdown(text: str) -> str:
+    """A text as GitHub's Markdown shows it."""
     return "".join(f"\\{character}" if character in "\\|*_`<[~" else character for character in printable(text))

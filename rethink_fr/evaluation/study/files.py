@@ -28,14 +28,30 @@ class Trial(NamedTuple):
     order: Tuple[str, ...]
 
 
+class Item(NamedTuple):
+    """What is answered once: a question to a trial."""
+
+    name: str  # the trial's; with the question's number after a dot if there are several
+    trial: Trial
+    question: int  # its place in the key
+
+
 @dataclass(frozen=True)
 class StudyKey:
     """What the page hides: which method is where."""
 
-    question: str
+    questions: Tuple[str, ...]
     seed: int
     methods: Tuple[str, ...]
     trials: Tuple[Trial, ...]
+
+    @property
+    def items(self) -> Tuple[Item, ...]:
+        """All that a rater answers: each question to each trial. The page's script names them alike."""
+        if len(self.questions) == 1:
+            return tuple(Item(one.trial, one, 0) for one in self.trials)
+        numbers = range(len(self.questions))
+        return tuple(Item(f"{one.trial}.{number + 1}", one, number) for one in self.trials for number in numbers)
 
     @property
     def study(self) -> str:
@@ -47,8 +63,9 @@ class StudyKey:
         return {"study": self.study, **self._content()}
 
     def _content(self) -> Dict[str, Any]:
+        one = len(self.questions) == 1
         return {
-            "question": self.question,
+            **({"question": self.questions[0]} if one else {"questions": list(self.questions)}),
             "seed": self.seed,
             "methods": list(self.methods),
             "trials": [{"trial": one.trial, "name": one.name, "order": list(one.order)} for one in self.trials],
@@ -56,26 +73,29 @@ class StudyKey:
 
 
 class Answers(NamedTuple):
-    """One rater's choices: the method that was preferred in each trial, in the order of the key's trials."""
+    """One rater's choices: the method that was preferred in each item, in the order of the key's items."""
 
     rater: str  # see `rater_name`
     methods: Tuple[str, ...]
 
 
 def read_key(path: Union[str, Path]) -> StudyKey:
-    """Read the key that `study make` wrote.
+    """Read the key that `study make` wrote, with one question or several.
 
     Raises:
         ValueError: naming `path`, if it is not a key or was changed.
     """
-    stored = _object(
-        path, {"study": str, "question": str, "seed": int, "methods": list, "trials": list}, "a study's key"
-    )
+    found = read_json(path, "a study's key", _MAX_BYTES)
+    asked: Dict[str, type] = {"question": str}
+    if isinstance(found, dict) and "questions" in found:
+        asked = {"questions": list}
+    stored = _entry(path, "file", found, {"study": str, **asked, "seed": int, "methods": list, "trials": list})
+    questions = tuple(stored["questions"]) if "questions" in stored else (stored["question"],)
     trials = []
     for place, one in enumerate(stored["trials"], start=1):
         entry = _entry(path, f"trial {place}", one, {"trial": str, "name": str, "order": list})
         trials.append(Trial(entry["trial"], entry["name"], tuple(entry["order"])))
-    key = StudyKey(stored["question"], stored["seed"], tuple(stored["methods"]), tuple(trials))
+    key = StudyKey(questions, stored["seed"], tuple(stored["methods"]), tuple(trials))
     if key.study != stored["study"] or not _fits(key):
         raise ValueError(
             f"{printable(path)}: was changed since study make wrote it; make the study again, or find the original"
@@ -100,7 +120,7 @@ def read_answers(path: Union[str, Path], key: StudyKey) -> Answers:
         raise ValueError(f"{printable(path)}: has no rater's name; expected one in the field 'rater'")
     chosen: Dict[str, str] = {}
     letters = LETTERS[: len(key.methods)]
-    known = {one.trial for one in key.trials}
+    known = {item.name for item in key.items}
     for place, one in enumerate(stored["answers"], start=1):
         answer = _entry(path, f"answer {place}", one, {"trial": str, "choice": str})
         trial, choice = answer["trial"], answer["choice"]
@@ -116,14 +136,14 @@ def read_answers(path: Union[str, Path], key: StudyKey) -> Answers:
                 f"expected one of {', '.join(letters)}"
             )
         chosen[trial] = choice
-    missing = [one.trial for one in key.trials if one.trial not in chosen]
+    missing = [item.name for item in key.items if item.name not in chosen]
     if missing:
         raise ValueError(
-            f"{printable(path)}: {len(missing)} of {len(key.trials)} trials have no answer, the first is {missing[0]}"
+            f"{printable(path)}: {len(missing)} of {len(key.items)} trials have no answer, the first is {missing[0]}"
         )
     if stored["check"] != checksum(stored["study"], stored["rater"], chosen):
         raise ValueError(f"{printable(path)}: was changed since the page wrote it; ask {rater[:32]!r} for the original")
-    return Answers(rater, tuple(one.order[LETTERS.index(chosen[one.trial])] for one in key.trials))
+    return Answers(rater, tuple(item.trial.order[LETTERS.index(chosen[item.name])] for item in key.items))
 
 
 def rater_name(given: str) -> str:
@@ -142,10 +162,11 @@ def checksum(study: str, rater: str, chosen: Dict[str, str]) -> str:
 
 
 def _fits(key: StudyKey) -> bool:
-    """Whether every trial has a number of its own, and every method once."""
-    names = [*key.methods, *(method for one in key.trials for method in one.order)]
+    """Whether every trial has a number of its own, and every method once; and whether there is a question."""
+    names = [*key.questions, *key.methods, *(method for one in key.trials for method in one.order)]
     return (
         all(isinstance(name, str) for name in names)
+        and len(key.questions) > 0
         and 2 <= len(set(key.methods)) == len(key.methods) <= len(LETTERS)
         and 1 <= len({one.trial for one in key.trials}) == len(key.trials)
         and all(sorted(one.order) == sorted(key.methods) for one in key.trials)

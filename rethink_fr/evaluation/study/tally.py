@@ -40,11 +40,20 @@ class Preference:
 
 
 @dataclass(frozen=True)
+class OfQuestion:
+    """What the answers to one of several questions say."""
+
+    question: str
+    preferences: Tuple[Preference, ...]
+    correlations: Tuple[RankCorrelation, ...]
+
+
+@dataclass(frozen=True)
 class Tally:
-    """What all answers to a study say together."""
+    """What all answers to a study say together; with several questions, the answers to each of them too."""
 
     study: str
-    question: str
+    question: str  # several questions in one line
     trials: int
     raters: Tuple[str, ...]
     preferences: Tuple[Preference, ...]
@@ -53,34 +62,26 @@ class Tally:
     correlations: Tuple[RankCorrelation, ...]
     no_correlation: Optional[str]  # why there is no rank correlation, although reports were given
     failed: Tuple[Tuple[str, str], ...]  # (file, reason): answers and reports that do not count
+    of_questions: Tuple[OfQuestion, ...]  # empty if there is one question
 
     def table(self) -> List[str]:
         """Lines for the terminal."""
         lines = [f"{self.trials} trials, raters: {len(self.raters)}; 95 % intervals: Wilson, bootstrap over trials"]
-        rows = [
-            (
-                printable(one.method),
-                f"{one.chosen}",
-                f"{100 * one.share:.1f} %",
-                _percent(one.wilson),
-                _percent(one.over_trials),
-            )
-            for one in self.preferences
-        ]
-        lines += aligned([("method", "chosen", "share", "Wilson", "over trials"), *rows])
+        if self.of_questions:
+            lines.append(f"all {len(self.of_questions)} questions together:")
+        lines += _preference_lines(self.preferences)
         if self.agreement is not None:
             kappa = "not defined" if self.kappa is None else f"{self.kappa:.3f}"
             lines.append(f"pairs of raters who agree: {100 * self.agreement:.1f} %, Fleiss' kappa {kappa}")
         if self.correlations:
-            found = [
-                (printable(one.metric), f"{one.methods}", _plain(one.spearman), _plain(one.kendall))
-                for one in self.correlations
-            ]
-            lines += aligned([("metric", "methods", "Spearman", "Kendall"), *found])
+            lines += _correlation_lines(self.correlations)
             if not self.no_correlation and any(one.spearman is None for one in self.correlations):
                 lines.append("-: all methods have the same value")
         if self.no_correlation:
             lines.append(f"no rank correlation: {self.no_correlation}")
+        for one in self.of_questions:
+            lines += [printable(one.question), *_preference_lines(one.preferences)]
+            lines += _correlation_lines(one.correlations) if one.correlations else []
         return lines
 
 
@@ -122,12 +123,20 @@ def tally_study(
 
     preferences = _preferences(found, given, seed)
     agreement, kappa = _agreement(found, given)
-    shares = {one.method: one.share for one in preferences}
     metrics, unusable = read_metrics(evaluations, found.methods)
-    correlations = [rank_correlation(about, shares) for about in metrics if len(about.values) >= MIN_METHODS]
+
+    def correlated(preferences: Sequence[Preference]) -> List[RankCorrelation]:
+        shares = {one.method: one.share for one in preferences}
+        return [rank_correlation(about, shares) for about in metrics if len(about.values) >= MIN_METHODS]
+
+    correlations = correlated(preferences)
+    of_questions = []
+    for number, question in enumerate(found.questions if len(found.questions) > 1 else ()):
+        preferred = _preferences(found, given, seed, number)
+        of_questions.append(OfQuestion(question, tuple(preferred), tuple(correlated(preferred))))
     return Tally(
         study=found.study,
-        question=found.question,
+        question=" ".join(found.questions),
         trials=len(found.trials),
         raters=tuple(raters),
         preferences=tuple(preferences),
@@ -136,6 +145,7 @@ def tally_study(
         correlations=tuple(correlations),
         no_correlation=why_none(metrics, correlations, found.methods) if evaluations else None,
         failed=(*failed, *unusable),
+        of_questions=tuple(of_questions),
     )
 
 
@@ -148,14 +158,18 @@ def wilson_interval(chosen: int, count: int, level: float = 0.95) -> Interval:
     return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
 
 
-def _preferences(key: StudyKey, given: Sequence[Answers], seed: int) -> List[Preference]:
-    """The preferences for all methods, the most preferred first."""
-    count = len(given) * len(key.trials)
+def _preferences(
+    key: StudyKey, given: Sequence[Answers], seed: int, question: Optional[int] = None
+) -> List[Preference]:
+    """The preferences for all methods, the most preferred first: of one question, or of all of them together."""
+    asked = range(len(key.questions)) if question is None else [question]
+    count = len(given) * len(key.trials) * len(asked)
     preferences = []
     for method in key.methods:
-        chose = np.array([[choice == method for choice in one.methods] for one in given])  # [raters, trials]
-        chosen = int(chose.sum())
-        interval = mean_interval(chose.mean(axis=0), seed)
+        chose = np.array([[choice == method for choice in one.methods] for one in given])  # [raters, items]
+        of_trials = chose.reshape(len(given), len(key.trials), len(key.questions))[:, :, asked]
+        chosen = int(of_trials.sum())
+        interval = mean_interval(of_trials.mean(axis=(0, 2)), seed)
         preferences.append(Preference(method, chosen, chosen / count, wilson_interval(chosen, count), interval))
     return sorted(preferences, key=lambda one: -one.chosen)
 
@@ -171,6 +185,27 @@ def _agreement(key: StudyKey, given: Sequence[Answers]) -> Tuple[Optional[float]
     observed = float(np.mean((np.square(counts).sum(axis=1) - raters) / (raters * (raters - 1))))
     by_chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
     return observed, None if by_chance == 1.0 else (observed - by_chance) / (1.0 - by_chance)
+
+
+def _preference_lines(preferences: Sequence[Preference]) -> List[str]:
+    rows = [
+        (
+            printable(one.method),
+            f"{one.chosen}",
+            f"{100 * one.share:.1f} %",
+            _percent(one.wilson),
+            _percent(one.over_trials),
+        )
+        for one in preferences
+    ]
+    return aligned([("method", "chosen", "share", "Wilson", "over trials"), *rows])
+
+
+def _correlation_lines(correlations: Sequence[RankCorrelation]) -> List[str]:
+    found = [
+        (printable(one.metric), f"{one.methods}", _plain(one.spearman), _plain(one.kendall)) for one in correlations
+    ]
+    return aligned([("metric", "methods", "Spearman", "Kendall"), *found])
 
 
 def _reason(path: Union[str, Path], error: ValueError) -> Tuple[str, str]:

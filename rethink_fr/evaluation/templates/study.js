@@ -10,23 +10,33 @@ function element(tag, properties, ...children) {
 function figure(source, caption) {
   return element("figure", {}, element("img", { src: source, alt: caption }), element("figcaption", {}, caption));
 }
+// What is answered once: a trial, and a question to it. rethink_fr/evaluation/study/files.py names them alike.
+function item(trial, place) {
+  return study.questions.length === 1 ? trial.trial : `${trial.trial}.${place + 1}`;
+}
+const items = study.trials.flatMap(trial => study.questions.map((_, place) => item(trial, place)));
 function show() {
   const trial = study.trials[at];
   get("progress").textContent = `Trial ${at + 1} of ${study.trials.length}`;
-  get("given").replaceChildren(figure(trial.input, "input"), figure(trial.truth, "ground truth"));
-  get("options").replaceChildren(...trial.options.map((source, place) => {
-    const choice = letters[place], checked = answers[trial.trial] === choice;
-    const radio = element("input", { type: "radio", name: "choice", value: choice, checked });
-    radio.onchange = () => { answers[trial.trial] = choice; saved = false; buttons(); };
-    const picture = element("img", { src: source, alt: choice });
-    return element("figure", {}, element("label", {}, picture, radio, " " + choice));
+  get("given").replaceChildren(figure(trial.input, "input"),
+    ...(trial.truth ? [figure(trial.truth, "ground truth")] : []));
+  get("options").replaceChildren(...trial.options.map((source, place) => figure(source, letters[place])));
+  get("questions").replaceChildren(...study.questions.map((question, number) => {
+    const name = item(trial, number);
+    return element("fieldset", {}, element("legend", {}, question), ...trial.options.map((_, place) => {
+      const choice = letters[place], checked = answers[name] === choice;
+      const radio = element("input", { type: "radio", name: "choice" + number, value: choice, checked });
+      radio.onchange = () => { answers[name] = choice; saved = false; buttons(); };
+      return element("label", {}, radio, " " + choice);
+    }));
   }));
   buttons();
 }
 function buttons() {
-  const open = study.trials.filter(trial => !answers[trial.trial]).length;
+  const open = items.filter(name => !answers[name]).length;
+  const here = study.questions.every((_, place) => answers[item(study.trials[at], place)]);
   get("back").disabled = at === 0;
-  get("next").disabled = at === study.trials.length - 1 || !answers[study.trials[at].trial];
+  get("next").disabled = at === study.trials.length - 1 || !here;
   const nameless = get("rater").value.trim() ? "" : "please give your name";
   get("save").disabled = open > 0 || nameless !== "";
   get("open").textContent = open ? `${open} without an answer` : nameless;
@@ -39,7 +49,7 @@ function checksum(lines) {
 }
 function save() {
   const rater = get("rater").value.trim();
-  const chosen = study.trials.map(trial => ({ trial: trial.trial, choice: answers[trial.trial] }));
+  const chosen = items.map(name => ({ trial: name, choice: answers[name] }));
   const check = checksum([study.study, rater, ...chosen.map(one => `${one.trial}:${one.choice}`)]);
   const text = JSON.stringify({ study: study.study, rater, answers: chosen, check }, null, 1) + "\n";
   const link = element("a", { download: `answers-${study.study}-${rater.replace(/[^A-Za-z0-9]+/g, "_")}.json`,

@@ -21,6 +21,8 @@ from rethink_fr.ops.native.files import has_sources, library_path
 # What messages say when a build would be possible once something is mended.
 BUILD_COMMAND = "`rethink-fr build-ops` builds them"
 _WORKSPACE_PREFIX = "building-"
+# Seconds that one process waits for another that builds. A build takes about ten of them.
+PATIENCE = 300.0
 
 
 def compiler_for(sources: Path) -> Compiler:
@@ -40,19 +42,19 @@ def compiler_for(sources: Path) -> Compiler:
 
 
 @contextlib.contextmanager
-def build_lock(folder: Path) -> Iterator[None]:
-    """Let one process at a time build in the folder; the others wait. If the process dies, the system frees the lock.
+def build_lock(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Let one process at a time build in the folder; the others wait, and say so. It is freed if its holder dies.
 
-    Whoever has the lock removes the workspaces that dead processes have left.
+    Whoever has the lock removes the workspaces that dead processes have left. On a file system without locks two
+    processes may build, and the last file stays.
+
+    Raises:
+        LockedError: if another process builds there for longer than `patience` seconds.
     """
-    import fcntl  # which Windows lacks
+    from rethink_fr.files.locks import patient_lock  # which needs what Windows lacks
 
-    with _lock_file(folder) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError:
-            pass  # this file system has no locks: two processes may build, and the last file stays
-        else:
+    with patient_lock(folder / "build.lock", "building the native operators", patience) as held:
+        if held:
             _remove_workspaces(folder)
         yield
 
@@ -64,22 +66,10 @@ def clear_workspaces(folder: Path) -> None:
     """
     if not any(folder.glob(f"{_WORKSPACE_PREFIX}*")):
         return
-    import fcntl
+    from rethink_fr.files.locks import LockedError
 
-    with contextlib.suppress(OSError), _lock_file(folder) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove_workspaces(folder)
-
-
-@contextlib.contextmanager
-def _lock_file(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder / "build.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with contextlib.suppress(OSError):
-            os.fchmod(descriptor, 0o600)  # another user who can open the file could hold the lock
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError, LockedError), build_lock(folder, patience=0):
+        pass
 
 
 def _remove_workspaces(folder: Path) -> None:

@@ -162,8 +162,15 @@ class NativeLibrary:
         """Build the library and load it. `keep`: it must stay for later processes."""
         compiler = self._compiler()
         name = cached_name(self.sources, compiler)
+        from rethink_fr.files.locks import LockedError  # which needs what Windows lacks
+
         try:
             self._build_in_cache(compiler, name)
+        except LockedError as error:
+            if keep:
+                raise self._error(str(error)) from error
+            self._note(str(error))
+            self._build_for_this_process(compiler, name)
         except OSError as error:
             problem = (
                 f"{self.cache} cannot be written ({error.strerror or error}); set RETHINK_FR_CACHE to another folder"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, Tuple
 
-# Channels at full size, half size, a quarter, ...: the published networks.
-_PUBLISHED_CHANNELS: Dict[int, Tuple[int, ...]] = {
-    1: (128, 128, 256, 256, 256, 512),
-    2: (64, 128, 128, 256, 256, 512),
+# Channels at full size, half size, a quarter, ...: the published networks, which have six levels. The seventh, where a
+# code stands for 64 x 64 pixels, is our reading: as many channels as the sixth.
+_CHANNELS: Dict[int, Tuple[int, ...]] = {
+    1: (128, 128, 256, 256, 256, 512, 512),
+    2: (64, 128, 128, 256, 256, 512, 512),
 }
 _GROUPS = 32  # of every group normalization; must divide all channels
 _CODE_SIZE = 256
@@ -80,11 +81,11 @@ def reduced_architecture(
     Raises:
         ValueError: if a number is not valid.
     """
-    if version not in _PUBLISHED_CHANNELS:
+    if version not in _CHANNELS:
         raise ValueError(f"VQFR: version is {version!r}, expected 1 or 2")
-    published = _PUBLISHED_CHANNELS[version]
-    if not 2 <= levels <= len(published):
-        raise ValueError(f"VQFR: levels is {levels!r}, expected 2 to {len(published)}")
+    known = _CHANNELS[version]
+    if not 2 <= levels <= len(known):
+        raise ValueError(f"VQFR: levels is {levels!r}, expected 2 to {len(known)}")
     if not 0.0 < width <= 8.0:
         raise ValueError(f"VQFR: width is {width!r}, expected above 0, at most 8")
     step = 1 << levels
@@ -96,5 +97,5 @@ def reduced_architecture(
     def scaled(channels: int) -> int:
         return _GROUPS * max(1, round(channels * width / _GROUPS))
 
-    channels = tuple(scaled(count) for count in published[:levels])
+    channels = tuple(scaled(count) for count in known[:levels])
     return Architecture(version, resolution, channels, scaled(_CODE_SIZE), codebook_size)

@@ -91,12 +91,20 @@ class TextureDecoder(keras.layers.Layer):
         return self.to_image.links[-1].kernel
 
     def call(self, features: tf.Tensor) -> Tuple[tf.Tensor, ...]:
+        return self.decode(features)
+
+    def decode(
+        self, features: tf.Tensor, join: Optional[Callable[[int, tf.Tensor], tf.Tensor]] = None
+    ) -> Tuple[tf.Tensor, ...]:
+        """As a call, but `join` changes the features of each size on their way: it gets their number and them."""
         for layer in self.entry:
             features = layer(features)
         levels = []
-        for stage in self.stages:
+        for position, stage in enumerate(self.stages):
             for layer in stage:
                 features = layer(features)
+            if join is not None:
+                features = join(position, features)
             levels.append(features)
         return tuple(levels)
 

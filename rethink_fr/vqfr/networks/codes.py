@@ -7,6 +7,7 @@ from typing import NamedTuple, Optional
 import tensorflow as tf
 from tensorflow import keras
 
+from rethink_fr.layers.precision import exact_product
 from rethink_fr.vqfr.networks.convolution import Convolution, initial_weights
 
 COMMITMENT_WEIGHT = 1.0
@@ -72,9 +73,7 @@ class Codebook(keras.layers.Layer):
         """Numbers of the nearest codes, int32 `[B, h, w]`, for features `[B, h, w, code_size]`."""
         flat = tf.reshape(tf.stop_gradient(features), [-1, self.code_size])
         # Without ||z||^2, which is the same for every code.
-        distances = tf.reduce_sum(tf.square(self.codebook), axis=1) - 2.0 * tf.matmul(
-            flat, self.codebook, transpose_b=True
-        )
+        distances = tf.reduce_sum(tf.square(self.codebook), axis=1) - 2.0 * exact_product(flat, self.codebook)
         indices = tf.argmin(distances, axis=1, output_type=tf.int32)
         return tf.ensure_shape(tf.reshape(indices, tf.shape(features)[:3]), features.shape[:3])
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.layers import GroupNormSwish
+from rethink_fr.layers.precision import precision_here
 
 
 def initial_weights() -> keras.initializers.Initializer:
@@ -56,7 +57,7 @@ class Convolution(keras.layers.Layer):
     def call(self, features: tf.Tensor) -> tf.Tensor:
         dtype = features.dtype
         if dtype == tf.float32:
-            features = tf.cast(features, self.precision)
+            features = tf.cast(features, precision_here(self.precision))
         kernel, bias = tf.cast(self.kernel, features.dtype), tf.cast(self.bias, features.dtype)
         outputs = tf.nn.bias_add(tf.nn.conv2d(features, kernel, self.strides, "SAME"), bias)
         return tf.cast(outputs, dtype)

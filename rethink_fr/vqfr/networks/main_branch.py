@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import List, Tuple, Type
 
 import tensorflow as tf
 from tensorflow import keras
@@ -12,7 +12,7 @@ from rethink_fr.vqfr.networks.architecture import Architecture
 from rethink_fr.vqfr.networks.autoencoder import SHORTCUT_NAMES
 from rethink_fr.vqfr.networks.blocks import BilinearUp, NearestUp, ResidualBlock
 from rethink_fr.vqfr.networks.convolution import Chain, Convolution
-from rethink_fr.vqfr.networks.texture_warping import TextureWarping
+from rethink_fr.vqfr.networks.texture_warping import TextureJoining, TextureWarping
 
 INPUT_CHANNELS = 32
 
@@ -28,16 +28,16 @@ class MainBranch(keras.layers.Layer):
 
     Args:
         architecture: the sizes.
+        warped: whether textures are warped. If not, they are only joined with the input features; see `TextureJoining`.
     """
 
-    def __init__(self, architecture: Architecture, **kwargs) -> None:
+    def __init__(self, architecture: Architecture, warped: bool = True, **kwargs) -> None:
         super().__init__(**kwargs)
         name, version = self.name, architecture.version
         channels, factors = architecture.channels[::-1], architecture.factors[::-1]
+        kind: Type[keras.layers.Layer] = TextureWarping if warped else TextureJoining
         self.warpings = [
-            TextureWarping(
-                count, factor, INPUT_CHANNELS, resize_conv=version == 1, name=f"{name}.align_func_dict.Level_{factor}"
-            )
+            kind(count, factor, INPUT_CHANNELS, resize_conv=version == 1, name=f"{name}.align_func_dict.Level_{factor}")
             for factor, count in zip(factors, channels)
         ]
         self.ups: List[keras.layers.Layer] = []
@@ -55,6 +55,31 @@ class MainBranch(keras.layers.Layer):
             warped, offset_features = warping(texture, input_features, offset_features)
             features = block(tf.concat([features, warped], axis=-1))
         return features
+
+
+class SingleBranch(keras.layers.Layer):
+    """The input features on their way into the one decoder of an ablation, which has no main branch.
+
+    Our reading of "single branch" in the supplement of "VQFR" (Gu et al., ECCV 2022): at every size the features of the
+    degraded image are joined with those of the texture decoder and added to them, so that what comes from the codes is
+    not kept apart.
+
+    Call with `(features, input_features, position)`: the decoder's features of one size, `[B, h, w, C]`; features of
+    the degraded image, `[B, H, W, 32]`; and the number of the size, 0 for the smallest. Returns `[B, h, w, C]`.
+
+    Args:
+        architecture: the sizes.
+    """
+
+    def __init__(self, architecture: Architecture, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.joinings = [
+            TextureJoining(count, factor, INPUT_CHANNELS, architecture.version == 1, name=f"{self.name}.Level_{factor}")
+            for factor, count in zip(architecture.factors[::-1], architecture.channels[::-1])
+        ]
+
+    def call(self, features: tf.Tensor, input_features: tf.Tensor, position: int) -> tf.Tensor:
+        return features + self.joinings[position](features, input_features, None)[0]
 
 
 class InputAwareHead(keras.layers.Layer):

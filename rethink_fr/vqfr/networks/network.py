@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple, Optional, Tuple, Union
 
 import tensorflow as tf
@@ -12,7 +13,9 @@ from rethink_fr.vqfr.networks.architecture import Architecture, reduced_architec
 from rethink_fr.vqfr.networks.autoencoder import Encoder, TextureDecoder
 from rethink_fr.vqfr.networks.codes import Codebook, CodeSelection, PredictedCodes, ProjectedCodebook
 from rethink_fr.vqfr.networks.convolution import Chain, Convolution
-from rethink_fr.vqfr.networks.main_branch import INPUT_CHANNELS, InputAwareHead, MainBranch
+from rethink_fr.vqfr.networks.main_branch import INPUT_CHANNELS, InputAwareHead, MainBranch, SingleBranch
+
+DECODERS = ("parallel", "unwarped", "single", "codes")
 
 
 class Reconstruction(NamedTuple):
@@ -33,33 +36,17 @@ class _CodeNetwork(keras.Model):
     """What both networks have in common: their sizes, an encoder, and codes that replace its features.
 
     Args:
-        version: 1 (the paper) or 2 (its authors' later release).
-        resolution, width, levels, codebook_size: see `reduced_architecture`; the defaults are the published network.
-
-    Raises:
-        ValueError: if an argument is not valid.
+        architecture: the sizes.
     """
 
     quantizer: keras.layers.Layer  # features -> `CodeSelection`
 
-    def __init__(
-        self,
-        version: int = 1,
-        resolution: int = 512,
-        width: float = 1.0,
-        levels: int = 6,
-        codebook_size: int = 1024,
-        **kwargs,
-    ) -> None:
+    def __init__(self, architecture: Architecture, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.architecture = reduced_architecture(version, resolution, width, levels, codebook_size)
-        self.resolution = resolution
-        self.encoder = Encoder(self.architecture, name="encoder")
-        self._add_parts(self.architecture)
-
-    def _add_parts(self, architecture: Architecture) -> None:
-        """Create the other parts. Their order is that of the variables in checkpoints of optimizers."""
-        raise NotImplementedError
+        self.architecture = architecture
+        self.resolution = architecture.resolution
+        # The order of the parts is that of the variables in checkpoints of optimizers.
+        self.encoder = Encoder(architecture, name="encoder")
 
     @property
     def codebook(self) -> tf.Variable:
@@ -100,9 +87,18 @@ class VQGAN(_CodeNetwork):
         ValueError: if an argument, or the static shape of the images, is not valid.
     """
 
-    def _add_parts(self, architecture: Architecture) -> None:
-        self.quantizer = nearest_codes(architecture)
-        self.decoder = TextureDecoder(architecture, name="decoder")
+    def __init__(
+        self,
+        version: int = 1,
+        resolution: int = 512,
+        width: float = 1.0,
+        levels: int = 6,
+        codebook_size: int = 1024,
+        **kwargs,
+    ) -> None:
+        super().__init__(reduced_architecture(version, resolution, width, levels, codebook_size), **kwargs)
+        self.quantizer = nearest_codes(self.architecture)
+        self.decoder = TextureDecoder(self.architecture, name="decoder")
 
     def call(self, images: tf.Tensor, quantize: bool = True) -> Reconstruction:
         return self.reconstruct(images, quantize)
@@ -145,25 +141,51 @@ class VQFR(_CodeNetwork):
     Args:
         version: 1 (the paper) or 2 (its authors' later release).
         resolution, width, levels, codebook_size: see `reduced_architecture`; the defaults are the published network.
+        decoder: "parallel" for the published network. The others are ablations in our reading of the paper's
+            supplement: "unwarped", whose main branch joins textures and input features by a convolution instead of
+            warping (see `TextureJoining`); "single", whose input features enter the texture decoder itself (see
+            `SingleBranch`); and "codes" (SimVQFR), a texture decoder that sees nothing but the codes. The last two, of
+            version 1 only, have no main branch: their restored image is the texture image.
 
     Raises:
         ValueError: if an argument, or the static shape of the images, is not valid.
     """
 
-    def _add_parts(self, architecture: Architecture) -> None:
-        self.takes_fidelity = architecture.version == 2
+    def __init__(
+        self,
+        version: int = 1,
+        resolution: int = 512,
+        width: float = 1.0,
+        levels: int = 6,
+        codebook_size: int = 1024,
+        decoder: str = "parallel",
+        **kwargs,
+    ) -> None:
+        if decoder not in DECODERS:
+            raise ValueError(f"VQFR: decoder is {decoder!r}, expected one of {', '.join(DECODERS)}")
+        super().__init__(reduced_architecture(version, resolution, width, levels, codebook_size), **kwargs)
+        architecture = self.architecture
+        self.has_main_branch = decoder in ("parallel", "unwarped")
+        if version == 2 and not self.has_main_branch:
+            raise ValueError(f"VQFR: decoder {decoder!r} is of version 1; version 2 has it as fidelity 0")
+        self.takes_fidelity = version == 2
         self.decoder = TextureDecoder(architecture, name="decoder")
+        self.single_branch: Optional[SingleBranch] = None
         if architecture.version == 1:
             self.quantizer = nearest_codes(architecture)
             conv = Convolution(INPUT_CHANNELS, name="inpfeat_extraction.conv")
-            self.main_branch = MainBranch(architecture, name="main_decoder")
-            self.head = InputAwareHead(name="main_decoder")
+            if self.has_main_branch:
+                self.main_branch = MainBranch(architecture, decoder == "parallel", name="main_decoder")
+                self.head = InputAwareHead(name="main_decoder")
+            elif decoder == "single":
+                self.single_branch = SingleBranch(architecture, name="single_branch")
         else:
             size, length = architecture.codebook_size, architecture.code_size
             self.quantizer = PredictedCodes(size, length, "quantizer.embedding", name="feat2index")
             conv = Convolution(INPUT_CHANNELS, name="inpfeat_extraction")
-            self.main_branch = MainBranch(architecture, name="main_branch")
-        self.input_features = Chain([conv], name="inpfeat_extraction")
+            self.main_branch = MainBranch(architecture, decoder == "parallel", name="main_branch")
+        if decoder != "codes":
+            self.input_features = Chain([conv], name="inpfeat_extraction")
 
     def call(self, images: tf.Tensor, fidelity: Union[tf.Tensor, float, None] = None) -> Faces:
         return self.forward(images, fidelity)[0]
@@ -177,15 +199,27 @@ class VQFR(_CodeNetwork):
         """
         weight = self._fidelity_weight(fidelity, images.dtype)
         texture, features, selection = in_parts(self._features, parts, images)
-        if weight is None:
+        made = self.decoder.to_image(texture)
+        if not self.has_main_branch:
+            restored = made
+        elif weight is None:
             restored = self.head(features, images)
         else:
             restored = self.decoder.to_image(texture + weight * features)
-        return Faces(restored, self.decoder.to_image(texture)), selection
+        return Faces(restored, made), selection
 
     def _features(self, images: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor, CodeSelection]:
-        """The last features of the texture decoder and of the main branch, `[B, H, W, C]`, and the codes."""
+        """The last features of the texture decoder and of the main branch, `[B, H, W, C]`, and the codes.
+
+        Without a main branch both are the texture decoder's.
+        """
         selection = self.select_codes(images)
+        if not self.has_main_branch:
+            join = None
+            if self.single_branch is not None:
+                join = partial(self._joined, self.input_features(images))
+            last = self.decoder.decode(selection.quantized, join)[-1]
+            return last, last, selection
         textures = self.decoder(selection.quantized)
         if self.takes_fidelity:
             # Stage 2 of version 2 leaves the texture decoder as stage 1 made it: no gradients there.
@@ -194,8 +228,15 @@ class VQFR(_CodeNetwork):
 
     @property
     def last_kernel(self) -> tf.Variable:
-        """Kernel of the convolution that makes the restored image; in version 2 it makes the texture image, too."""
-        return self.decoder.last_kernel if self.takes_fidelity else self.head.conv.kernel
+        """Kernel of the convolution that makes the restored image.
+
+        In version 2, and without a main branch, it makes the texture image, too.
+        """
+        return self.head.conv.kernel if self.has_main_branch and not self.takes_fidelity else self.decoder.last_kernel
+
+    def _joined(self, input_features: tf.Tensor, position: int, features: tf.Tensor) -> tf.Tensor:
+        assert self.single_branch is not None
+        return self.single_branch(features, input_features, position)
 
     def _fidelity_weight(self, fidelity: Union[tf.Tensor, float, None], dtype: tf.DType) -> Optional[tf.Tensor]:
         """The fidelity as `[1 or B, 1, 1, 1]`; None in version 1."""

@@ -1,4 +1,4 @@
-"""Texture warping: moves the features of the texture branch to where the degraded image has them."""
+"""Texture warping moves the features of the texture branch to where the degraded image has them; joining does not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,34 @@ _DEFORMABLE_GROUPS = 4
 _TAPS = 9  # of the 3x3 deformable convolution
 
 
-class TextureWarping(keras.layers.Layer):
+class _OfOneSize(keras.layers.Layer):
+    """A layer that sees the features of the degraded image at the size of its own features.
+
+    Args:
+        factor: f; its features are so many times smaller than the image.
+        condition_channels: number of channels of the features of the degraded image.
+        resize_conv: whether these are convolved after resizing (version 1). Has no effect if f is 1.
+    """
+
+    def __init__(self, factor: int, condition_channels: int, resize_conv: bool, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.condition_conv = None
+        if resize_conv and factor > 1:
+            conv = Convolution(condition_channels, name=f"{self.name}.downsample.conv")
+            self.condition_conv = Chain([conv], name=f"{self.name}.downsample")
+
+    def condition(self, input_features: tf.Tensor) -> tf.Tensor:
+        """The input features, resized bilinearly in one step, which is the mean of the four pixels in each middle."""
+        if self.factor == 1:
+            return input_features
+        half, step = self.factor // 2, self.factor
+        rows = (input_features[:, half - 1 :: step] + input_features[:, half::step]) * 0.5
+        resized = (rows[:, :, half - 1 :: step] + rows[:, :, half::step]) * 0.5
+        return resized if self.condition_conv is None else self.condition_conv(resized)
+
+
+class TextureWarping(_OfOneSize):
     """A deformable convolution of texture features, whose offsets come from the degraded image and a smaller size.
 
     "VQFR" (Gu et al., ECCV 2022), section 3.3, and its supplement. This follows the released code. Unlike the paper, it
@@ -37,13 +64,8 @@ class TextureWarping(keras.layers.Layer):
     """
 
     def __init__(self, channels: int, factor: int, condition_channels: int, resize_conv: bool, **kwargs) -> None:
-        super().__init__(**kwargs)
+        super().__init__(factor, condition_channels, resize_conv, **kwargs)
         name = self.name
-        self.factor = factor
-        self.condition_conv = None
-        if resize_conv and factor > 1:
-            conv = Convolution(condition_channels, name=f"{name}.downsample.conv")
-            self.condition_conv = Chain([conv], name=f"{name}.downsample")
         first, second = f"{name}.offset_conv1", f"{name}.offset_conv2"
         self.offset_conv = Chain(
             [
@@ -65,7 +87,7 @@ class TextureWarping(keras.layers.Layer):
     def call(
         self, texture: tf.Tensor, input_features: tf.Tensor, coarser: Optional[tf.Tensor]
     ) -> Tuple[tf.Tensor, tf.Tensor]:
-        condition = self._condition(input_features)
+        condition = self.condition(input_features)
         offset_features = self.offset_conv(tf.concat([condition, texture], axis=-1))
         if coarser is not None:
             # An offset of one pixel is one of two pixels at twice the size.
@@ -76,11 +98,25 @@ class TextureWarping(keras.layers.Layer):
         )
         return self.deformable(texture, offsets, tf.sigmoid(mask)), offset_features
 
-    def _condition(self, input_features: tf.Tensor) -> tf.Tensor:
-        """The input features, resized bilinearly in one step, which is the mean of the four pixels in each middle."""
-        if self.factor == 1:
-            return input_features
-        half, step = self.factor // 2, self.factor
-        rows = (input_features[:, half - 1 :: step] + input_features[:, half::step]) * 0.5
-        resized = (rows[:, :, half - 1 :: step] + rows[:, :, half::step]) * 0.5
-        return resized if self.condition_conv is None else self.condition_conv(resized)
+
+class TextureJoining(_OfOneSize):
+    """In the place of `TextureWarping` in ablations: a 3x3 convolution of the texture and the input features.
+
+    Our reading of "without texture warping" and of "single branch" in the paper's supplement: the degraded image still
+    takes part at every size, but nothing is moved.
+
+    Call as `TextureWarping`. Returns the joined features `[B, H / f, W / f, C]`, and None for the offset features.
+
+    Args:
+        channels: C.
+        factor, condition_channels, resize_conv: see `TextureWarping`.
+    """
+
+    def __init__(self, channels: int, factor: int, condition_channels: int, resize_conv: bool, **kwargs) -> None:
+        super().__init__(factor, condition_channels, resize_conv, **kwargs)
+        self.join = Convolution(channels, name=f"{self.name}.join")
+
+    def call(
+        self, texture: tf.Tensor, input_features: tf.Tensor, coarser: Optional[tf.Tensor]
+    ) -> Tuple[tf.Tensor, Optional[tf.Tensor]]:
+        return self.join(tf.concat([self.condition(input_features), texture], axis=-1)), coarser

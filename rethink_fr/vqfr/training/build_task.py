@@ -45,7 +45,8 @@ def build_task(config: VQFRExperiment, generator: Union[VQFR, VQGAN]) -> Union[C
     if config.stage == "codebook":
         optimizers.update(discriminators)
         return CodebookTask(generator, config.codebook, config.objective.codebook, branches[0], optimizers, parts)
-    optimizers["main_branch"] = _optimizer(settings.main_branch, config)
+    if config.model.decoder != "codes":  # that one has nothing beside the autoencoder
+        optimizers["main_branch"] = _optimizer(settings.main_branch, config)
     optimizers.update(discriminators)
     teacher = Teacher(generator.architecture)
     create_variables(teacher)
@@ -114,5 +115,7 @@ def _optimizer(settings: AdamConfig, config: VQFRExperiment, first_step: int = 0
     boundaries = [step - 1 for step in ahead]
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates) if ahead else rates[0]
     if config.optimizer.name == "sgd":
-        return keras.optimizers.SGD(schedule, jit_compile=False)
-    return keras.optimizers.Adam(schedule, settings.beta_1, settings.beta_2, epsilon=_EPSILON)
+        return keras.optimizers.SGD(schedule, jit_compile=config.optimizer.jit_compile)
+    return keras.optimizers.Adam(
+        schedule, settings.beta_1, settings.beta_2, epsilon=_EPSILON, jit_compile=config.optimizer.jit_compile
+    )

@@ -96,7 +96,7 @@ class CodebookTask:
             image, selection = self.generator.reconstruct(batch["clean"], self._quantizes(step), self.parts)
             terms = self.branch.terms(image, target(batch["clean"], self.branch.perceptual), step)
         assert selection.loss is not None  # only predicted codes have none
-        loss = self.branch.total(image, terms, tape, kernel)
+        loss = self.branch.total(image, terms, tape, kernel, context.loss_scale)
         if self.reservoir is not None and self._samples(step):
             self.reservoir.add(selection.features, context.random_seed(_RESERVOIR))
         scalars = {"loss/codebook": selection.loss, **self.usage.count(selection.indices, context.step)}

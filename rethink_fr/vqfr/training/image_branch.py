@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -111,7 +111,12 @@ class ImageBranch:
         return terms
 
     def total(
-        self, image: tf.Tensor, terms: Mapping[str, tf.Tensor], tape: tf.GradientTape, kernel: tf.Variable
+        self,
+        image: tf.Tensor,
+        terms: Mapping[str, tf.Tensor],
+        tape: tf.GradientTape,
+        kernel: tf.Variable,
+        scale: tf.Tensor,
     ) -> TurnLoss:
         """The weighted sum of the terms. The local term has an adaptive weight; see `adaptive_weight`.
 
@@ -120,24 +125,27 @@ class ImageBranch:
             terms: of this image, computed under `tape`.
             tape: a persistent tape that watches `kernel`.
             kernel: of the last convolution that the image comes from.
+            scale: `StepContext.loss_scale`. Where a gradient overflows, that of the loss is not finite either.
         """
         weighted = {name: self.weights[name] * term for name, term in terms.items() if name != "local"}
         scalars = {f"loss/{self.name}_{name}": term for name, term in terms.items()}
         if "local" not in terms:
             return TurnLoss(tf.add_n(list(weighted.values())), scalars)
         counted = [n for n in _RECONSTRUCTION if n in terms and (n != "l1" or self.objective.adaptive_l1)]
-        weights = [tf.constant(self.weights[name], image.dtype) for name in counted]
+        scale = tf.cast(scale, image.dtype)
+        weights = [scale * self.weights[name] for name in counted]
         # Once through the perceptual network and the local discriminator, down to the image: from there both the
         # kernel's gradients, which the adaptive weight compares, and the generator's cost little.
         pull = tape.gradient([terms[name] for name in counted], image, output_gradients=weights)
-        push = tape.gradient(terms["local"], image)
+        push = tape.gradient(terms["local"], image, output_gradients=scale)
         gradients = [tape.gradient(image, kernel, output_gradients=part) for part in (pull, push)]
         replica = tf.distribute.get_replica_context()  # the weight is that of the global batch
-        weight = adaptive_weight(*replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients))
-        local_weight = self.local_weight * weight
-        known = tf.add_n([weighted.pop(name) for name in counted]) + local_weight * terms["local"]
-        value = _with_gradient(known, image, pull + local_weight * push)
-        scalars[f"adaptive_weight/{self.name}"] = weight
+        gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+        weight = adaptive_weight(*(gradient / scale for gradient in gradients))
+        shown = tf.where(tf.math.is_nan(weight), 0.0, weight)  # the loss has a value even if its gradient has none
+        known = tf.add_n([weighted.pop(name) for name in counted]) + self.local_weight * shown * terms["local"]
+        value = _with_gradient(known, image, (pull + self.local_weight * weight * push) / scale)
+        scalars[f"adaptive_weight/{self.name}"] = shown
         return TurnLoss(tf.add_n([value, *weighted.values()]), scalars)
 
     def turn(self) -> Turn:
@@ -170,7 +178,9 @@ class ImageBranch:
         return TurnLoss(value, scalars)
 
 
-def _with_gradient(value: tf.Tensor, image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient
+def _with_gradient(
+    value: tf.Tensor, image: tf.Tensor, gradient: tf.Tensor
+) -> Tuple[tf.Tensor, Callable[[tf.Tensor], Tuple[None, tf.Tensor, None]]]:
     """The scalar `value`, whose gradient with respect to `image` is set to `gradient`."""
-    linear = tf.reduce_sum(image * tf.stop_gradient(gradient))
-    return tf.stop_gradient(value) + (linear - tf.stop_gradient(linear))
+    return tf.identity(value), lambda upstream: (None, upstream * gradient, None)

@@ -41,8 +41,8 @@ class RestorationTask:
     """Trains a `VQFR` to restore degraded faces; a `TrainingTask`.
 
     "VQFR" (Gu et al., ECCV 2022), section 3.4. The codebook stays as stage 1 made it. Version 1 trains all the rest,
-    with losses and discriminators for the texture image and for the main image. Version 2 also leaves the texture
-    decoder as it is, learns to predict the codes, and has losses for the main image only.
+    with losses and discriminators for the texture image and, if there is one, for the main image. Version 2 also leaves
+    the texture decoder as it is, learns to predict the codes, and has losses for the main image only.
 
     Deviates from the released code of version 2, which never resets the gradients of its global discriminator, so that
     they add up over all steps. Here every step follows its own gradient.
@@ -50,7 +50,8 @@ class RestorationTask:
     Args:
         generator: the network, its variables created.
         teacher: of the same architecture, its variables created.
-        branches: loss and discriminators of the texture and the main image (version 1) or of the main one (version 2).
+        branches: loss and discriminators of the texture and the main image (version 1), of the main one (version 2), or
+            of the texture image where there is no other.
         code_matching: weight of the loss between the features and the codes of the clean image.
         code_prediction: weight of the cross entropy of the predicted codes; version 2 only.
         optimizers: "autoencoder" for encoder, quantizer and texture decoder, "main_branch" for all the rest of the
@@ -107,10 +108,11 @@ class RestorationTask:
             parts.append(network.decoder)
         autoencoder = [variable for part in parts for variable in part.trainable_variables]
         rest = {id(variable) for part in (*parts, network.decoder) for variable in part.trainable_variables}
-        return {
+        trained = {
             "autoencoder": [variable for variable in autoencoder if variable is not network.codebook],
             "main_branch": [variable for variable in network.trainable_variables if id(variable) not in rest],
         }
+        return {name: variables for name, variables in trained.items() if variables}
 
     def _loss(self, step: int, batch: Batch, context: StepContext, made: Batch) -> TurnLoss:
         network = self.generator
@@ -122,7 +124,7 @@ class RestorationTask:
             clean = target(batch["clean"], self.branches[0].perceptual)
             terms = {branch.name: branch.terms(images[branch.name], clean, step) for branch in self.branches}
         losses = [
-            branch.total(images[branch.name], terms[branch.name], tape, kernels[branch.name])
+            branch.total(images[branch.name], terms[branch.name], tape, kernels[branch.name], context.loss_scale)
             for branch in self.branches
         ]
         wanted = in_parts(self.teacher, self.parts, batch["clean"])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from rethink_fr.data.degradation import stages
 from rethink_fr.data.degradation import tasks as degradation
 from rethink_fr.data.degradation.tasks import degrade, degrade_for_task, draw_degradation, super_resolution_input
 from rethink_fr.types import DegradationRanges
@@ -34,12 +35,12 @@ def test_blur_is_scipys_gaussian_filter(sigma, radius):
     image = smooth_pictures(1, 48)[0].astype(np.float32)
     expected = scipy.ndimage.gaussian_filter(image, (sigma, sigma, 0), mode="mirror", radius=(radius, radius, 0))
     # 1e-3: float32 sums of up to 41 products of values up to 255
-    np.testing.assert_allclose(degradation.blur(image, tf.constant(sigma), radius), expected, atol=1e-3)
+    np.testing.assert_allclose(stages.blur(image, tf.constant(sigma), radius), expected, atol=1e-3)
 
 
 def test_blur_with_sigma_zero_leaves_the_image_alone():
     image = smooth_pictures(1, 16)[0].astype(np.float32)
-    np.testing.assert_array_equal(degradation.blur(image, tf.constant(0.0), 3), image)
+    np.testing.assert_array_equal(stages.blur(image, tf.constant(0.0), 3), image)
 
 
 def test_the_kernel_has_41_taps_at_512_and_scales_with_the_image():
@@ -56,12 +57,22 @@ def test_downsample_is_pillows_antialiased_bilinear(factor):
         for channel in np.moveaxis(image, -1, 0)
     ]
     np.testing.assert_allclose(
-        degradation.downsample(image, tf.constant(factor)), np.stack(expected, -1), atol=1e-2
+        stages.downsample(image, tf.constant(factor)), np.stack(expected, -1), atol=1e-2
     )  # 1e-2 of 255: Pillow's weights are rounded
 
 
 def test_downsample_stops_at_four_pixels():
-    assert degradation.downsample(np.zeros((16, 24, 3), np.float32), tf.constant(50.0)).shape == (4, 4, 3)
+    assert stages.downsample(np.zeros((16, 24, 3), np.float32), tf.constant(50.0)).shape == (4, 4, 3)
+
+
+@given(rows=st.integers(8, 40), columns=st.integers(8, 40), sigma=st.floats(0.0, 6.0), factor=st.floats(0.5, 9.0))
+@settings(max_examples=20, deadline=None)
+def test_blur_and_reduction_in_one_are_the_two_in_turn(rows, columns, sigma, factor):
+    image = smooth_pictures(1, rows, columns)[0].astype(np.float32)
+    arguments = tf.constant(sigma, tf.float32), stages.blur_radius(min(rows, columns)), tf.constant(factor, tf.float32)
+    in_turn = stages.downsample(stages.blur(image, *arguments[:2]), arguments[2])
+    # Some roundings of numbers up to 255: 8e-5 were measured.
+    np.testing.assert_allclose(stages.blur_and_downsample(image, *arguments), in_turn, atol=5e-4)
 
 
 def test_noise_has_the_deviation_asked_for_and_is_clipped():
@@ -110,13 +121,12 @@ def test_the_stages_run_in_the_order_of_equation_13(monkeypatch):
 
         monkeypatch.setattr(degradation, name, recorded)
 
-    for name in ("blur", "downsample", "add_noise", "compress_jpeg", "upsample"):
+    for name in ("blur_and_downsample", "add_noise", "compress_jpeg", "upsample"):
         recording(name)
     degrade(smooth_pictures(1, 32)[0], 0, 0, DegradationRanges(downscale=(4.0, 4.0)))
     full, small = (32, 32, 3), (8, 8, 3)
     assert calls == [
-        ("blur", full),
-        ("downsample", full),
+        ("blur_and_downsample", full),
         ("add_noise", small),
         ("compress_jpeg", small),
         ("upsample", small),

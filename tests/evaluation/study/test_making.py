@@ -16,6 +16,7 @@ from rethink_fr import evaluation
 from rethink_fr.cli import main
 from rethink_fr.evaluation.study.files import StudyKey, Trial, checksum, read_answers, read_key
 from rethink_fr.evaluation.study.making import make_study
+from rethink_fr.evaluation.study.tally import tally_study
 from rethink_fr.files.writing import write_json
 from rethink_fr.pictures.files import read_image, square_resize, write_image
 
@@ -55,7 +56,9 @@ def made(faces):
 @pytest.fixture
 def key():
     orders = (METHODS, METHODS[::-1], METHODS)
-    return StudyKey("Which?", 0, METHODS, tuple(Trial(str(n), f"face{n}", order) for n, order in enumerate(orders, 1)))
+    return StudyKey(
+        ("Which?",), 0, METHODS, tuple(Trial(str(n), f"face{n}", order) for n, order in enumerate(orders, 1))
+    )
 
 
 def answers(key, choices, rater="Ann", **changes):
@@ -95,8 +98,53 @@ def test_the_page_names_no_method_no_folder_and_no_file(made, faces):
     text = (faces / "study.html").read_text(encoding="utf-8")
     for word in (*METHODS, "face_number", "some/", faces.name, str(faces)):
         assert word not in text
-    assert set(page) == {"study", "trials"} and set(page["trials"][0]) == {"trial", "input", "truth", "options"}
+    assert set(page) == {"study", "questions", "trials"} and set(page["trials"][0]) == {
+        "trial",
+        "input",
+        "truth",
+        "options",
+    }
     assert "http" not in text.replace("http-equiv", "") and "default-src 'none'" in text
+
+
+def test_four_criteria_are_asked_and_without_truth_none_is_shown(made, faces):
+    key, page = made()
+    assert len(page["questions"]) == 4 == len(key.questions) and "ground truth" in page["questions"][0]
+    key, page = made(reference=None)
+    text = (faces / "study.html").read_text(encoding="utf-8")
+    assert "truth" not in page["trials"][0] and "its ground truth" not in text
+    assert not any("ground truth" in question for question in key.questions) and len(key.questions) == 4
+    with pytest.raises(ValueError, match="--question: is empty"):
+        made(questions=[" "])
+
+
+def test_a_study_of_one_question_has_the_key_that_it_always_had(key):
+    assert list(key.as_json()) == ["study", "question", "seed", "methods", "trials"]
+    assert key.as_json()["question"] == "Which?" and [item.name for item in key.items] == ["1", "2", "3"]
+
+
+def test_every_question_of_every_trial_is_answered(key, tmp_path):
+    several = StudyKey(("Who?", "Real?"), key.seed, key.methods, key.trials)
+    write_json(tmp_path / "key.json", several.as_json())
+    assert read_key(tmp_path / "key.json") == several and several.study != key.study
+    names = ["1.1", "1.2", "2.1", "2.2", "3.1", "3.2"]
+    assert [item.name for item in several.items] == names
+    chosen = dict(zip(names, "ABABAB"))
+    entries = [{"trial": name, "choice": choice} for name, choice in chosen.items()]
+    check = checksum(several.study, "Ann", chosen)
+    content = {"study": several.study, "rater": "Ann", "answers": entries, "check": check}
+    (tmp_path / "ann.json").write_text(json.dumps(content))
+    first, second, third = METHODS
+    assert read_answers(tmp_path / "ann.json", several).methods == (first, second, third, second, first, second)
+    tally = tally_study(tmp_path / "key.json", [tmp_path / "ann.json"])
+    assert [(one.method, one.chosen) for one in tally.preferences] == [(second, 3), (first, 2), (third, 1)]
+    of_who, of_real = tally.of_questions
+    assert (of_who.question, of_who.preferences[0].share) == ("Who?", pytest.approx(2 / 3))
+    assert (of_real.preferences[0].method, of_real.preferences[0].share) == (second, 1.0)
+    assert "all 2 questions together:" in tally.table() and "Real?" in tally.table()
+    (tmp_path / "ann.json").write_text(json.dumps({**content, "answers": entries[:-1]}))
+    with pytest.raises(ValueError, match="1 of 6 trials have no answer, the first is 3.2"):
+        read_answers(tmp_path / "ann.json", several)
 
 
 def test_orders_are_random_in_each_trial_and_the_seed_decides(made):
@@ -183,7 +231,7 @@ def test_names_that_are_not_utf8_survive_the_key(made, faces):
     for folder in (*METHODS, "clean", "degraded"):
         some = faces / folder / "some"
         (some / "face_number_0.png").rename(some / os.fsdecode(b"caf\xe9.png"))
-    key, _ = made(question="Wh\udce9ch?")
+    key, _ = made(questions=["Wh\udce9ch?"])
     assert os.fsdecode(b"some/caf\xe9") in {one.name for one in key.trials}
     assert "Wh\\udce9ch?" in (faces / "study.html").read_text(encoding="utf-8")
 
@@ -323,7 +371,7 @@ def test_a_changed_key_is_refused(key, tmp_path):
     ],
 )
 def test_a_key_that_was_made_up_is_refused(tmp_path, methods, trials):
-    write_json(tmp_path / "key.json", StudyKey("", 0, methods, trials).as_json())
+    write_json(tmp_path / "key.json", StudyKey(("",), 0, methods, trials).as_json())
     with pytest.raises(ValueError, match="key.json: was changed"):
         read_key(tmp_path / "key.json")
 

@@ -22,7 +22,7 @@ def tallied(tmp_path):
         count = len(next(iter(raters.values())))
         generator = np.random.default_rng(0)
         orders = [tuple(METHODS[one] for one in generator.permutation(4)) for _ in range(count)]
-        key = StudyKey("?", 0, METHODS, tuple(Trial(str(n), f"face{n}", order) for n, order in enumerate(orders)))
+        key = StudyKey(("?",), 0, METHODS, tuple(Trial(str(n), f"face{n}", order) for n, order in enumerate(orders)))
         write_json(tmp_path / "key.json", key.as_json())
         files = []
         for rater, wanted in raters.items():

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from rethink_fr.ops.native import NativeLibrary, NativeOpsError
+from rethink_fr.ops.native.building import build_lock
 from rethink_fr.ops.native.compiler import UNIT, find_compiler
 from rethink_fr.ops.native.files import cached_name, carried_name
 from tests.command_line import ROOT
@@ -34,6 +35,22 @@ def test_threads_that_ask_at_once_share_one_build(library, stand_in, capfd):
     assert capfd.readouterr().err.count("building") == 1
 
 
+def test_a_build_that_does_not_end_holds_nobody_up_for_ever(library, stand_in, cache, monkeypatch, capfd):
+    """Here it is this process that holds the lock, through another open file."""
+    monkeypatch.setattr("rethink_fr.files.locks._FIRST_WORD", 0.1)
+    cache.mkdir(mode=0o700)
+    monkeypatch.setattr("rethink_fr.ops.native.finding.build_lock", lambda folder: build_lock(folder, patience=0.5))
+    with build_lock(cache):
+        loaded = library.load()
+        with pytest.raises(NativeOpsError, match="has been building the native operators for"):
+            NativeLibrary(stand_in.sources, library.carried, cache).build()
+    assert stand_in.works(loaded) and loaded.origin == "built for this process only"
+    said = capfd.readouterr().err.splitlines()
+    name = f"process {os.getpid()} on "
+    assert said[0].startswith(f"rethink-fr: waiting for {name}") and "has been building the native operators" in said[0]
+    assert "for this process only" in said[1] and name in said[1] and "wait for it, or end it" in said[1]
+
+
 def test_processes_that_start_at_once_share_one_build(stand_in, installation, cache, tmp_path):
     script = (
         "import sys, time, pathlib\n"
@@ -54,7 +71,7 @@ def test_processes_that_start_at_once_share_one_build(stand_in, installation, ca
     ]
     ended = [process.wait() for process in processes]
     assert [one.stdout for one in ended] == ["42\n", "42\n"], ended
-    assert sum(one.stderr.count("building") for one in ended) == 1
+    assert sum(one.stderr.count("building the native operators with") for one in ended) == 1
     assert len(list(cache.glob("*.so"))) == 1 and not list(cache.glob("building-*"))
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from rethink_fr.vqfr import VQFR, VQGAN
 from rethink_fr.vqfr.networks.convolution import Convolution
 from rethink_fr.vqfr.published_weights import create_variables, official_weights
+from rethink_fr.vqfr.system import inference
 from tests.vqfr.golden import rule_value
 
 SMALL = {"resolution": 64, "width": 1 / 8, "levels": 3, "codebook_size": 20}
@@ -121,7 +122,8 @@ def test_the_published_version_1_takes_256_to_1024():
     ("arguments", "message"),
     [
         ({"version": 3}, "version is 3"),
-        ({"levels": 7}, "levels is 7"),
+        ({"levels": 8}, "levels is 8"),
+        ({"decoder": "two"}, "decoder is 'two', expected one of parallel, unwarped, single, codes"),
         ({"width": 0.0}, "width is 0.0"),
         ({"resolution": 100}, "multiple of 64"),
         ({"codebook_size": 1}, "codebook_size is 1"),
@@ -214,3 +216,50 @@ def test_without_quantization_the_features_pass_the_codebook_as_they_are(version
         if gradient is None
     ]
     assert len(without) == 1 and "codebook" in without[0]
+
+
+def test_an_unwarped_main_branch_sees_the_degraded_image_and_has_no_deformable_convolution():
+    network = VQFR(1, **SMALL, decoder="unwarped")
+    network(pictures())
+    assert not any("dcn" in name for name in official_weights(network))
+    published, ours = official_weights(VQFR(1, **SMALL)), official_weights(network)
+    assert {n for n in published if ".align_func_dict." not in n} == {n for n in ours if ".align_func_dict." not in n}
+    textures = network.decoder(network.select_codes(pictures()).quantized)
+    first, second = (network.main_branch(textures, tf.fill([2, 64, 64, 32], value)) for value in (0.0, 1.0))
+    assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize("decoder", ["single", "codes"])
+def test_without_a_main_branch_the_restored_image_is_the_texture_image(decoder):
+    network = VQFR(1, **SMALL, decoder=decoder)
+    faces = tf.function(network)(pictures())
+    np.testing.assert_array_equal(faces.restored, faces.texture)
+    assert network.last_kernel is network.decoder.last_kernel
+    made = inference(network)
+    assert not made.has_texture and set(made.function(pictures())) == {"restored"}
+    names, autoencoder = set(official_weights(network)), set(official_weights(VQGAN(1, **SMALL)))
+    if decoder == "codes":
+        assert names == autoencoder
+    else:  # all that is new takes the degraded image to the one decoder
+        assert {name.split(".")[0] for name in names - autoencoder} == {"inpfeat_extraction", "single_branch"}
+        levels = {name.split(".")[1] for name in names if name.startswith("single_branch")}
+        assert levels == {"Level_1", "Level_2", "Level_4"}
+
+
+def test_the_single_branch_sees_more_than_the_codes():
+    network = VQFR(1, **SMALL, decoder="single")
+    made = network(pictures()).restored
+    network.input_features.links[0].bias.assign_add(tf.ones([32]))
+    assert not np.allclose(network(pictures()).restored, made)
+
+
+def test_version_2_has_its_texture_branch_as_fidelity_0():
+    with pytest.raises(ValueError, match="decoder 'codes' is of version 1; version 2 has it as fidelity 0"):
+        VQFR(2, **SMALL, decoder="codes")
+
+
+@pytest.mark.parametrize(("levels", "side"), [(5, 32), (6, 16), (7, 8)])
+def test_codes_stand_for_16_32_or_64_pixels(levels, side):
+    architecture = VQGAN(1, width=1 / 16, levels=levels, codebook_size=20).architecture
+    assert architecture.resolution // architecture.factors[-1] == side
+    assert len(architecture.channels) == levels

@@ -59,7 +59,7 @@ def test_the_sum_of_terms_with_the_adaptive_weight_is_what_a_hand_computes(perce
             tape.watch(kernel)
             image = tf.nn.conv2d(images(0), kernel, 1, "SAME")
             terms = made.terms(image, target(images(1), perceptual), 0)
-        loss = made.total(image, terms, tape, kernel)
+        loss = made.total(image, terms, tape, kernel, tf.constant(1.0))
     counted = ["l1", "lpips", "style"] if with_l1 else ["lpips", "style"]
     reference = np.linalg.norm(gradients_by_hand(made, kernel, counted))
     local = np.linalg.norm(gradients_by_hand(made, kernel, ["local"]))
@@ -72,6 +72,48 @@ def test_the_sum_of_terms_with_the_adaptive_weight_is_what_a_hand_computes(perce
     everything = gradients_by_hand(made, kernel, ["l1", "lpips", "style", "global"])
     everything += 0.2 * weight * gradients_by_hand(made, kernel, ["local"])
     np.testing.assert_allclose(outer.gradient(loss.value, kernel), everything, rtol=1e-3, atol=1e-6)
+
+
+class Float16Judge(tf.keras.Model):
+    """Logits of some size, whose gradient is computed in float16 and `slope` times that of float32."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def call(self, images, training=False):
+        return tf.cast(tf.cast(images, tf.float16) * self.slope, tf.float32)
+
+
+@pytest.mark.parametrize(
+    ("slope", "scale", "weight"),
+    [(1e-4, 1.0, 0.0), (1e-4, 2.0**15, None), (1.0, 2.0**15, None), (1.0, 2.0**30, "overflow")],
+)
+def test_gradients_in_float16_are_found_with_a_scale(slope, scale, weight):
+    """1e-4 / 6144 is less than the smallest float16: without a scale nothing is left of the local gradient."""
+    made = ImageBranch("main", BranchConfig(l1=0.7, local_adversarial=0.2), VQFRObjectiveConfig(), None)
+    made.local_discriminator = Float16Judge(slope)
+    kernel = tf.Variable(np.random.default_rng(3).normal(size=[3, 3, 3, 3]).astype(np.float32) * 0.2)
+    with tf.GradientTape() as outer:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(kernel)
+            image = tf.nn.conv2d(images(0), kernel, 1, "SAME")
+            terms = made.terms(image, target(images(1), None), 0)
+        loss = made.total(image, terms, tape, kernel, tf.constant(scale))
+    found, gradient = float(loss.scalars["adaptive_weight/main"]), outer.gradient(loss.value, kernel).numpy()
+    with tf.GradientTape(persistent=True) as tape:
+        image = tf.nn.conv2d(images(0), kernel, 1, "SAME")
+        terms = {"l1": tf.reduce_mean(tf.abs(image - images(1))), "local": -slope * tf.reduce_mean(image)}
+    l1, local = (tape.gradient(terms[name], kernel).numpy() for name in ("l1", "local"))
+    right = 0.7 * np.linalg.norm(l1) / (np.linalg.norm(local) + 1e-4)
+    assert np.isfinite(float(loss.value))
+    if weight == "overflow":  # nothing of it is logged, and the step will be skipped
+        assert found == 0 and not np.isfinite(gradient).any()
+    elif weight is None:
+        assert found == pytest.approx(right, rel=0.01)
+        np.testing.assert_allclose(gradient, 0.7 * l1 + 0.2 * right * local, rtol=0.01, atol=1e-5)
+    else:
+        assert found > 1.001 * right  # the norm of the local gradient was lost
 
 
 def test_terms_of_weight_zero_and_discriminators_before_their_start_are_left_out(perceptual):
@@ -103,7 +145,7 @@ def test_every_term_is_logged_with_the_branchs_name(perceptual):
         tape.watch(kernel)
         image = tf.nn.conv2d(images(0), kernel, 1, "SAME")
         terms = made.terms(image, target(images(1), perceptual), 0)
-    names = list(made.total(image, terms, tape, kernel).scalars)
+    names = list(made.total(image, terms, tape, kernel, tf.constant(1.0)).scalars)
     context = ReplicaStepContext(0, tf.constant(0, tf.int64))
     names += list(made.turn().loss({"clean": images(1)}, context, {"main": images(0)}).scalars)
     assert sorted(names) == [

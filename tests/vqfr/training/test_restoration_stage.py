@@ -18,17 +18,29 @@ def frozen_and_trained(task) -> tuple:
     return [v for v in task.generator.variables if id(v) not in places] + task.teacher.variables, trained
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_what_is_frozen_stays_to_the_bit_and_all_else_moves(version):
-    trainer = build_trainer(restoration_stage(version))  # with Adam, whose steps do not vanish beside a weight of 1
+@pytest.mark.parametrize(
+    ("version", "decoder", "branches"),
+    [
+        (1, "parallel", ["texture", "main"]),
+        (2, "parallel", ["main"]),
+        (1, "unwarped", ["texture", "main"]),
+        (1, "single", ["texture"]),
+        (1, "codes", ["texture"]),
+    ],
+)
+def test_what_is_frozen_stays_to_the_bit_and_all_else_moves(version, decoder, branches):
+    experiment = restoration_stage(version)
+    experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, decoder=decoder))
+    trainer = build_trainer(experiment)  # with Adam, whose steps do not vanish beside a weight of 1
     enliven(trainer)
     task, network = trainer.task, trainer.task.generator
+    assert [branch.name for branch in task.branches] == branches
     frozen, trained = frozen_and_trained(task)
     own = [variable for variable in frozen if any(variable is v for v in network.variables)]
     texture = network.decoder.trainable_variables if version == 2 else []
     assert {id(variable) for variable in own} == {id(variable) for variable in [network.codebook, *texture]}
     before = values(frozen), values(trained), values(trainer.average.variables)
-    take(trainer, 4)
+    take(trainer, 3)  # the main image is judged in the last one
     for name, value in values(frozen).items():
         np.testing.assert_array_equal(value, before[0][name], err_msg=name)
     after = values(trained)
