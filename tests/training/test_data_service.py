@@ -1,7 +1,11 @@
 """Batches made by a tf.data service: the same ones, whole, each once; with one worker in the same order."""
 
 import itertools
+import multiprocessing
+import os
 import sys
+import traceback
+from typing import Callable
 
 import numpy as np
 import pytest
@@ -31,24 +35,46 @@ def worker(target: str):
     return service.WorkerServer(service.WorkerConfig(dispatcher_address=target.split("://")[1]))
 
 
-def test_one_worker_makes_the_same_batches_in_the_same_order(dispatcher):
-    server = worker(dispatcher)
+def same_batches_in_the_same_order(target: str) -> None:
     given = {"seed": 3, "global_batch": 4, "start_step": 3, "degrade": False}
     local = take(training_batches(numbered_source(), **given), 4)
-    assert_equal_batches(take(training_batches(numbered_source(), service=dispatcher, **given), 4), local)
-    server._stop()
+    assert_equal_batches(take(training_batches(numbered_source(), service=target, **given), 4), local)
 
 
-def test_several_workers_make_whole_batches_each_of_them_once(dispatcher):
-    servers = [worker(dispatcher) for _ in range(2)]
+def whole_batches_each_once(target: str) -> None:
     given = {"seed": 3, "global_batch": 4, "degrade": False}
     local = {batch["index"][0]: batch for batch in take(training_batches(numbered_source(), **given), 90)}
-    served = take(training_batches(numbered_source(), service=dispatcher, **given), 30)
+    served = take(training_batches(numbered_source(), service=target, **given), 30)
     firsts = [batch["index"][0] for batch in served]
     assert len(set(firsts)) == 30
     assert_equal_batches(served, [local[first] for first in firsts])
-    for server in servers:
-        server._stop()
+
+
+def check_served(check: Callable[[str], None], workers: int) -> None:
+    """Start a service, run a check on it, and end the process without stopping the service.
+
+    Stopping a worker that makes endless batches may wait for ever, holding the lock that its reader of pictures needs.
+    """
+    status = 1
+    try:
+        dispatcher = service.DispatchServer()
+        servers = [worker(dispatcher.target) for _ in range(workers)]
+        check(dispatcher.target)
+        status = 0 if len(servers) == workers else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+@pytest.mark.parametrize("check, workers", [(same_batches_in_the_same_order, 1), (whole_batches_each_once, 2)])
+def test_served_batches(check, workers):
+    process = multiprocessing.get_context("spawn").Process(target=check_served, args=(check, workers))
+    process.start()
+    process.join(300)
+    if process.is_alive():
+        process.kill()
+    assert process.exitcode == 0  # what went wrong is in the captured output
 
 
 @pytest.mark.slow
