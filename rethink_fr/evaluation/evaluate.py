@@ -24,7 +24,6 @@ from rethink_fr.evaluation.report.contents import EvaluationReport
 from rethink_fr.evaluation.samples import pair_samples
 from rethink_fr.metrics.bootstrap import DRAWS
 from rethink_fr.metrics.metric import PerceptualNeed, Protocol
-from rethink_fr.ops.tensor_float_32 import allow_tensor_float_32
 from rethink_fr.pictures.listing import list_images
 
 # A method may not be called so: these names have another meaning in the report.
@@ -100,6 +99,8 @@ def evaluate(
     choice = choose(asked, people, bool(reference), bool(degraded), several, loaders or sources.loaders())
     if k < 1:
         raise ValueError(f"--k: {k}; expected 1 or more")
+    from rethink_fr.ops.tensor_float_32 import allow_tensor_float_32  # here, because it loads TensorFlow
+
     allow_tensor_float_32(False)
     neighbours = [metric.name for metric in choice.metrics if "neighbours" in metric.needs]
     if neighbours and k >= len(pairs):

@@ -96,6 +96,7 @@ def test_the_factor_stays_within_its_bounds():
     assert scale.follows(tf.constant(False))
 
 
+@pytest.mark.slow
 def test_a_continued_run_goes_on_with_its_scale(fragile, tmp_path):
     whole = toy.experiment(steps=3, checkpoint_every=1, precision="float16")
     train(whole, "one", tmp_path / "whole")

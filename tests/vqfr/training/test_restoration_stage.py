@@ -23,8 +23,8 @@ def frozen_and_trained(task) -> tuple:
     [
         (1, "parallel", ["texture", "main"]),
         (2, "parallel", ["main"]),
-        (1, "unwarped", ["texture", "main"]),
-        (1, "single", ["texture"]),
+        pytest.param(1, "unwarped", ["texture", "main"], marks=pytest.mark.slow),
+        pytest.param(1, "single", ["texture"], marks=pytest.mark.slow),
         (1, "codes", ["texture"]),
     ],
 )
