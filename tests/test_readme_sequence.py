@@ -75,7 +75,7 @@ def place(tmp_path, monkeypatch) -> Path:
 def answer(place: Path) -> None:
     """What a rater's page saves: the first picture of each trial is the best."""
     key = read_key(place / "key.json")
-    chosen = {one.trial: "A" for one in key.trials}
+    chosen = {item.name: "A" for item in key.items}
     entries = [{"trial": trial, "choice": choice} for trial, choice in chosen.items()]
     content = {"study": key.study, "rater": "Ann", "answers": entries, "check": checksum(key.study, "Ann", chosen)}
     (place / "answers-ann.json").write_text(json.dumps(content))

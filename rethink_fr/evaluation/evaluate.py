@@ -23,9 +23,10 @@ from rethink_fr.evaluation.pairs import SOURCE, Resize, check_resize, read_ident
 from rethink_fr.evaluation.report.contents import EvaluationReport
 from rethink_fr.evaluation.samples import pair_samples
 from rethink_fr.metrics.bootstrap import DRAWS
-from rethink_fr.metrics.metric import PerceptualNeed, Protocol
+from rethink_fr.metrics.metric import FeatureNeed, PerceptualNeed, Protocol
 from rethink_fr.pictures.listing import list_images
 
+_NETWORKS = {*get_args(FeatureNeed), *get_args(PerceptualNeed)}  # needs that load a network
 # A method may not be called so: these names have another meaning in the report.
 _RESERVED = ("reference", "degraded", "name", "identity", "definition", "unit", "better")
 _Folder = Union[str, Path]
@@ -99,9 +100,10 @@ def evaluate(
     choice = choose(asked, people, bool(reference), bool(degraded), several, loaders or sources.loaders())
     if k < 1:
         raise ValueError(f"--k: {k}; expected 1 or more")
-    from rethink_fr.ops.tensor_float_32 import allow_tensor_float_32  # here, because it loads TensorFlow
+    if any(set(metric.needs) & _NETWORKS for metric in choice.metrics):
+        from rethink_fr.ops.tensor_float_32 import allow_tensor_float_32  # here, because it loads TensorFlow
 
-    allow_tensor_float_32(False)
+        allow_tensor_float_32(False)
     neighbours = [metric.name for metric in choice.metrics if "neighbours" in metric.needs]
     if neighbours and k >= len(pairs):
         reason = f"--k {k}: expected at most {len(pairs) - 1}, since {reference} holds {len(pairs)} images"

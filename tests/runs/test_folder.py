@@ -153,7 +153,8 @@ def test_the_chief_is_known_before_tensorflow_is_loaded(monkeypatch, task, other
 
 
 CHANGEABLE = {
-    "data.service", "data.workers", "training.steps", "training.log_every", "training.sample_every",
+    "data.service", "data.workers", "training.force_precision", "training.steps", "training.log_every",
+    "training.sample_every",
     "training.validate_every", "training.checkpoint_every", "training.keep_checkpoints", "training.logical_cpus",
     "training.accumulate", "training.recompute", "training.steps_per_execution", "training.on_divergence",
     "training.gradient_norm_limit", "training.gradient_norm_ratio", "training.rollback_factor",

@@ -98,7 +98,7 @@ def test_input_features_are_resized_in_one_bilinear_step(factor):
     features = normal(1, 64, 96, 3)
     layer = TextureWarping(32, factor, 3, resize_conv=False)
     wanted = tf.image.resize(features, [64 // factor, 96 // factor], "bilinear", antialias=False)
-    np.testing.assert_allclose(layer._condition(tf.constant(features)), wanted, atol=1e-6)
+    np.testing.assert_allclose(layer.condition(tf.constant(features)), wanted, atol=1e-6)
 
 
 def test_warping_without_offsets_is_a_convolution():
