@@ -67,7 +67,7 @@ def load_average(directory: Path, network: keras.Model) -> int:
         status.assert_existing_objects_matched().expect_partial()
     except UNUSABLE as error:
         raise CheckpointError(f"{newest}: does not hold this network's weights ({first_line(error)})") from None
-    return int(step)
+    return int(step.numpy())
 
 
 def load_matching(directory: Path, saved: Mapping[str, Any]) -> List[str]:

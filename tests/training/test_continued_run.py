@@ -113,6 +113,16 @@ def test_readers_use_the_newest_that_is_whole_and_move_nothing(run, capfd):
     assert contents(run) == before
 
 
+def test_a_run_is_loaded_where_several_replicas_start_from_it(run, mirrored):
+    with mirrored.scope():
+        network = toy.build(toy.ToyModel())
+        assert load_average(run / "checkpoints", network) == 5
+    alone = toy.build(toy.ToyModel())
+    load_average(run / "checkpoints", alone)
+    for one, other in zip(network.get_weights(), alone.get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_list_of_checkpoints_is_rebuilt_from_what_lies_there(run):
     trainer = build_trainer(experiment())
     state = run / "checkpoints" / "checkpoint"
