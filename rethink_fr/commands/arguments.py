@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Dict, Sequence, Union
+from typing import Dict, List, Sequence, Union
 
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.files.names import printable
@@ -33,6 +33,11 @@ def add_resize(parser: argparse.ArgumentParser) -> None:
         help="make all pictures squares of PIXELS; without a number, give those of unequal sizes that of their "
         "reference. By Lanczos, of the central square, as restore and train make theirs",
     )
+
+
+def names(text: str) -> List[str]:
+    """The names in a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def methods(folders: Sequence[str]) -> Dict[str, Path]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, List, Mapping, Sequence, Tuple
 
 from rethink_fr.commands import evaluate_statistics
-from rethink_fr.commands.arguments import add_overwrite, add_resize, add_runner, methods
+from rethink_fr.commands.arguments import add_overwrite, add_resize, add_runner, methods, names
 from rethink_fr.commands.outcome import Failures, claimed, written
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.errors import report_failures
@@ -162,6 +162,13 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--codes", type=Path, metavar="RUN_DIR", help="run of VQFR whose codebook's usage is measured")
 
 
+def sources_of(arguments: argparse.Namespace) -> Sources:
+    """What the options of `add_networks` say."""
+    from rethink_fr.evaluation.needs import Sources
+
+    return Sources(**{field.name: getattr(arguments, field.name) for field in fields(Sources)})
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the table, write what was asked for, and list what could not be measured or written."""
     if arguments.verb is not None:
@@ -179,10 +186,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     from rethink_fr.evaluation.evaluate import evaluate
     from rethink_fr.evaluation.measuring import measure
-    from rethink_fr.evaluation.needs import Sources
     from rethink_fr.evaluation.report.tables import as_terminal
 
-    sources = Sources(**{field.name: getattr(arguments, field.name) for field in fields(Sources)})
+    sources = sources_of(arguments)
     outputs = _evaluation_outputs(arguments, restored, sources)
     measuring: Callable[..., Measured] = measure
     if arguments.runner is not None:
@@ -195,7 +201,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.reference,
         arguments.degraded,
         arguments.identities,
-        None if arguments.metrics is None else [name.strip() for name in arguments.metrics.split(",") if name.strip()],
+        None if arguments.metrics is None else names(arguments.metrics),
         arguments.protocol,
         sources,
         arguments.k,

@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
-from rethink_fr.commands.arguments import add_settings
-from rethink_fr.commands.evaluate import add_networks
+from rethink_fr.commands.arguments import add_settings, names
+from rethink_fr.commands.evaluate import add_networks, sources_of
 from rethink_fr.config.checks import ConfigError
 from rethink_fr.errors import AGAIN, FAILED, OK
 from rethink_fr.files.names import printable
@@ -67,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return _list()
     plan = _plan(arguments)
-    seeds = None if arguments.seeds is None else [_seed(one) for one in _names(arguments.seeds)]
-    cells = plan.chosen(seeds, None if arguments.variants is None else _names(arguments.variants))
+    seeds = None if arguments.seeds is None else [_seed(one) for one in names(arguments.seeds)]
+    cells = plan.chosen(seeds, None if arguments.variants is None else names(arguments.variants))
     if arguments.plan:
         print("\n".join(plan.as_lines()))
         return OK
@@ -116,7 +115,6 @@ def _list() -> int:
 
 def _plan(arguments: argparse.Namespace) -> Plan:
     from rethink_fr.evaluation.choosing import named_metrics
-    from rethink_fr.evaluation.needs import Sources
     from rethink_fr.experiments.definition import experiment_path, load_definition
     from rethink_fr.experiments.plan import Options, make_plan
 
@@ -126,9 +124,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     name = path.stem + ("_miniature" if arguments.miniature else "")
     metrics: Optional[Tuple[str, ...]] = None
     if arguments.metrics is not None:
-        metrics = tuple(_names(arguments.metrics))
+        metrics = tuple(names(arguments.metrics))
         named_metrics(metrics, "ours")
-    given: Dict[str, Any] = {one.name: getattr(arguments, one.name) for one in fields(Sources)}
     options = Options(
         output=arguments.output or Path("runs/experiments") / name,
         train=arguments.train or "",
@@ -137,13 +134,9 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         set=tuple(arguments.set),
         strategy=arguments.strategy,
         metrics=metrics,
-        sources=Sources(**given),
+        sources=sources_of(arguments),
     )
     return make_plan(name, load_definition(path, arguments.miniature), options)
-
-
-def _names(text: str) -> List[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _seed(text: str) -> int:

@@ -101,10 +101,12 @@ def training_batches(
         }
 
     # The numbers count this worker's samples only; `sample` computes the place of each in the global batch.
-    dataset = tf.data.Dataset.range(start_step * share, np.iinfo(np.int64).max)
+    last = np.iinfo(np.int64).max
     if service:  # whole steps are given out
-        dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // share)
+        dataset = tf.data.Dataset.range(start_step, last // share)
         dataset = dataset.flat_map(lambda step: tf.data.Dataset.range(step * share, (step + 1) * share))
+    else:
+        dataset = tf.data.Dataset.range(start_step * share, last)
     dataset = dataset.map(sample, num_parallel_calls=parallel, deterministic=True)
     dataset = dataset.batch(global_batch // replicas, drop_remainder=True)
     if service:

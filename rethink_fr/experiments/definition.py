@@ -18,8 +18,8 @@ from rethink_fr.config.sections import Experiment
 from rethink_fr.config.strict_yaml import read_yaml
 from rethink_fr.evaluation.choosing import named_metrics
 from rethink_fr.files.names import printable
-from rethink_fr.files.reading import UnreadableFile, file_size
-from rethink_fr.runs.config_file import CONFIG_DIRECTORY, load_config
+from rethink_fr.files.reading import UnreadableFile
+from rethink_fr.runs.config_file import CONFIG_DIRECTORY, load_config, yaml_file
 
 EXPERIMENTS = CONFIG_DIRECTORY / "experiments"
 _NOTHING = "none"  # as the value of `start`: a variant that starts from nothing although the others start from a run
@@ -121,10 +121,8 @@ def experiment_path(name_or_path: str) -> Path:
     Raises:
         ConfigError: if there is none.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = EXPERIMENTS / f"{name_or_path}.yaml"
-    if file_size(path) is None:
+    path = yaml_file(name_or_path, EXPERIMENTS)
+    if path is None:
         raise ConfigError(
             f"no experiment {shown(name_or_path)}: expected a .yaml file or one of "
             f"{', '.join(available_experiments())}; `rethink-fr experiment --list` says what they are"

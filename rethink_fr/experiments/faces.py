@@ -7,7 +7,7 @@ import io
 import json
 import os
 import time
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from rethink_fr.errors import RunFailure
 from rethink_fr.evaluation.pairs import files_by_name, read_identities
 from rethink_fr.experiments.children import Stop, run_child
 from rethink_fr.experiments.definition import overrides
-from rethink_fr.experiments.folder import Folder
+from rethink_fr.experiments.folder import CLEAN, DEGRADED, IDENTITIES, Folder
 from rethink_fr.experiments.plan import Options, Plan
 from rethink_fr.files.locks import LockedError, exclusive_lock
 from rethink_fr.files.names import printable
@@ -66,20 +66,19 @@ def make_faces(plan: Plan, folder: Folder, stop: Stop) -> List[Tuple[str, str]]:
                     _make(plan, folder, stop)
         except LockedError:
             stop.wait(0.5)
-    record = json.loads((folder.faces / _FACES).read_text(encoding="utf-8"))
-    return [(name, reason) for name, reason in record["unreadable"]]
+    return [(name, reason) for name, reason in faces_record(folder)["unreadable"]]
 
 
-def faces_record(folder: Folder) -> Dict[str, object]:
+def faces_record(folder: Folder) -> Dict[str, Any]:
     """What is noted of the test pictures: how many there are, of how many people, and the command that degrades."""
-    found: Dict[str, object] = json.loads((folder.faces / _FACES).read_text(encoding="utf-8"))
+    found: Dict[str, Any] = json.loads((folder.faces / _FACES).read_text(encoding="utf-8"))
     return found
 
 
 def people(folder: Folder) -> Optional[Dict[str, str]]:
     """Who is on each test picture; None if that is not known."""
-    path = folder.faces / "identities.csv"
-    if not path.is_file():
+    path = folder.identities
+    if path is None:
         return None
     with path.open(encoding="utf-8", newline="") as file:
         return {row["name"]: row["identity"] for row in csv.DictReader(file)}
@@ -92,7 +91,7 @@ def _make(plan: Plan, folder: Folder, stop: Stop) -> None:
     with new_folder(folder.faces) as new:
         identities = _drawn_identities() if not options.test else None
         for name, picture in _clean(options, size, unreadable):
-            write_bytes(new / "clean" / f"{name}.png", encode_png(picture))
+            write_bytes(new / CLEAN / f"{name}.png", encode_png(picture))
             names.append(name)
         if not names:
             first = f", {unreadable[0][0]}: {unreadable[0][1]}" if unreadable else ""
@@ -100,14 +99,14 @@ def _make(plan: Plan, folder: Folder, stop: Stop) -> None:
         if options.identities is not None:
             identities = read_identities(options.identities, names)
         if identities is not None:
-            write_text(new / "identities.csv", _csv([(name, identities[name]) for name in names]))
+            write_text(new / IDENTITIES, _csv([(name, identities[name]) for name in names]))
         log = folder.path / "degrade.log"
-        command = ["degrade", str(new / "clean"), "--output", str(new / "degraded")]
+        command = ["degrade", str(new / CLEAN), "--output", str(new / DEGRADED)]
         command += _degradation(plan.config.degradation)
         ended = run_child(command, log, stop)
         if ended.code != 0:
             raise RunFailure(f"the test pictures cannot be degraded: {ended.reason}")
-        command[1], command[3] = str(folder.faces / "clean"), str(folder.faces / "degraded")
+        command[1], command[3] = str(folder.clean), str(folder.degraded)
         record = {
             "pictures": len(names),
             "people": None if identities is None else len({identities[name] for name in names}),

@@ -25,6 +25,7 @@ from rethink_fr.files.writing import WriteError, write_json
 from rethink_fr.runs.config_file import settings
 from rethink_fr.runs.folder import LOCK
 
+CLEAN, DEGRADED, IDENTITIES = "clean", "degraded", "identities.csv"  # in the folder of test pictures
 TRAINED, MEASURED, FAILED = "trained.json", "measured.json", "failed.json"
 _BEGUN, _LOCK = "experiment.json", "part.lock"
 
@@ -43,6 +44,22 @@ class Folder:
     def faces(self) -> Path:
         """The test pictures."""
         return self.path / "faces"
+
+    @property
+    def clean(self) -> Path:
+        """The clean ones."""
+        return self.faces / CLEAN
+
+    @property
+    def degraded(self) -> Path:
+        """The degraded ones, of the same names."""
+        return self.faces / DEGRADED
+
+    @property
+    def identities(self) -> Optional[Path]:
+        """The file with who is on them; None if that is not known."""
+        path = self.faces / IDENTITIES
+        return path if path.is_file() else None
 
     def record_folder(self, place: str) -> Path:
         """Where logs and records of a part are."""
@@ -122,10 +139,10 @@ class Folder:
         record = self.read(run.place, TRAINED)
         return record is not None and covers(record.get("budget"), run)
 
-    def is_measured(self, cell: Cell, asked: Mapping[str, Any]) -> bool:
-        """Whether a cell was measured as it is asked for now."""
+    def measured(self, cell: Cell, asked: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+        """The record of what was measured of a cell; None if it was not, or not as it is asked for now."""
         record = self.read(cell.place, MEASURED)
-        return record is not None and record.get("asked") == dict(asked)
+        return record if record is not None and record.get("asked") == dict(asked) else None
 
 
 def covers(budget: Any, run: Run) -> bool:

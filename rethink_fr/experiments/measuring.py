@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from rethink_fr import errors
 from rethink_fr.evaluation.evaluate import evaluate
@@ -22,41 +22,36 @@ ANSWER, SAMPLES = "answer", "samples"
 SEED = 1  # of the noise of samples
 
 
-def as_job(
-    run: Path,
-    clean: Path,
-    degraded: Path,
-    identities: Optional[Path],
-    restored: Path,
-    output: Path,
-    asked: Mapping[str, Any],
-    sources: Sources,
-) -> str:
-    """The argument of this module, as JSON.
+class Job(NamedTuple):
+    """What is restored and measured."""
 
-    Args:
-        run: the run's folder.
-        clean, degraded: folders of the test pictures.
-        identities: file with who is on them.
-        restored: where restored pictures go.
-        output: the JSON file with what was measured.
-        asked: what is measured; see `rethink_fr.experiments.work.asked`.
-        sources: networks and statistics of the metrics.
-    """
-    given = {field.name: getattr(sources, field.name) for field in fields(Sources)}
-    paths = {"run": run, "clean": clean, "degraded": degraded, "restored": restored, "output": output}
-    return json.dumps(
-        {
-            **{name: str(path) for name, path in paths.items()},
-            "identities": None if identities is None else str(identities),
-            "asked": dict(asked),
-            "sources": {name: str(one) if isinstance(one, Path) else one for name, one in given.items()},
-        }
-    )
+    run: Path  # the run's folder
+    clean: Path  # folders of the test pictures
+    degraded: Path
+    identities: Optional[Path]  # file with who is on them
+    restored: Path  # where restored pictures go
+    output: Path  # the JSON file with what was measured
+    asked: Dict[str, Any]  # what is measured; see `rethink_fr.experiments.work.asked`
+    sources: Sources  # networks and statistics of the metrics
+
+    def as_json(self) -> str:
+        """The argument of this module."""
+        sources = {field.name: getattr(self.sources, field.name) for field in fields(Sources)}
+        return json.dumps({**self._asdict(), "sources": sources}, default=str)  # paths become text
 
 
-def sources_of(given: Mapping[str, Any]) -> Sources:
-    """The sources in a job."""
+def read_job(text: str) -> Job:
+    """The job in the argument of this module."""
+    given = json.loads(text)
+    for name in ("run", "clean", "degraded", "restored", "output"):
+        given[name] = Path(given[name])
+    if given["identities"] is not None:
+        given["identities"] = Path(given["identities"])
+    given["sources"] = _sources(given["sources"])
+    return Job(**given)
+
+
+def _sources(given: Mapping[str, Any]) -> Sources:
     plain = ("features", "identity_range", "landmark_range")
     values: Dict[str, Any] = {}
     for name, value in given.items():
@@ -67,8 +62,8 @@ def sources_of(given: Mapping[str, Any]) -> Sources:
     return Sources(**values)
 
 
-def measure(job: Mapping[str, Any]) -> Dict[str, Any]:
-    """Restore and measure; see `as_job`. Returns the report of `evaluate` as JSON has it.
+def measure(job: Job) -> Dict[str, Any]:
+    """Restore and measure. Returns the report of `evaluate` as JSON has it.
 
     Raises:
         ValueError: if the run cannot restore, or what is asked for cannot be measured.
@@ -76,7 +71,7 @@ def measure(job: Mapping[str, Any]) -> Dict[str, Any]:
     from rethink_fr.inference.loading import load_restorer
     from rethink_fr.inference.restore import plan_restoration, restore
 
-    run, degraded, restored, asked = Path(job["run"]), Path(job["degraded"]), Path(job["restored"]), job["asked"]
+    run, restored, asked = job.run, job.restored, job.asked
     restorer = load_restorer(run)
     scale, fidelity = asked["noise_scale"], asked["fidelity"]
     if restorer.noise_shape is None and scale:
@@ -88,17 +83,17 @@ def measure(job: Mapping[str, Any]) -> Dict[str, Any]:
         methods[SAMPLES] = restored / SAMPLES
         ways[SAMPLES] = (asked["draws"], scale or 1.0)
     for name, (samples, noise_scale) in ways.items():
-        plan = plan_restoration([degraded], methods[name], run, samples, overwrite=True)
+        plan = plan_restoration([job.degraded], methods[name], run, samples, overwrite=True)
         report = restore(restorer, str(run), plan, noise_scale, SEED, fidelity)
         if report.failed:
             raise ValueError(f"{report.failed[0].input}: {report.failed[0].error}")
     evaluated = evaluate(
         methods,
-        job["clean"],
-        degraded,
-        job["identities"],
+        job.clean,
+        job.degraded,
+        job.identities,
         asked["metrics"],
-        sources=sources_of(job["sources"]),
+        sources=job.sources,
         k=asked["k"],
         resize="reference",
     )
@@ -109,9 +104,9 @@ def measure(job: Mapping[str, Any]) -> Dict[str, Any]:
 
 def main() -> int:
     """Do the job that is given as the only argument. Returns the exit code."""
-    job = json.loads(sys.argv[1])
+    job = read_job(sys.argv[1])
     try:
-        write_json(job["output"], measure(job))
+        write_json(job.output, measure(job))
     except Exception as error:
         described = errors.describe(error)
         if described is None:

@@ -102,14 +102,14 @@ def _curves(path: Path) -> Dict[str, List[Tuple[float, float]]]:
 
 def _grids(plan: Plan, folder: Folder) -> List[Dict[str, Any]]:
     """Faces as rows; a column for each variant, and for each with samples a grid of these."""
-    clean = sorted((folder.faces / "clean").rglob("*.png"))
+    clean = sorted(folder.clean.rglob("*.png"))
     chosen = clean[:: max(1, len(clean) // _FACES)][:_FACES]
-    names = [path.relative_to(folder.faces / "clean").with_suffix("").as_posix() for path in chosen]
+    names = [path.relative_to(folder.clean).with_suffix("").as_posix() for path in chosen]
     first: Dict[str, Cell] = {}  # the first seed of each variant that was restored
     for cell in plan.cells:
         if (folder.restored(cell) / ANSWER).is_dir():
             first.setdefault(cell.variant.name, cell)
-    ends = ([("degraded", folder.faces / "degraded", "")], [("clean", folder.faces / "clean", "")])
+    ends = ([("degraded", folder.degraded, "")], [("clean", folder.clean, "")])
     answers = [(_head(cell), folder.restored(cell) / ANSWER, "") for cell in first.values()]
     grids = [_grid("Pictures", names, [*ends[0], *answers, *ends[1]])]
     for cell in first.values():

@@ -63,7 +63,7 @@ class Run:
 
     def folder(self, output: Path) -> Path:
         """The run's folder."""
-        return output / "runs" / self.name / f"seed{self.seed}"
+        return output / "runs" / self.place
 
     def arguments(self, output: Path, strategy: str) -> List[str]:
         """What follows `rethink-fr` in the command that trains it."""

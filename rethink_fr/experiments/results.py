@@ -10,8 +10,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 import numpy as np
 
+from rethink_fr.evaluation.report.contents import json_number
 from rethink_fr.experiments.faces import faces_record, people
-from rethink_fr.experiments.folder import MEASURED, TRAINED, Folder
+from rethink_fr.experiments.folder import TRAINED, Folder
 from rethink_fr.experiments.intervals import Estimate, of_pictures, of_sets, verdict
 from rethink_fr.experiments.measuring import ANSWER, SAMPLES
 from rethink_fr.experiments.plan import Plan, Run, shown_command
@@ -50,8 +51,8 @@ def make_table(plan: Plan, folder: Folder, command: Sequence[str]) -> Dict[str, 
     done: Dict[str, Mapping[str, Any]] = {}  # by the cells' places
     reports: Dict[Tuple[str, int], Mapping[str, Any]] = {}
     for cell in plan.cells:
-        record = folder.read(cell.place, MEASURED)
-        if record is not None and folder.is_measured(cell, asked(plan, cell)):
+        record = folder.measured(cell, asked(plan, cell))
+        if record is not None:
             done[cell.place] = record
             reports[cell.variant.name, cell.seed] = record["report"]
     who = people(folder) or {}
@@ -59,7 +60,7 @@ def make_table(plan: Plan, folder: Folder, command: Sequence[str]) -> Dict[str, 
     tables = [table for table in tables if len(table["rows"]) > 1 or table["kind"] == ANSWER]
     names = dict.fromkeys(name for table in tables for row in table["rows"] for name in row["cells"])
     faces = dict(faces_record(folder))
-    faces["degrade"] = shown_command(faces["degrade"])  # type: ignore[arg-type]
+    faces["degrade"] = shown_command(faces["degrade"])
     variants = [_variant(plan, folder, name.name, done) for name in plan.definition.variants]
     return {
         "name": plan.name,
@@ -137,11 +138,12 @@ def _values(of_seeds: Mapping[int, Mapping[str, Any]], kind: str) -> Dict[str, V
         figures = {seed: one for seed, one in figures.items() if one is not None}
         if not figures:
             continue
-        of_set = [_number(one.get("mean", one.get("value"))) for one in figures.values()]
+        # Infinite numbers are text in a report.
+        of_set = [float(one.get("mean", one.get("value"))) for one in figures.values()]
         pictures = [[row[kind].get(name) for row in of_seeds[seed]["rows"]] for seed in figures]
         matrix = None
         if metric.of_set is None and all(value is not None for row in pictures for value in row):
-            matrix = np.array([[_number(value) for value in row] for row in pictures])
+            matrix = np.array([[float(value) for value in row] for row in pictures])
             # A ratio of two means, such as an error ratio, is no mean over pictures.
             if not np.allclose(matrix.mean(axis=1), of_set, rtol=1e-6, atol=1e-9, equal_nan=True):
                 matrix = None
@@ -289,11 +291,6 @@ def _interval(estimate: Estimate) -> Optional[List[Union[float, str]]]:
     return None if estimate.interval is None else [as_json(end) for end in estimate.interval]
 
 
-def _number(value: Any) -> float:
-    """A number as a report has it: infinite ones are text."""
-    return float(value)
-
-
 def as_json(value: float) -> Union[float, str]:
     """A number in JSON's types: rounded to seven digits, or "inf", which JSON lacks."""
-    return float(f"{value:.7g}") if np.isfinite(value) else str(value)
+    return json_number(float(f"{value:.7g}"))

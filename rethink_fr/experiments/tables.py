@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Mapping
 
-from rethink_fr.evaluation.report.tables import in_latex, in_markdown
+from rethink_fr.evaluation.report.tables import in_latex, in_markdown, latex_lines, markdown_lines
 from rethink_fr.experiments.measuring import SAMPLES
 
 Table = Mapping[str, Any]
@@ -66,18 +66,18 @@ def as_markdown(table: Table) -> str:
         lines += [
             f"## {caption(table, part)}",
             "",
-            *_as_markdown(figures(table, part, "**{}**".format, in_markdown)),
+            *markdown_lines(figures(table, part, "**{}**".format, in_markdown)),
             "",
         ]
         differences = changes(table, part, in_markdown)
         if len(differences) > 1:
             base = next(one["label"] for one in table["variants"] if one["name"] == table["compare_to"])
-            lines += [f"Difference to {in_markdown(base)}:", "", *_as_markdown(differences), ""]
+            lines += [f"Difference to {in_markdown(base)}:", "", *markdown_lines(differences), ""]
     problems = problem_lines(table)
     if problems:
         lines += ["## Not there", "", *(f"* {in_markdown(line)}" for line in problems), ""]
     lines += ["## How to repeat it", "", "```bash", table["command"], "```", ""]
-    lines += [*_as_markdown(run_rows(table, in_markdown)), "", "The first run of each variant:", "", "```bash"]
+    lines += [*markdown_lines(run_rows(table, in_markdown)), "", "The first run of each variant:", "", "```bash"]
     lines += [command for one in table["variants"] for command in first_commands(one)]
     lines += ["```", "", f"Intervals: {in_markdown(table['intervals'])}.", ""]
     lines += [f"* {title(table, name)}: {in_markdown(one['definition'])}." for name, one in table["metrics"].items()]
@@ -89,13 +89,10 @@ def as_latex(table: Table) -> str:
     lines = [f"% {in_latex(table['title'])}, after {in_latex(table['source'])}; needs \\usepackage{{booktabs}}"]
     lines.append(f"% {in_latex(about(table))}")
     for part in table["tables"]:
-        head, *rows = figures(table, part, "\\textbf{{{}}}".format, in_latex)
-        lines += ["", f"% {in_latex(caption(table, part))}"]
-        lines += [f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", "\\toprule"]
+        rows = figures(table, part, "\\textbf{{{}}}".format, in_latex)
         for sign, tex in _SIGNS.items():
-            head, *rows = ([cell.replace(sign, tex) for cell in row] for row in (head, *rows))
-        lines += [" & ".join(head) + r" \\", "\\midrule", *(" & ".join(row) + r" \\" for row in rows)]
-        lines += ["\\bottomrule", "\\end{tabular}"]
+            rows = [[cell.replace(sign, tex) for cell in row] for row in rows]
+        lines += ["", f"% {in_latex(caption(table, part))}", *latex_lines(rows)]
     lines += [f"% {name}: {one['definition']}" for name, one in table["metrics"].items()]
     lines += [f"% {in_latex(line)}" for line in problem_lines(table)]
     return "\n".join(lines) + "\n"
@@ -199,11 +196,6 @@ def _change(table: Table, name: str, difference: Any) -> str:
     shown = number(table, name, difference["mean"], sign=True)
     ends = interval(table, name, difference["interval"], sign=True)
     return " ".join(part for part in (shown, ends, difference["verdict"]) if part)
-
-
-def _as_markdown(rows: Sequence[Sequence[str]]) -> List[str]:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
 
 
 def as_terminal(table: Table) -> Dict[str, List[List[str]]]:

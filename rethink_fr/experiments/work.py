@@ -10,17 +10,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from tqdm import tqdm
 
 from rethink_fr.config.parsing import plain
 from rethink_fr.errors import AGAIN
-from rethink_fr.evaluation.needs import Sources
 from rethink_fr.experiments.children import Ended, Stop, Stopped, run_child
 from rethink_fr.experiments.folder import FAILED, MEASURED, TRAINED, Folder
-from rethink_fr.experiments.measuring import ANSWER, SAMPLES, SEED, as_job
+from rethink_fr.experiments.measuring import ANSWER, SAMPLES, SEED, Job
 from rethink_fr.experiments.plan import Cell, Plan, Run, shown_command, source_options
 from rethink_fr.experiments.version import source_version
 from rethink_fr.files.names import printable
@@ -84,7 +82,7 @@ def _parts(plan: Plan, folder: Folder, cell: Cell) -> Iterator[Part]:
     for run in (cell.run.start, cell.run):
         if run is not None and not folder.is_trained(run):
             yield Part(run.place, run)
-    if not folder.is_measured(cell, asked(plan, cell)):
+    if folder.measured(cell, asked(plan, cell)) is None:
         yield Part(f"{cell.place}/measure", None)
 
 
@@ -97,6 +95,7 @@ class _Worker:
         self._waited = False
         self._working: Set[int] = set()  # threads that are at a part
         self._mine: Set[str] = set()  # parts that failed in this call
+        self._done: Set[str] = set()  # cells of which nothing is left, whose records are not read again
         self.error: Optional[BaseException] = None
 
     def run(self) -> None:
@@ -120,7 +119,11 @@ class _Worker:
         """Do one part. Returns whether there was one to do, and those that others are at."""
         busy: List[str] = []
         for cell in self._cells:
+            if cell.place in self._done:
+                continue
             part = next(_parts(self._plan, self._folder, cell), None)
+            if part is None:
+                self._done.add(cell.place)
             if part is None or self._has_failed(cell):
                 continue
             with self._folder.taken(part.place) as mine:
@@ -201,38 +204,25 @@ class _Worker:
         """Restore the test pictures and measure them."""
         folder, options = self._folder, self._plan.options
         here = folder.record_folder(place)
-        identities = folder.faces / "identities.csv"
-        wanted = asked(self._plan, cell)
-        run, restored, report = cell.run.folder(options.output), folder.restored(cell), here / "report.json"
-        clean, degraded = folder.faces / "clean", folder.faces / "degraded"
-        job = as_job(
-            run,
-            clean,
-            degraded,
-            identities if identities.is_file() else None,
-            restored,
-            report,
-            wanted,
-            options.sources,
+        job = Job(
+            run=cell.run.folder(options.output),
+            clean=folder.clean,
+            degraded=folder.degraded,
+            identities=folder.identities,
+            restored=folder.restored(cell),
+            output=here / "report.json",
+            asked=asked(self._plan, cell),
+            sources=options.sources,
         )
         log = here / "measure.log"
-        ended = run_child([job], log, self._stop, module="rethink_fr.experiments.measuring")
+        ended = run_child([job.as_json()], log, self._stop, module="rethink_fr.experiments.measuring")
         if ended.code != 0:
             raise _PartFailed(ended.reason)
-        found = read_json(report, "an evaluation")
+        found = read_json(job.output, "an evaluation")
         record = {
-            "asked": wanted,
+            "asked": job.asked,
             "seconds": round(ended.seconds, 1),
-            "commands": _commands(
-                run,
-                clean,
-                degraded,
-                restored,
-                wanted,
-                options.sources,
-                identities.is_file(),
-                SAMPLES in found["samples"],
-            ),
+            "commands": _commands(job, SAMPLES in found["samples"]),
             "commit": source_version(),
             "report": found,
         }
@@ -244,18 +234,10 @@ class _PartFailed(Exception):  # noqa: N818 (reads as what happened)
     """A part could not be done; the message says why, in one line."""
 
 
-def _commands(
-    run: Path,
-    clean: Path,
-    degraded: Path,
-    restored: Path,
-    asked: Dict[str, Any],
-    sources: Sources,
-    people: bool,
-    samples: bool,
-) -> List[str]:
+def _commands(job: Job, samples: bool) -> List[str]:
     """The commands that restore and measure the same by hand."""
-    restore = ["restore", str(degraded), "--aligned", "--model", str(run), "--seed", str(SEED)]
+    asked, restored = job.asked, job.restored
+    restore = ["restore", str(job.degraded), "--aligned", "--model", str(job.run), "--seed", str(SEED)]
     if asked["fidelity"] is not None:
         restore += ["--fidelity", f"{asked['fidelity']:g}"]
     scale = ["--noise-scale", f"{asked['noise_scale']:g}"]
@@ -265,12 +247,13 @@ def _commands(
         scale[1] = f"{asked['noise_scale'] or 1.0:g}"
         found.append([*restore, *scale, "--samples", str(asked["draws"]), "--output", str(restored / SAMPLES)])
         methods.append(f"{SAMPLES}={restored / SAMPLES}")
-    last = ["evaluate", "--restored", *methods, "--reference", str(clean), "--degraded", str(degraded), "--resize"]
-    if people:
-        last += ["--identities", str(clean.parent / "identities.csv")]
+    last = ["evaluate", "--restored", *methods, "--reference", str(job.clean), "--degraded", str(job.degraded)]
+    last.append("--resize")
+    if job.identities is not None:
+        last += ["--identities", str(job.identities)]
     if asked["metrics"]:
         last += ["--metrics", ",".join(asked["metrics"])]
-    last += source_options(sources)
+    last += source_options(job.sources)
     return [shown_command(one) for one in (*found, last)]
 
 

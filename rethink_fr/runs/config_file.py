@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any, Mapping, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 import yaml
 
@@ -34,6 +34,14 @@ def available_configs() -> list[str]:
     return sorted(path.stem for path in CONFIG_DIRECTORY.glob("*.yaml"))
 
 
+def yaml_file(name_or_path: Union[str, Path], folder: Path) -> Optional[Path]:
+    """The file that is meant: one of `folder` by its name, or any `.yaml` file by its path; None if it is not there."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = folder / f"{name_or_path}.yaml"
+    return None if file_size(path) is None else path
+
+
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read a configuration, apply overrides, and check it.
 
@@ -45,10 +53,8 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Expe
     Raises:
         ConfigError: if it is not valid; the message names the key, its value and what was expected.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = CONFIG_DIRECTORY / f"{name_or_path}.yaml"
-    if file_size(path) is None:
+    path = yaml_file(name_or_path, CONFIG_DIRECTORY)
+    if path is None:
         raise ConfigError(
             f"no configuration {str(name_or_path)!r}: expected a .yaml file or one of {', '.join(available_configs())}"
         )

@@ -173,18 +173,20 @@ def settings(*values: str) -> List[Any]:
     return [part for value in (*RHYTHM, *values) for part in ("--set", value)]
 
 
+def toy_chaos(trials: Trials, folder: Path, steps: int, kills: int) -> None:
+    (folder / "toy.yaml").write_text(TOY)
+    arguments = ["train", "--config", folder / "toy.yaml", *settings(f"training.steps={steps}")]
+    chaos(trials, folder, "toy", arguments, kills)
+
+
 def test_a_run_that_is_killed_at_random_moments_ends_as_if_it_had_not_been(tensorflow_trials, tmp_path):
-    (tmp_path / "toy.yaml").write_text(TOY)
-    arguments = ["train", "--config", tmp_path / "toy.yaml", *settings("training.steps=16")]
-    chaos(tensorflow_trials, tmp_path, "toy", arguments, kills=3)
+    toy_chaos(tensorflow_trials, tmp_path, steps=16, kills=3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_a_small_run_survives_thirty_kills(tensorflow_trials, tmp_path):
-    (tmp_path / "toy.yaml").write_text(TOY)
-    arguments = ["train", "--config", tmp_path / "toy.yaml", *settings("training.steps=150")]
-    chaos(tensorflow_trials, tmp_path, "toy", arguments, kills=30)
+    toy_chaos(tensorflow_trials, tmp_path, steps=150, kills=30)
 
 
 @pytest.mark.slow

@@ -158,7 +158,7 @@ CHANGEABLE = {
     "training.validate_every", "training.checkpoint_every", "training.keep_checkpoints", "training.logical_cpus",
     "training.accumulate", "training.recompute", "training.steps_per_execution", "training.on_divergence",
     "training.gradient_norm_limit", "training.gradient_norm_ratio", "training.rollback_factor",
-    "training.rollback_times", "training.identity_network", "training.cross_device", "training.tf32",
+    "training.rollback_times", "training.identity_network", "training.cross_device",
 }  # fmt: skip
 # What the restorer's and VQFR's optimizers call their learning rates.
 RATES = {

@@ -43,16 +43,17 @@ def blur(image: tf.Tensor, sigma: tf.Tensor, radius: int) -> tf.Tensor:
         sigma: standard deviation in pixels of this image; 0 leaves the image as it is.
         radius: the kernel has `2 * radius + 1` pixels on a side.
     """
-    kernel = tf.tile(_gaussian(sigma, radius)[:, tf.newaxis], [1, 3])  # [taps, channels]
-    padded = tf.pad(image, [[radius, radius], [radius, radius], [0, 0]], "REFLECT")[tf.newaxis]
-    columns_done = tf.nn.depthwise_conv2d(padded, kernel[:, tf.newaxis, :, tf.newaxis], [1, 1, 1, 1], "VALID")
-    return tf.nn.depthwise_conv2d(columns_done, kernel[tf.newaxis, :, :, tf.newaxis], [1, 1, 1, 1], "VALID")[0]
+    columns_done = tf.transpose(_blur_columns(image, sigma, radius), [1, 0, 2])
+    return tf.transpose(_blur_columns(columns_done, sigma, radius), [1, 0, 2])
 
 
-def _gaussian(sigma: tf.Tensor, radius: int) -> tf.Tensor:
+def _blur_columns(image: tf.Tensor, sigma: tf.Tensor, radius: int) -> tf.Tensor:
+    """The blur of each column of float32 `[H, W, C]`, along the first axis."""
     sigma = tf.maximum(sigma, 1e-3)  # below it all the weight is on the centre anyway
     distance = tf.range(-radius, radius + 1, dtype=tf.float32)
-    return tf.nn.softmax(-0.5 * tf.square(distance / sigma))
+    kernel = tf.tile(tf.nn.softmax(-0.5 * tf.square(distance / sigma))[:, tf.newaxis], [1, image.shape[-1]])
+    padded = tf.pad(image, [[radius, radius], [0, 0], [0, 0]], "REFLECT")[tf.newaxis]
+    return tf.nn.depthwise_conv2d(padded, kernel[:, tf.newaxis, :, tf.newaxis], [1, 1, 1, 1], "VALID")[0]
 
 
 def downsample(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
@@ -87,11 +88,7 @@ def blur_and_downsample(image: tf.Tensor, sigma: tf.Tensor, radius: int, factor:
 
 def _side_matrix(side: int, sigma: tf.Tensor, radius: int, factor: tf.Tensor) -> tf.Tensor:
     """The matrix float32 `[round(side / factor), side]` of blur and reduction: what they make of the unit vectors."""
-    padded = tf.pad(tf.eye(side), [[radius, radius], [0, 0]], "REFLECT")
-    kernel = tf.tile(_gaussian(sigma, radius)[:, tf.newaxis], [1, side])  # the unit vectors are the channels
-    blurred = tf.nn.depthwise_conv2d(
-        padded[tf.newaxis, :, tf.newaxis], kernel[:, tf.newaxis, :, tf.newaxis], [1, 1, 1, 1], "VALID"
-    )
+    blurred = _blur_columns(tf.eye(side)[:, tf.newaxis], sigma, radius)  # the unit vectors are the channels
     size = [_reduced_side(side, factor), side]
     return tf.image.resize(tf.reshape(blurred, [side, side, 1]), size, "bilinear", antialias=True)[..., 0]
 

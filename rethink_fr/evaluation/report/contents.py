@@ -178,7 +178,10 @@ class EvaluationReport:
                 {
                     "name": row.name,
                     **({"identity": row.identity} if row.identity is not None else {}),
-                    **{what: {key: _number(one) for key, one in values.items()} for what, values in row.values.items()},
+                    **{
+                        what: {key: json_number(one) for key, one in values.items()}
+                        for what, values in row.values.items()
+                    },
                 }
                 for row in self.rows
             ],
@@ -188,13 +191,13 @@ class EvaluationReport:
 
 def _figure_json(figure: Figure) -> Dict[str, Any]:
     """What has an interval is a mean, and called so; a Frechet distance is none."""
-    found: Dict[str, Any] = {"value" if figure.interval is None else "mean": _number(figure.value)}
-    found["interval"] = None if figure.interval is None else [_number(end) for end in figure.interval]
+    found: Dict[str, Any] = {"value" if figure.interval is None else "mean": json_number(figure.value)}
+    found["interval"] = None if figure.interval is None else [json_number(end) for end in figure.interval]
     found["count"] = figure.count
     if figure.ideal is not None:
         found["ideal"] = figure.ideal
     if len(figure.draws) > 1:
-        found["draws"] = {"deviation": figure.deviation, "values": [_number(value) for value in figure.draws]}
+        found["draws"] = {"deviation": figure.deviation, "values": [json_number(value) for value in figure.draws]}
     if figure.by_k:
         found["by_k"] = [
             {"k": k, "mean": share.value, "interval": list(share.interval)} for k, share in enumerate(figure.by_k, 1)
@@ -202,5 +205,6 @@ def _figure_json(figure: Figure) -> Dict[str, Any]:
     return found
 
 
-def _number(value: float) -> Union[float, str]:
+def json_number(value: float) -> Union[float, str]:
+    """A number in JSON's types: JSON lacks infinite ones, which are the strings "inf" and "-inf"."""
     return value if np.isfinite(value) else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import List, Sequence, Tuple
 
 from markupsafe import Markup
 
@@ -26,7 +26,7 @@ def curve_chart(title: str, figures: Sequence[Figure]) -> Markup:
         raise ValueError(f"{title}: curves of {sorted(lengths)} points; expected as many for each method, one or more")
     count = lengths.pop()
     low = min(share.interval[0] for figure in figures for share in figure.by_k)
-    lowest = min(int(low * 5.0) / 5.0, 0.8)  # a multiple of 0.2 below everything
+    lowest, ticks = share_axis(low)
 
     def across(k: int) -> float:
         middle = (_LEFT + _RIGHT) / 2
@@ -49,15 +49,18 @@ def curve_chart(title: str, figures: Sequence[Figure]) -> Markup:
         title=title,
         curves=curves,
         across=[across(k) for k in range(1, count + 1)],
-        ticks=[
-            {"share": tick / 10, "y": down(tick / 10)}
-            for tick in range(round(lowest * 10), 11, 2 if lowest < 0.8 else 1)
-        ],
+        ticks=[{"share": tick, "y": down(tick)} for tick in ticks],
         left=_LEFT,
         right=_RIGHT,
         middle=(_LEFT + _RIGHT) / 2,
         bottom=_BOTTOM,
     )
+
+
+def share_axis(low: float) -> Tuple[float, List[float]]:
+    """Where an axis of shares begins, which ends at 1: a multiple of 0.2 that is not above `low`; and its ticks."""
+    lowest = min(int(low * 5.0) / 5.0, 0.8)
+    return lowest, [tick / 10 for tick in range(round(lowest * 10), 11, 2 if lowest < 0.8 else 1)]
 
 
 def colour(place: int) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import List, Sequence, Tuple
 
 import numpy as np
-from PIL import Image
 
 from rethink_fr.evaluation.pairs import read_together
 from rethink_fr.evaluation.report.contents import EvaluationReport, Row
 from rethink_fr.files.names import printable
+from rethink_fr.pictures.files import encode_png
 from rethink_fr.pictures.sheets import picture_grid
 
 
@@ -53,7 +52,5 @@ def grid_picture(report: EvaluationReport, rows: Sequence[Row]) -> bytes:
     for row in rows:
         together = read_together({folder: Path(row.files[folder]) for folder in folders}, report.resize)
         pictures.append([together.pictures[folder] for folder in folders])
-    figure = picture_grid(pictures, [printable(folder) for folder in folders], [printable(row.name) for row in rows])
-    file = io.BytesIO()
-    Image.fromarray(figure).save(file, format="PNG")
-    return file.getvalue()
+    names = [printable(row.name) for row in rows]
+    return encode_png(picture_grid(pictures, [printable(folder) for folder in folders], names))

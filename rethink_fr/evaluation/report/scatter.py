@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from rethink_fr.evaluation.pages import render
 from rethink_fr.evaluation.report.contents import EvaluationReport, Figure
-from rethink_fr.evaluation.report.curves import MARKS, colour
+from rethink_fr.evaluation.report.curves import MARKS, colour, share_axis
 
 PAIRS = (("iprecision", "irecall"), ("precision", "recall"))  # those of identities first, as in the paper
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 346, 26, 316  # of the axes, in pixels of a picture of 360 x 360
@@ -40,8 +40,8 @@ def scatter_chart(figures: Sequence[Tuple[Figure, Figure]], places: Optional[Seq
     """
     if not figures or any(len(up.by_k) != len(along.by_k) or not up.by_k for up, along in figures):
         raise ValueError("a scatter needs two figures of each folder, with as many shares over k, one or more")
-    both = [share.value for pair in figures for figure in pair for share in figure.by_k]
-    lowest = min(int(min(both) * 5.0) / 5.0, 0.8)  # of both axes, which have one scale: a multiple of 0.2
+    # Both axes have one scale.
+    lowest, ticks = share_axis(min(share.value for pair in figures for figure in pair for share in figure.by_k))
 
     def across(share: float) -> float:
         return round(_LEFT + (_RIGHT - _LEFT) * (share - lowest) / (1.0 - lowest), 1)
@@ -63,7 +63,6 @@ def scatter_chart(figures: Sequence[Tuple[Figure, Figure]], places: Optional[Seq
         ]
         lines.append({"colour": colour(place), "mark": MARKS[place % len(MARKS)], "points": points})
     up, along = figures[0]
-    ticks = [tick / 10 for tick in range(round(lowest * 10), 11, 2 if lowest < 0.8 else 1)]
     return render(
         "scatter.svg",
         title=f"{up.metric.title} over {along.metric.title}",

@@ -60,23 +60,9 @@ def table_text(report: EvaluationReport, path: Union[str, Path]) -> str:
 def as_latex(report: EvaluationReport) -> str:
     """A `tabular` for the package booktabs, with the definitions as comments."""
     arrows = {"higher": r"$\uparrow$", "lower": r"$\downarrow$", "nearer": r"$\rightarrow$"}
-    lines = [
-        f"% {report.basis}; needs \\usepackage{{booktabs}}",
-        f"\\begin{{tabular}}{{l{'r' * len(report.shown)}}}",
-        "\\toprule",
-        " & ".join(
-            [
-                "Method",
-                *(f"{in_latex(_title(one))} {_arrow(report, one, arrows[one.better])}" for one in report.shown),
-            ]
-        )
-        + r" \\",
-        "\\midrule",
-    ]
+    head = ["Method", *(f"{in_latex(_title(one))} {_arrow(report, one, arrows[one.better])}" for one in report.shown)]
     rows = _rows(report, bold=lambda text: f"\\textbf{{{text}}}", escape=in_latex, plus_minus=r"$\pm$")
-    for row in rows:
-        lines.append(" & ".join(row) + r" \\")
-    lines += ["\\bottomrule", "\\end{tabular}"]
+    lines = [f"% {report.basis}; needs \\usepackage{{booktabs}}", *latex_lines([head, *rows])]
     lines += [f"% {metric.name}: {metric.definition}" for metric in report.shown]
     return "\n".join(lines) + "\n"
 
@@ -84,18 +70,28 @@ def as_latex(report: EvaluationReport) -> str:
 def as_markdown(report: EvaluationReport) -> str:
     """A table in GitHub's Markdown, with the definitions as a list."""
     rows = _rows(report, bold=lambda text: f"**{text}**", escape=in_markdown, plus_minus="±")
+    head = ["Method", *(f"{_title(one)} {_arrow(report, one, one.arrow)}" for one in report.shown)]
     lines = [
-        "| "
-        + " | ".join(["Method", *(f"{_title(one)} {_arrow(report, one, one.arrow)}" for one in report.shown)])
-        + " |",
-        "|---" * (len(report.shown) + 1) + "|",
-        *("| " + " | ".join(row) + " |" for row in rows),
+        *markdown_lines([head, *rows]),
         "",
         f"{report.basis[0].upper()}{report.basis[1:]}.",
         "",
     ]
     lines += [f"* {_title(metric)}: {in_markdown(metric.definition)}." for metric in report.shown]
     return "\n".join(lines) + "\n"
+
+
+def latex_lines(rows: Sequence[Sequence[str]]) -> List[str]:
+    """Rows of cells that LaTeX can read, the head first, as a `tabular` of the package booktabs."""
+    head, *others = (" & ".join(row) + r" \\" for row in rows)
+    begin = f"\\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}"
+    return [begin, "\\toprule", head, "\\midrule", *others, "\\bottomrule", "\\end{tabular}"]
+
+
+def markdown_lines(rows: Sequence[Sequence[str]]) -> List[str]:
+    """Rows of cells that Markdown can read, the head first, as a table of GitHub's Markdown."""
+    head, *others = ("| " + " | ".join(row) + " |" for row in rows)
+    return [head, "|---" * len(rows[0]) + "|", *others]
 
 
 def best_cells(report: EvaluationReport) -> Set[Tuple[str, str]]:
