@@ -5,6 +5,7 @@ no service runs in the process of the tests: each is in one that ends without st
 """
 
 import contextlib
+import faulthandler
 import itertools
 import multiprocessing
 import os
@@ -31,7 +32,8 @@ from tests.training import toy
 from tests.training.helpers import records, replace
 
 LONGEST = 300  # seconds that a process may take
-RESOLUTION = ["model.resolution=32"]
+AT_32 = ["model.resolution=32", "model.n_skips=2"]
+RUNNING = []  # the servers of this process; it would stop one that nothing refers to
 
 service = tf.data.experimental.service
 
@@ -48,7 +50,8 @@ def in_a_process(work: Callable[..., None], *arguments: object) -> None:
 
 
 def do_and_leave(work: Callable[..., None], arguments: tuple) -> None:
-    """Do the work, and end the process at once."""
+    """Do the work, and end the process at once; say where it hangs before it is killed."""
+    faulthandler.dump_traceback_later(0.9 * LONGEST)
     status = 1
     try:
         work(*arguments)
@@ -62,10 +65,11 @@ def do_and_leave(work: Callable[..., None], arguments: tuple) -> None:
 def check_served(check: Callable[..., None], workers: int, *arguments: object) -> None:
     """Start a service with some workers, and run a check on it."""
     dispatcher = service.DispatchServer()
-    address = dispatcher.target.split("://")[1]
-    servers = [service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(workers)]
+    RUNNING.append(dispatcher)
+    for _ in range(workers):
+        address = dispatcher.target.split("://")[1]
+        RUNNING.append(service.WorkerServer(service.WorkerConfig(dispatcher_address=address)))
     check(dispatcher.target, *arguments)
-    assert len(servers) == workers  # they live until here
 
 
 def same_batches_in_the_same_order(target: str) -> None:
@@ -129,7 +133,7 @@ def server(*arguments: str) -> Iterator[str]:
 
 
 def batches_of_the_worker_are_those_of_training(target: str, folder: Path) -> None:
-    config = load_config("smoke_64", RESOLUTION)
+    config = load_config("smoke_64", AT_32)
     pictures = open_run_pictures(config.data, 32, folder)
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
     batches = {}
@@ -143,7 +147,8 @@ def batches_of_the_worker_are_those_of_training(target: str, folder: Path) -> No
 
 @pytest.mark.slow
 def test_a_worker_in_a_process_of_its_own_reads_what_training_would(tmp_path):
-    of_the_run = ["--config", "smoke_64", "--set", *RESOLUTION, "--output", str(tmp_path)]
+    settings = [part for setting in AT_32 for part in ("--set", setting)]
+    of_the_run = ["--config", "smoke_64", *settings, "--output", str(tmp_path)]
     with server("dispatcher") as line:
         setting, target = line.split("=")
         assert setting == "data.service"
