@@ -24,7 +24,7 @@ class DeformableConv2D(keras.layers.Layer):
     to sample.
 
     Call with `(features, offsets, mask)`:
-        features: float32 `[B, H, W, C]`.
+        features: `[B, H, W, C]`, of a dtype that `ops.deform_conv2d` takes; so is the result.
         offsets:  `[B, H, W, 2 * deformable_groups * k * k]` in pixels, in the order of `ops.deform_conv2d`.
         mask:     `[B, H, W, deformable_groups * k * k]`, 0 to 1.
     Returns `[B, H, W, filters]`. The stride is 1, and features outside of the map count as 0.

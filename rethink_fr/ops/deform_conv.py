@@ -7,7 +7,7 @@ from typing import Any, List, Literal, Optional, Tuple, Union
 import tensorflow as tf
 
 from rethink_fr.ops.deform_conv_reference import DeformConvGeometry, deform_conv2d_reference
-from rethink_fr.ops.implementation import Implementation, compiled_operators
+from rethink_fr.ops.implementation import Implementation, compiled_operators, computing_dtype
 from rethink_fr.ops.native import native_ops
 
 Pair = Union[int, Tuple[int, int]]
@@ -38,8 +38,12 @@ def deform_conv2d(
     whole pixel or more outside (at row <= -1 or >= H, and likewise for columns), or whose offset is infinite or NaN,
     contributes nothing. The result is differentiable in all five tensors.
 
+    bfloat16 and float16 inputs are computed in float32, by whichever implementation, and only the result is rounded.
+    The other tensors may be of another dtype than `inputs`: offsets are better float32, as 10.3 pixels are 10.3125 in
+    bfloat16.
+
     Args:
-        inputs: `[B, H, W, C]`, float32; the reference takes float64 too. B may be 0.
+        inputs: `[B, H, W, C]`, float32, bfloat16 or float16; the reference takes float64 too. B may be 0.
         offsets: `[B, Ho, Wo, 2 * deformable_groups * kh * kw]` in pixels, in the order (deformable group, kernel row,
             kernel column, (dy, dx)).
         mask: `[B, Ho, Wo, deformable_groups * kh * kw]` in the same order, or None for ones.
@@ -48,8 +52,8 @@ def deform_conv2d(
         strides, padding, dilations: an integer, or a pair for rows and columns. Padding is with zeros on all sides.
         deformable_groups: how many groups of consecutive channels have offsets and masks of their own.
         implementation: "compiled" uses the native operator, "reference" TensorFlow's own operations, and "auto" the
-            native operator if there is one and the dtype is float32. "unrolled" is the reference without a loop in its
-            graph, for the export to TFLite; every size must be known.
+            native operator if there is one and the dtype is not float64. "unrolled" is the reference without a loop in
+            its graph, for the export to TFLite; every size must be known.
 
     Returns:
         `[B, Ho, Wo, F]`, with the dtype of `inputs`. Ho and Wo are those of a plain convolution.
@@ -65,8 +69,8 @@ def deform_conv2d(
         TensorShape([1, 8, 8, 32])
     """
     inputs = tf.convert_to_tensor(inputs)
-    dtype = inputs.dtype
-    offsets, filters = tf.convert_to_tensor(offsets, dtype), tf.convert_to_tensor(filters, dtype)
+    given, dtype = inputs.dtype, computing_dtype("deform_conv2d", inputs.dtype)
+    inputs, offsets, filters = (tf.cast(tensor, dtype) for tensor in (inputs, offsets, filters))
     if inputs.shape.rank != 4 or offsets.shape.rank != 4 or filters.shape.rank != 4:
         raise ValueError(
             f"deform_conv2d: inputs {inputs.shape}, offsets {offsets.shape} and filters {filters.shape} must have four "
@@ -83,7 +87,7 @@ def deform_conv2d(
         mask_channels = deformable_groups * geometry.kernel[0] * geometry.kernel[1]
         mask = tf.ones(tf.concat([tf.shape(offsets)[:3], [mask_channels]], axis=0), dtype)
         mask.set_shape([*offsets.shape[:3], mask_channels])
-    mask = tf.convert_to_tensor(mask, dtype)
+    mask = tf.cast(mask, dtype)
     _check(inputs, offsets, mask, filters, bias, geometry)
 
     compiled = compiled_operators(
@@ -103,7 +107,7 @@ def deform_conv2d(
             dilations=geometry.dilations,
             deformable_groups=deformable_groups,
         )
-    return outputs if bias is None else tf.nn.bias_add(outputs, tf.cast(bias, dtype))
+    return tf.cast(outputs if bias is None else tf.nn.bias_add(outputs, tf.cast(bias, dtype)), given)
 
 
 @tf.RegisterGradient("RethinkFr>DeformConv2d")

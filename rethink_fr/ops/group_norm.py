@@ -7,7 +7,7 @@ from typing import Any, List
 import tensorflow as tf
 
 from rethink_fr.ops.group_norm_reference import group_norm_swish_reference
-from rethink_fr.ops.implementation import Implementation, compiled_operators
+from rethink_fr.ops.implementation import Implementation, compiled_operators, computing_dtype
 from rethink_fr.ops.native import native_ops
 
 
@@ -28,9 +28,9 @@ def group_norm_swish(
     a size that VQFR normalizes.
 
     Args:
-        inputs: `[B, H, W, C]`, float32. The reference takes float64 and bfloat16 too; for these it computes in float64
-            and float32.
-        gamma, beta: `[C]`.
+        inputs: `[B, H, W, C]`, float32, bfloat16 or float16; the reference takes float64 too. bfloat16 and float16 are
+            computed in float32, and only the result is rounded.
+        gamma, beta: `[C]`, any of these dtypes.
         groups: how many groups of consecutive channels there are; it divides C.
         epsilon: added to the variance.
         implementation: as in `deform_conv2d`.
@@ -55,13 +55,16 @@ def group_norm_swish(
     for name, tensor in (("gamma", gamma), ("beta", beta)):
         if not tf.TensorShape(tensor.shape).is_compatible_with([channels]):
             raise ValueError(f"group_norm_swish: {name} is {tensor.shape}, expected [{channels}]")
-    compiled = compiled_operators("group_norm_swish", implementation, inputs.dtype)
+    given, dtype = inputs.dtype, computing_dtype("group_norm_swish", inputs.dtype)
+    inputs, gamma, beta = (tf.cast(tensor, dtype) for tensor in (inputs, gamma, beta))
+    compiled = compiled_operators("group_norm_swish", implementation, dtype)
     if compiled is None:
-        return group_norm_swish_reference(inputs, gamma, beta, groups, epsilon)
-    outputs, _, _ = compiled.rethink_fr_group_norm_swish(
-        inputs=inputs, gamma=gamma, beta=beta, groups=groups, epsilon=epsilon
-    )
-    return outputs
+        outputs = group_norm_swish_reference(inputs, gamma, beta, groups, epsilon)
+    else:
+        outputs, _, _ = compiled.rethink_fr_group_norm_swish(
+            inputs=inputs, gamma=gamma, beta=beta, groups=groups, epsilon=epsilon
+        )
+    return tf.cast(outputs, given)
 
 
 @tf.RegisterGradient("RethinkFr>GroupNormSwish")

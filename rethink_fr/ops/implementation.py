@@ -16,8 +16,27 @@ from rethink_fr.ops.probe import FaultyOperatorError, deviation, gpus
 # operator if there is one, it can take the tensors, and it works on every GPU that this process uses.
 Implementation = Literal["auto", "reference", "compiled"]
 
+_COMPUTED_IN = {
+    tf.float64: tf.float64, tf.float32: tf.float32, tf.bfloat16: tf.float32, tf.float16: tf.float32
+}  # fmt: skip
+
 _lock = threading.Lock()
 _faults: Optional[Dict[str, str]] = None  # of each operator that does not work on some GPU; None: not tried yet
+
+
+def computing_dtype(operation: str, dtype: tf.DType) -> tf.DType:
+    """The dtype in which an operation computes: float32 for bfloat16 and float16, which are too coarse for its sums.
+
+    Args:
+        operation: the name of the operation, for messages.
+        dtype: of its inputs.
+
+    Raises:
+        ValueError: if the inputs are neither of these three nor float64.
+    """
+    if dtype not in _COMPUTED_IN:
+        raise ValueError(f"{operation}: inputs are {dtype.name}, expected float32, float64, bfloat16 or float16")
+    return _COMPUTED_IN[dtype]
 
 
 def compiled_operators(operation: str, implementation: Implementation, dtype: tf.DType) -> Optional[Any]:
@@ -26,10 +45,10 @@ def compiled_operators(operation: str, implementation: Implementation, dtype: tf
     Args:
         operation: the name of the operation, for messages.
         implementation: what its caller asked for.
-        dtype: of the tensors; the native operators take float32 only.
+        dtype: in which it computes; the native operators take float32 only.
 
     Raises:
-        ValueError: if `implementation` is not one of the three, or "compiled" is asked for with another dtype.
+        ValueError: if `implementation` is not one of the three, or "compiled" is asked for in float64.
         NativeOpsError: if "compiled" is asked for and there are no native operators.
     """
     if implementation not in ("auto", "reference", "compiled"):
@@ -37,7 +56,7 @@ def compiled_operators(operation: str, implementation: Implementation, dtype: tf
     if implementation == "reference" or (implementation == "auto" and dtype != tf.float32):
         return None
     if dtype != tf.float32:
-        raise ValueError(f"{operation}: the compiled operator takes float32, got {dtype.name}")
+        raise ValueError(f"{operation}: the compiled operator computes in float32, got {dtype.name}")
     operators = native_ops(required=implementation == "compiled")
     if operators is None or implementation == "compiled":
         return operators

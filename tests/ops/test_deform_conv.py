@@ -228,7 +228,7 @@ def test_the_result_does_not_depend_on_timing():
         ({"filters": np.zeros([9, 9, 8, 4], "float32")}, "does not fit into inputs"),
         ({"bias": np.zeros([3], "float32")}, r"bias is \(3,\), expected \[4\]"),
         ({"implementation": "fast"}, "expected auto, reference or compiled"),
-        ({"inputs": np.zeros([1, 5, 6, 8]), "implementation": "compiled"}, "takes float32, got float64"),
+        ({"inputs": np.zeros([1, 5, 6, 8]), "implementation": "compiled"}, "computes in float32, got float64"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):
