@@ -21,6 +21,22 @@ from tests.weights.filled import filled
 
 TOOL = ROOT / "tools/compare_methods.py"
 PUBLISHED = sorted((ROOT / "docs" / "peers").glob("*.*"))
+MODEL = ROOT / "docs" / "mini128.md"
+METRICS = {
+    "PSNR, dB": "psnr",
+    "SSIM": "ssim",
+    "distance in SqueezeNet's features": "perceptual",
+    "identity angle (MobileFace), degrees": "deg",
+    "landmark distance (PFLD), px": "lmd",
+    "precision / recall": "precision recall",
+    "iPrecision / iRecall": "iprecision irecall",
+}
+SPREAD = {  # measured on samples, and in what unit the page has them
+    "error of one sample over that of the mean of 8": ("error_ratio", 1.0),
+    "the same by band: fine, middle, coarse": ("error_ratio_fine error_ratio_middle error_ratio_coarse", 1.0),
+    "central intervals of 50, 80, 95 % cover": ("coverage_50 coverage_80 coverage_95", 100.0),
+    "spread and error correlate over pixels": ("spread_error_correlation", 1.0),
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +67,32 @@ def test_pages_in_docs_are_those_of_the_json_files_beside_them(tool, path):
     assert path.with_suffix(".md").read_text(encoding="utf-8") == tool.as_markdown(table)
     check_provenance(table)
     assert "+" not in table["commit"]
+
+
+def test_the_models_page_has_the_published_figures():
+    """Each number of the two tables under "Measured", to as many digits as it is shown with."""
+    table = published(ROOT / "docs/peers/mini128")
+    metrics, methods = table["metrics"], {label: name for name, label in table["labels"].items()}
+    section = MODEL.read_text(encoding="utf-8").split("## Measured")[1].split("\n## ")[0]
+    tables = [part.splitlines() for part in section.split("\n\n") if part.startswith("|")]
+    (head, _, *rows), (_, _, *spread) = ([line.strip("| ").split(" | ") for line in lines] for lines in tables)
+    assert [row[0] for row in rows] == list(METRICS) and [row[0] for row in spread[:4]] == list(SPREAD)
+    for what, *cells in rows:
+        for label, cell in zip(head, cells):
+            figures = [metrics[name]["cells"][methods[label]] for name in METRICS[what].split()]
+            check_shown(cell, [one["mean"] for one in figures] + (figures[0]["interval"] if "[" in cell else []))
+    for what, measured, *_ in spread[:4]:
+        names, unit = SPREAD[what]
+        check_shown(measured, [unit * metrics[name]["cells"]["samples"]["mean"] for name in names.split()])
+    values = metrics["psnr"]["cells"]["restored"]["mean"], metrics["psnr_mean"]["cells"]["samples"]["mean"]
+    check_shown(spread[4][1], [values[0] - values[1]])
+
+
+def check_shown(cell: str, values: list) -> None:
+    shown = re.findall(r"\d+(?:\.\d+)?", cell)
+    digits = [len(number.partition(".")[2]) for number in shown]
+    assert [f"{value:.{count}f}" for value, count in zip(values, digits)] == shown, cell
+    assert len(values) == len(shown), cell
 
 
 def report(tool) -> dict:
