@@ -1,7 +1,7 @@
 """The transposes that TensorFlow puts into a training step on a GPU, counted on a machine without one.
 
-    python tools/count_transposes.py                      # VQFR's stage 2, version 1, 512 px, in float32
-    python tools/count_transposes.py --network restorer --precision bfloat16
+    PYTHONPATH=. python tools/count_transposes.py --width 0.125                      # VQFR 1, stage 2, in float32
+    PYTHONPATH=. python tools/count_transposes.py --network restorer --precision bfloat16
 
 All features here are NHWC. For a GPU TensorFlow's layout optimizer rewrites convolutions to NCHW (or leaves them, where
 it holds NHWC to be faster), lets elementwise operations follow, and puts transposes around what cannot follow. Those

@@ -78,9 +78,10 @@ def assert_two_workers_equal_one_process(tmp_path: Path, arguments: list, float6
         finish(worker)
     finish(start("train", *arguments, "--output", tmp_path / "one", float64=float64))
     one, two = state(tmp_path / "one"), state(tmp_path / "two")
+    tolerance = 1e-8 if float64 else 1e-5
     assert one.keys() == two.keys() and one["step/.ATTRIBUTES/VARIABLE_VALUE"] == 5
     for name, value in one.items():
-        np.testing.assert_allclose(two[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(two[name], value, rtol=tolerance, atol=tolerance, err_msg=name)
     for alone, together in zip(all_records(tmp_path / "one"), all_records(tmp_path / "two")):
         assert alone.keys() == together.keys()  # what they tell each other is not logged
         for name in ("step", *(name for name in alone if name.startswith("loss/"))):
