@@ -79,7 +79,7 @@ def main() -> None:
         for when, optimizers in (("before", ["function"]), ("after", ["function", "layout"])):
             found = count(rewritten(step, optimizers, arguments.capability))
             print(
-                f"{implementation}, {when}: {found.transposes.total()} transposes of {found.mebibytes:.0f} MiB at "
+                f"{implementation}, {when}: {sum(found.transposes.values())} transposes of {found.mebibytes:.0f} MiB at "
                 f"{listed(found.transposes)}; convolutions {listed(found.convolutions)}; native {listed(found.native)}"
             )
 
