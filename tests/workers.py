@@ -19,20 +19,25 @@ from rethink_fr.systems import SYSTEMS
 from tests.training import toy
 
 SYSTEMS["toy"] = toy.SYSTEM
+if "IN_FLOAT64" in os.environ:
+    from tests.training.float64 import train_in_float64
+    train_in_float64()
 sys.exit(main(sys.argv[1:]))
 """
 
 
-def start(*arguments: object, cluster: str = "") -> ForkedPython:
-    """`rethink-fr ARGUMENTS`; `cluster` is TF_CONFIG, "" for none."""
+def start(*arguments: object, cluster: str = "", float64: bool = False) -> ForkedPython:
+    """`rethink-fr ARGUMENTS`; `cluster` is TF_CONFIG, "" for none; with `float64` training computes in it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1", "RETHINK_FR_OPS": "reference"}
     environment.pop("TF_CONFIG", None)
     if cluster:
         environment["TF_CONFIG"] = cluster
+    if float64:
+        environment["IN_FLOAT64"] = ""
     return ForkedPython(CODE, *arguments, cwd=ROOT, environment=environment)
 
 
-def start_workers(arguments: Sequence[object], outputs: Sequence[Path]) -> List[ForkedPython]:
+def start_workers(arguments: Sequence[object], outputs: Sequence[Path], float64: bool = False) -> List[ForkedPython]:
     """`rethink-fr train --strategy multiworker ARGUMENTS --output OUTPUT`, a worker for each output."""
     probes = [socket.socket() for _ in outputs]
     for probe in probes:
@@ -44,6 +49,7 @@ def start_workers(arguments: Sequence[object], outputs: Sequence[Path]) -> List[
         start(
             *("train", "--strategy", "multiworker", *arguments, "--output", output),
             cluster=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+            float64=float64,
         )
         for index, output in enumerate(outputs)
     ]

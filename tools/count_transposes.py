@@ -1,7 +1,7 @@
 """The transposes that TensorFlow puts into a training step on a GPU, counted on a machine without one.
 
-    python tools/count_transposes.py                      # VQFR's stage 2, version 1, 512 px, in float32
-    python tools/count_transposes.py --network restorer --precision bfloat16
+    PYTHONPATH=. python tools/count_transposes.py --width 0.125                      # VQFR 1, stage 2, in float32
+    PYTHONPATH=. python tools/count_transposes.py --network restorer --precision bfloat16
 
 All features here are NHWC. For a GPU TensorFlow's layout optimizer rewrites convolutions to NCHW (or leaves them, where
 it holds NHWC to be faster), lets elementwise operations follow, and puts transposes around what cannot follow. Those
@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import List, NamedTuple
 
@@ -41,15 +42,16 @@ from rethink_fr.training.run import build_trainer
 from rethink_fr.training.trainer import AdversarialTrainer
 
 _DEVICE = "/job:localhost/replica:0/task:0/device:GPU:0"
+_BETWEEN_LAYOUTS = ([0, 3, 1, 2], [0, 2, 3, 1])  # NHWC to NCHW, and back
 
 
 class Counts(NamedTuple):
     """What a graph holds."""
 
-    convolutions: str  # how many of each layout
-    native: str  # how many of each of our operators
-    transposes: int
-    gibibytes: float
+    convolutions: Counter[str]  # by their layout
+    native: Counter[str]  # our operators
+    transposes: Counter[str]  # by the operations on their NHWC side
+    mebibytes: float  # that are transposed; tensors whose size is not known count as nothing
 
 
 def main() -> None:
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--version", type=int, choices=(1, 2), default=1, help="of VQFR")
     parser.add_argument("--resolution", type=int, default=512)
     parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--skips", type=int, default=4, help="of the restorer")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--precision", choices=("float32", "tf32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--capability", default="9.0", help="of the GPU; 9.0 is an H100's")
@@ -76,9 +79,14 @@ def main() -> None:
         for when, optimizers in (("before", ["function"]), ("after", ["function", "layout"])):
             found = count(rewritten(step, optimizers, arguments.capability))
             print(
-                f"{implementation:9s} {when:6s} {found.transposes:4d} transposes of {found.gibibytes:6.2f} GiB; "
-                f"convolutions: {found.convolutions}; native operators: {found.native or 'none'}"
+                f"{implementation}, {when}: {sum(found.transposes.values())} transposes of {found.mebibytes:.0f} MiB at "
+                f"{listed(found.transposes)}; convolutions {listed(found.convolutions)}; native {listed(found.native)}"
             )
+
+
+def listed(found: Counter[str]) -> str:
+    """Names and numbers, the most frequent first."""
+    return ", ".join(f"{name} {number}" for name, number in found.most_common()) or "none"
 
 
 def experiment(arguments: argparse.Namespace, folder: Path) -> Experiment:
@@ -88,7 +96,7 @@ def experiment(arguments: argparse.Namespace, folder: Path) -> Experiment:
         config = vqfr_experiment(arguments, str(write_random_vgg16(folder / "vgg16.npz")))
     else:
         config = ExperimentConfig(
-            model=ModelConfig(resolution=arguments.resolution, width=arguments.width),
+            model=ModelConfig(resolution=arguments.resolution, width=arguments.width, n_skips=arguments.skips),
             objective=ObjectiveConfig(perceptual="none", r1_gamma=0.0),
             training=TrainingConfig(global_batch=arguments.batch),
         )
@@ -141,20 +149,28 @@ def rewritten(meta: meta_graph_pb2.MetaGraphDef, optimizers: List[str], capabili
 
 def count(meta: meta_graph_pb2.MetaGraphDef) -> Counts:
     """Count what a graph holds."""
-    convolutions, native = collections.Counter(), collections.Counter()
+    nodes = {node.name: node for node in meta.graph_def.node}
+    takers = collections.defaultdict(list)
+    for node in nodes.values():
+        for source in node.input:
+            takers[source.split(":")[0].lstrip("^")].append(node.op)
+    convolutions, native, transposes, size = Counter(), Counter(), Counter(), 0
     properties = item.Item(meta).GetOpProperties()
-    sizes = []
-    for node in meta.graph_def.node:
+    for node in nodes.values():
         if "Conv2" in node.op and "data_format" in node.attr:
             convolutions[node.attr["data_format"].s.decode()] += 1
         elif node.op.startswith("RethinkFr>"):
             native[node.op.split(">")[1]] += 1
-        elif node.op == "Transpose":
+        elif node.op == "Transpose" and nodes[node.input[1]].op == "Const":
             (output,) = properties[node.name]
-            if len(output.shape.dim) == 4:
-                sizes.append(np.prod([dim.size for dim in output.shape.dim]) * tf.as_dtype(output.dtype).size)
-    listed = (", ".join(f"{name} {number}" for name, number in sorted(kind.items())) for kind in (convolutions, native))
-    return Counts(*listed, len(sizes), sum(sizes) / 2**30)
+            order = tf.make_ndarray(nodes[node.input[1]].attr["value"].tensor).tolist()
+            if order in _BETWEEN_LAYOUTS:
+                sides = [dim.size for dim in output.shape.dim]
+                size += np.prod(sides) * tf.as_dtype(output.dtype).size if min(sides) > 0 else 0
+                to_nchw = order == _BETWEEN_LAYOUTS[0]
+                near = [nodes[node.input[0].split(":")[0]].op] if to_nchw else sorted(set(takers[node.name]))
+                transposes[" and ".join(near)] += 1
+    return Counts(convolutions, native, transposes, size / 2**20)
 
 
 if __name__ == "__main__":

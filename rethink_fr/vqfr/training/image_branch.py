@@ -142,7 +142,8 @@ class ImageBranch:
         replica = tf.distribute.get_replica_context()  # the weight is that of the global batch
         gradients = replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
         weight = adaptive_weight(*(gradient / scale for gradient in gradients))
-        shown = tf.where(tf.math.is_nan(weight), 0.0, weight)  # the loss has a value even if its gradient has none
+        # The loss has a value even if its gradient has none.
+        shown = tf.where(tf.math.is_nan(weight), tf.zeros_like(weight), weight)
         known = tf.add_n([weighted.pop(name) for name in counted]) + self.local_weight * shown * terms["local"]
         value = _with_gradient(known, image, (pull + self.local_weight * weight * push) / scale)
         scalars[f"adaptive_weight/{self.name}"] = shown
