@@ -1,5 +1,6 @@
 """What tests of several commands ask of the command line."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,13 @@ PEAK_MEMORY = (
     "def peak():\n"
     "    return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
 )
+
+
+def shell_block(page: str, heading: str) -> str:
+    """The commands in the only block of a guide's section that is marked as `shell`: its own test runs them."""
+    section = (ROOT / "docs" / page).read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    (block,) = re.findall(r"^```shell\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    return block.replace("\\\n", " ")
 
 
 def assert_train_refuses(output: Path, arguments: Sequence[str], message: str) -> None:

@@ -49,7 +49,7 @@ def weights(run: Path, step: int) -> list:
     return [weight.tolist() for weight in network.get_weights()]
 
 
-@pytest.mark.parametrize("kind", ["records", "pictures"])
+@pytest.mark.parametrize("kind", [pytest.param("records", marks=pytest.mark.slow), "pictures"])
 def test_a_small_system_all_the_way(bucket, photos, tmp_path, monkeypatch, capfd, another_machine, kind):
     monkeypatch.setitem(SYSTEMS, "toy", toy.SYSTEM)
     config = toy.experiment(boundary=60, steps=4, checkpoint_every=2)

@@ -35,7 +35,7 @@ COUNT, SIDE = 6, 96  # pictures, and their pixels: neither system's resolution
 
 
 def commands(*verbs: str) -> list[str]:
-    """The calls of these commands in all pages, in their order, each as one line."""
+    """The calls of these commands in all pages, in their order, each as one line. `shell` blocks have own tests."""
     text = "".join((ROOT / name).read_text(encoding="utf-8") for name in PAGES)
     blocks = "".join(re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)).replace("\\\n", " ")
     lines = [line.split("  #")[0].strip() for line in blocks.splitlines()]

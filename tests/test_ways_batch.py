@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.ways import assert_goes_one_way, visited, way_in_readme
 
 # Stories of their own: arguments of all commands, configuration and its checks, devices, what is shown of a run.
@@ -13,6 +15,7 @@ TINY = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_one_batch_visits_the_files_of_the_readme_and_no_others(tmp_path):
     settings = [part for value in TINY for part in ("--set", value)]
     arguments = ["train", "--config", "smoke_64", "--output", str(tmp_path / "run"), *settings]

@@ -11,7 +11,7 @@ random, the perceptual network's too: what they are does not change the time.
     python tools/bench_vqfr_training.py --memory --version 1 --resolution 512 --width 1 --batch 1 [--recompute]
 
 With --memory nothing is timed: one step with all terms, R1 too, and its peak memory beside what `rethink-fr doctor`
-predicts. It needs a process of its own, as here.
+predicts. It needs a process of its own, as here. With --predict the step is left out: for what does not fit here.
 """
 
 from __future__ import annotations
@@ -50,14 +50,15 @@ def main() -> None:
     parser.add_argument("--recompute", action="store_true", help="the generator's activations, for the gradient")
     parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
     parser.add_argument("--memory", action="store_true", help="one step with R1: peak memory beside the prediction")
+    parser.add_argument("--predict", action="store_true", help="the prediction alone, without a step")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
         weights = "none" if arguments.without_perceptual else str(write_random_vgg16(Path(folder) / "vgg16.npz"))
         config = experiment(arguments, weights)
         trainer = build_trainer(config)
-    if arguments.memory:
-        measure_memory(config, trainer)
+    if arguments.memory or arguments.predict:
+        measure_memory(config, trainer, arguments.memory)
         return
     trainer.enter_phase(max((0, *trainer.task.boundaries)))
     image = [arguments.batch, arguments.resolution, arguments.resolution, 3]
@@ -66,8 +67,8 @@ def main() -> None:
     print(f"peak memory             {peak_memory():8.2f} GiB")
 
 
-def measure_memory(config: VQFRExperiment, trainer: AdversarialTrainer) -> None:
-    """Print the peak memory of a step with all terms, and the prediction."""
+def measure_memory(config: VQFRExperiment, trainer: AdversarialTrainer, take_step: bool) -> None:
+    """Print the prediction of the peak memory of a step with all terms and, if the step is taken, what it was."""
     side, training = config.model.resolution, config.training
     prediction = predict(config, tf.distribute.get_strategy(), trainer)
     print(
@@ -75,6 +76,9 @@ def measure_memory(config: VQFRExperiment, trainer: AdversarialTrainer) -> None:
         f"accumulate {training.accumulate}, recompute {training.recompute}; before the step {peak_memory():.2f} GiB"
     )
     print(f"predicted               {prediction.bytes / 2**30:8.2f} GiB, of tensors {prediction.tensors / 2**30:.2f}")
+    print(f"of one GPU              {prediction.of_a_gpu / 2**30:8.2f} GiB")
+    if not take_step:
+        return
     start = time.perf_counter()
     images = np.random.default_rng(0).uniform(-1, 1, [2, training.global_batch, side, side, 3]).astype(np.float32)
     scalars = prediction.step({"degraded": tf.constant(images[0]), "clean": tf.constant(images[1])})
@@ -98,7 +102,7 @@ def experiment(arguments: argparse.Namespace, weights: str) -> VQFRExperiment:
             # Without perceptual terms L1 has to give the adaptive weight something to go by.
             main=dataclasses.replace(config.objective.main, l1=1.0),
             adaptive_l1=True,
-            r1_gamma=config.objective.r1_gamma if arguments.memory else 0.0,
+            r1_gamma=config.objective.r1_gamma if arguments.memory or arguments.predict else 0.0,
         ),
         training=dataclasses.replace(
             config.training,

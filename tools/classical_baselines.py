@@ -9,7 +9,8 @@ end is widened until the best lies inside it, or the weakest changes nothing any
 
 The restored pictures of --images, degraded with the seed of `tools/evaluate_restorer.py`, are written to OUTPUT/METHOD
 for `rethink-fr evaluate`; and so are OUTPUT/clean, OUTPUT/degraded and, for blind degradation, OUTPUT/bicubic: the same
-small picture enlarged. A folder of any peer's outputs for OUTPUT/degraded goes beside them.
+small picture enlarged. A folder of any peer's outputs for OUTPUT/degraded goes beside them. OUTPUT/strengths.json holds
+what was chosen.
 
 Non-local means is Buades et al. 2005; wavelets are BayesShrink (Chang et al. 2000), averaged over shifts, the nearest
 to BM3D that scikit-image has; total variation is Chambolle 2004; bilateral filters are Tomasi and Manduchi 1998.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -106,8 +108,8 @@ def degraded_faces(folder: str, config: Any, seed: int, count: int) -> Tuple[np.
     )
 
 
-def tuned(method: str, clean: np.ndarray, degraded: np.ndarray) -> Tuple[Tuple[float, float, float], float, str]:
-    """The strength, radius and amount with the highest mean PSNR, what it gains, and where the strength lies."""
+def tuned(method: str, clean: np.ndarray, degraded: np.ndarray) -> Dict[str, Any]:
+    """The strength, radius and amount with the highest mean PSNR, what they gain, and the ends of the grid."""
     scores: Dict[Tuple[float, float, float], float] = {}
 
     def best() -> float:
@@ -129,11 +131,17 @@ def tuned(method: str, clean: np.ndarray, degraded: np.ndarray) -> Tuple[Tuple[f
             measure(0.5 * min(tried))
         else:
             break
-    chosen = max(scores, key=lambda key: scores[key])
+    strength, radius, amount = chosen = max(scores, key=lambda key: scores[key])
     gain = scores[chosen] - float(np.mean(psnr(degraded, clean)))
-    inside = min(tried) < chosen[0] < max(tried)
-    where = f"inside {min(tried):g} to {max(tried):g}" if inside else f"at the end of {min(tried):g} to {max(tried):g}"
-    return chosen, gain, where if gain > 0.0 else f"no denoising is best ({where})"
+    ends = [min(tried), max(tried)]
+    return {"strength": strength, "radius": radius, "amount": amount, "gain": round(gain, 5), "tried": ends}
+
+
+def where(found: Dict[str, Any]) -> str:
+    """Where a tuned strength lies in its grid, in words."""
+    low, high = found["tried"]
+    place = f"{'inside' if low < found['strength'] < high else 'at the end of'} {low:g} to {high:g}"
+    return place if found["gain"] > 0.0 else f"no denoising is best ({place})"
 
 
 def main() -> None:
@@ -160,18 +168,21 @@ def main() -> None:
         places = spread(len(files), arguments.faces)
         large = [enlarged(one, arguments.seed, i, config.degradation) for i, one in zip(places, clean)]
         write(arguments.output / "bicubic", names, np.stack(large))
+    chosen: Dict[str, Dict[str, Any]] = {}
     for method in METHODS:
-        settings, tuning_gain, where = tuned(method, *known)
-        strength, radius, amount = settings
+        found = chosen[method] = tuned(method, *known)
+        strength, radius, amount = (found[name] for name in ("strength", "radius", "amount"))
         made = np.stack([sharpened(one, radius, amount) for one in denoised(degraded, method, strength)])
         gain = psnr(made, clean) - base
         print(
-            f"{method}: strength {strength:g}, {where}; unsharp mask of radius {radius:g}, amount {amount:g}; "
+            f"{method}: strength {strength:g}, {where(found)}; unsharp mask of radius {radius:g}, amount {amount:g}; "
             f"{np.mean(base + gain):.2f} dB ({np.mean(gain):+.3f} +- {np.std(gain) / np.sqrt(len(gain)):.3f}; "
-            f"{tuning_gain:+.3f} on the faces of --tune)",
+            f"{found['gain']:+.3f} on the faces of --tune)",
             flush=True,
         )
         write(arguments.output / method, names, made)
+    strengths = {"faces": len(known[0]), "seed": arguments.seed + 1, "methods": chosen}
+    (arguments.output / "strengths.json").write_text(json.dumps(strengths, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ class Prediction(NamedTuple):
     tensors: int  # bytes of tensors at the worst moment of a step, those of all replicas
     phase: int  # of the run, in which it takes most
     on_gpu: bool
+    of_a_gpu: int  # bytes that one GPU of as many replicas needs, without cuDNN's workspaces
     step: Any  # of that phase, traced: a function of the replicas' batches
 
 
@@ -97,12 +98,11 @@ def predict(config: Experiment, strategy: tf.distribute.Strategy, trainer: Adver
     phase = max(graphs, key=lambda one: graphs[one])
     traced = resident()
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    if on_gpu:
-        predicted = sizes["all"] + _GAPS * graphs[phase] / strategy.num_replicas_in_sync
-    else:
+    of_a_gpu = predicted = sizes["all"] + _GAPS * graphs[phase] / strategy.num_replicas_in_sync
+    if not on_gpu:
         kept = _FIXED + _COPIES_OF_GRAPH * (traced - built) / len(functions) + _COPIES_OF_WEIGHTS * sizes["networks"]
         predicted = traced + kept + _GAPS * graphs[phase]
-    return Prediction(int(predicted), graphs[phase], phase, on_gpu, functions[phase])
+    return Prediction(int(predicted), graphs[phase], phase, on_gpu, int(of_a_gpu), functions[phase])
 
 
 def resident() -> int:

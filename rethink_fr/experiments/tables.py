@@ -126,7 +126,7 @@ def figures(table: Table, part: Table, bold: Callable[[str], str], escape: Calla
             if name in table["metrics"]:
                 cells.append(_figure(table, name, row["cells"].get(name), bold))
             if name in papers:
-                cells.append(escape(str(row["paper"].get(name, ""))))
+                cells.append(escape(str(row["paper"].get(name, "-"))))
         rows.append(cells)
     return rows
 

@@ -121,7 +121,7 @@ def same(path: str, data, new: dict) -> bool:
     return path in new and (data == new[path] or path in ("saved_model.pb", "fingerprint.pb"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "export")) for name in NAMES])
 def test_a_killed_command_leaves_whole_files(tensorflow_trials, place, name):
     attack(tensorflow_trials, place, name, "kill", False, most=3)
 

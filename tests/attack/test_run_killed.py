@@ -91,7 +91,7 @@ def attack(trials, place: Path, mode: str, most=None) -> None:
         assert not hidden(run), f"{hidden(run)} after {ended}"
 
 
-@pytest.mark.parametrize("mode", ["half", "full"])
+@pytest.mark.parametrize("mode", [pytest.param("half", marks=pytest.mark.slow), "full"])
 def test_a_run_that_stops_anywhere_continues(tensorflow_trials, place, mode):
     attack(tensorflow_trials, place, mode, most=3)
 

@@ -60,6 +60,16 @@ def test_every_equation_names_who_computes_it():
     assert text.count("](../rethink_fr/") > 60
 
 
+def test_every_measured_figure_names_its_command_and_its_commit():
+    tables = (ROOT / "docs/measured.md").read_text(encoding="utf-8").partition("\n## ")[0].split("\n\n")
+    head, _, *rows = next(part.splitlines() for part in tables if part.startswith("|"))
+    assert head == "| what | figure | command | commit |" and len(rows) > 20
+    for row in rows:
+        *_, command, commit = row.strip("| ").split(" | ")
+        assert re.search("`.+`", command) or command == "the same", row
+        assert re.fullmatch("[0-9a-f]{7}", commit), row
+
+
 def test_every_page_is_in_the_navigation():
     def pages(entries) -> list[str]:
         if isinstance(entries, str):

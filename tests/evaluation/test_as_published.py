@@ -3,6 +3,7 @@
 import io
 import json
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from rethink_fr.evaluation.report.scatter import scatter_chart
 from rethink_fr.metrics import coverage, frechet_distance
 from rethink_fr.metrics.table import METRICS
 from rethink_fr.pictures.files import read_image, write_image
+from tests.command_line import shell_block
 from tests.evaluation.tiny_networks import tiny_networks
 
 COUNT, SIDE = 6, 192
@@ -47,8 +49,10 @@ def loaders(monkeypatch):
     given = {**tiny_networks(), "niqe_statistics": (np.ones(36), np.eye(36))}
     made = {need: lambda one=one: one for need, one in given.items()}
 
+    published = Sources.loaders
+
     def with_files(sources):
-        return {**made, "fid_statistics": lambda: read_fid_statistics(sources.fid_statistics)}
+        return {**made, "fid_statistics": published(sources)["fid_statistics"]}
 
     monkeypatch.setattr(Sources, "loaders", with_files)
     return made
@@ -197,6 +201,23 @@ def test_a_figure_of_chosen_pictures(folders, tmp_path, capsys):
                 shown[top : top + SIDE, left : left + SIDE], read_image(folders / folder / f"{name}.png")
             )
     assert (shown[:line, line : line + SIDE] < 100).any() and (shown[line : line + SIDE, :line] < 100).any()  # labels
+
+
+def test_the_commands_of_the_guide(folders, loaders, tmp_path, monkeypatch, capsys):
+    """As they stand there, but for the networks: the weights of Inception and the statistics of NIQE are downloads."""
+    block = shell_block("evaluation.md", "As papers have it")
+    lines = [line.partition("  #")[0].split() for line in block.splitlines()]
+    assert [line[0] for line in lines] == ["rethink-fr"] * 3
+    same = (("clean", "clean"), ("degraded", "degraded"))
+    for folder, source in (("ffhq512", "clean"), ("lfw", "degraded"), ("ours", "A"), ("vqfr", "B"), *same):
+        for number, name in enumerate(("00012", "00047")):
+            write_image(tmp_path / folder / f"{name}.png", pictures(folders / source)[number])
+    (tmp_path / "NIQE.npz").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        assert main(line[1:]) == 0, capsys.readouterr().err
+    assert "2 images, without references" in capsys.readouterr().out
+    assert Image.open("figure.png").width > 4 * SIDE and Path("report.html").is_file()
 
 
 def test_figures_of_a_number_of_pictures_and_of_those_that_were_resized(folders):

@@ -64,6 +64,7 @@ def test_every_signature_is_warmed_up_before_the_model_is_available(server, expo
         }
 
 
+@pytest.mark.slow
 def test_vqfr_is_warmed_up_too(exported_vqfr):
     with serving(exported_vqfr.parent) as server:
         assert sorted(server.servable.warmed) == ["restore", "restore_bytes", "serving_default"]
@@ -136,6 +137,7 @@ def test_the_client_without_a_server_says_so(client, photos, tmp_path, capsys):
     assert "no server at http://127.0.0.1:9" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_client_takes_textures_of_vqfr(exported_vqfr, client, photos, tmp_path):
     with serving(exported_vqfr.parent) as server:
         arguments = [str(photos[0]), "--url", server.url, "--fidelity", "0", "--output", str(tmp_path / "out")]

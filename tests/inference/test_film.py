@@ -132,7 +132,7 @@ def short_segments(monkeypatch):
     monkeypatch.setattr("rethink_fr.inference.film._SEGMENT", 20)
 
 
-@pytest.mark.parametrize("stop_after", [2, 7, 11])
+@pytest.mark.parametrize("stop_after", [pytest.param(2, marks=pytest.mark.slow), 7, 11])
 def test_an_interrupted_clip_goes_on_where_it_stopped(tmp_path, stop_after, short_segments):
     # Twice 20 frames and a few, four squares a call, and one call to know the model by: it stops in each segment.
     source = write_clip(tmp_path / "clip.mp4", moving(44, step=(1, 0)))

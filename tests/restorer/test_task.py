@@ -229,7 +229,13 @@ def run(strategy, config, steps: int = 5):
     return trainer, logs
 
 
-@pytest.mark.parametrize("config", [small_config(), posterior_config()], ids=["paper", "posterior"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(small_config(), id="paper"),
+        pytest.param(posterior_config(), id="posterior", marks=pytest.mark.slow),
+    ],
+)
 def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrored, config):
     one, one_logs = run(tf.distribute.get_strategy(), config)
     two, two_logs = run(mirrored, config)

@@ -1,9 +1,13 @@
 """Trained networks that come with the package: written from a run, found by name, restored with."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
+from rethink_fr.cli import main
 from rethink_fr.inference.loading import load_restorer
 from rethink_fr.restorer.settings import ModelConfig
 from rethink_fr.restorer.system import build
@@ -79,3 +83,20 @@ def test_a_network_that_is_there_is_replaced_only_if_asked(run, models):
         shipped.write_shipped(folder, models / "tiny", "second")
     shipped.write_shipped(folder, models / "tiny", "second", overwrite=True)
     assert (models / "tiny" / "card.md").read_text(encoding="utf-8") == "second"
+
+
+def test_one_restoration_by_mini128_is_its_best_answer_and_several_are_draws(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # where no folder runs/ has a run of its name
+    face = tmp_path / "face.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, [128, 128, 3], np.uint8)).save(face)
+
+    def restored(*more):
+        output = tmp_path / "_".join(["out", *more])
+        assert main(["restore", str(face), "--aligned", "--output", str(output), *more]) == 0
+        return json.loads((output / "report.json").read_text(encoding="utf-8")), output / "face.png"
+
+    report, one = restored()
+    _, answer = restored("--noise-scale", "0")
+    assert report["noise_scale"] == 0.0 and one.read_bytes() == answer.read_bytes()
+    assert restored("--samples", "2")[0]["noise_scale"] == 1.0
+    assert "for research only" in capsys.readouterr().err

@@ -72,6 +72,7 @@ def test_parts_of_the_restorers_batch_equal_the_whole():
     assert_equal(whole, take(one, with_sgd, parts, random_batch, 1, graph=False))
 
 
+@pytest.mark.slow
 def test_parts_of_vqfrs_batch_equal_the_whole():
     one, config = tf.distribute.get_strategy(), judged_from_the_start("restoration", 1)
     whole = take(one, stages.with_sgd, config, stages.batch, 1, graph=False)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[2] / "rethink_fr"
 
 
@@ -25,6 +27,7 @@ def test_one_file_outside_the_folder_names_it():
     assert [path.name for path, _ in naming_lines()] == ["systems.py"] * 2
 
 
+@pytest.mark.slow
 def test_the_rest_works_without_the_folder_and_those_lines(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "rethink_fr", ignore=shutil.ignore_patterns("vqfr", "__pycache__"))
     shutil.copytree(PACKAGE.parent / "configs", tmp_path / "configs")

@@ -37,7 +37,11 @@ def run(strategy: tf.distribute.Strategy, experiment, steps: int = 5) -> tuple:
 
 @pytest.mark.parametrize(
     ("stage", "version"),
-    [("codebook", 1), ("restoration", 1), pytest.param("restoration", 2, marks=pytest.mark.slow)],
+    [
+        pytest.param("codebook", 1, marks=pytest.mark.slow),
+        ("restoration", 1),
+        pytest.param("restoration", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrored, float64, stage, version):
     """In float64. In float32 the same sums in another order are amplified, and tolerances would say little.
@@ -63,11 +67,8 @@ def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrore
 @pytest.mark.parametrize(
     ("stage", "version", "interruptions"),
     [
-        (
-            "codebook",
-            1,
-            [1, 3, 5],
-        ),  # at a boundary with the reservoir half full, between two k-means, at the last phase
+        # at a boundary with the reservoir half full, between two k-means, at the last phase
+        ("codebook", 1, [1, 3, 5]),
         ("restoration", 1, [2]),  # at the boundary where the main image's discriminators start
         pytest.param("restoration", 2, [3], marks=pytest.mark.slow),
     ],
