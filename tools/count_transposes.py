@@ -78,10 +78,9 @@ def main() -> None:
         step = step_graph(trainer, images, implementation)
         for when, optimizers in (("before", ["function"]), ("after", ["function", "layout"])):
             found = count(rewritten(step, optimizers, arguments.capability))
-            print(
-                f"{implementation}, {when}: {sum(found.transposes.values())} transposes of {found.mebibytes:.0f} MiB at "
-                f"{listed(found.transposes)}; convolutions {listed(found.convolutions)}; native {listed(found.native)}"
-            )
+            transposes = f"{sum(found.transposes.values())} transposes of {found.mebibytes:.0f} MiB"
+            others = f"convolutions {listed(found.convolutions)}; native {listed(found.native)}"
+            print(f"{implementation}, {when}: {transposes} at {listed(found.transposes)}; {others}")
 
 
 def listed(found: Counter[str]) -> str:
