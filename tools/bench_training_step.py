@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="parts of the batch")
     parser.add_argument("--recompute", action="store_true", help="the generator's activations, for the gradient")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
     arguments = parser.parse_args()
 
@@ -36,11 +37,14 @@ def main() -> None:
         data=DataConfig(builtin_identities=32, builtin_pictures=4, validation_images=1),
         objective=ObjectiveConfig(perceptual="none", adversarial=0.05),
         training=TrainingConfig(
-            global_batch=arguments.batch, accumulate=arguments.accumulate, recompute=arguments.recompute
+            global_batch=arguments.batch,
+            accumulate=arguments.accumulate,
+            recompute=arguments.recompute,
+            precision=arguments.precision,
         ),
     )
     trainer = build_trainer(config)
-    print(f"resolution {arguments.resolution}, width {arguments.width}, batch {arguments.batch}")
+    print(f"resolution {arguments.resolution}, width {arguments.width}, batch {arguments.batch}, {arguments.precision}")
     image = [arguments.batch, arguments.resolution, arguments.resolution, 3]
     step = training_step(trainer, image, arguments.repeats, arguments.profile)
 

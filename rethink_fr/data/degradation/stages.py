@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from typing import Tuple, Union
 
+import numpy as np
 import tensorflow as tf
 
 REFERENCE_RESOLUTION = 512  # side of the images, in pixels, that `DegradationRanges.blur_sigma` is for
+_SMALLEST_SIGMA = 1e-3  # of the blur, in pixels: below it all the weight is on the centre anyway
 SMALLEST_SIDE = 4  # of a downsampled image
 
 # Fixed, because the default algorithm may differ between kinds of devices.
@@ -49,9 +51,9 @@ def blur(image: tf.Tensor, sigma: tf.Tensor, radius: int) -> tf.Tensor:
 
 def _blur_columns(image: tf.Tensor, sigma: tf.Tensor, radius: int) -> tf.Tensor:
     """The blur of each column of float32 `[H, W, C]`, along the first axis."""
-    sigma = tf.maximum(sigma, 1e-3)  # below it all the weight is on the centre anyway
     distance = tf.range(-radius, radius + 1, dtype=tf.float32)
-    kernel = tf.tile(tf.nn.softmax(-0.5 * tf.square(distance / sigma))[:, tf.newaxis], [1, image.shape[-1]])
+    kernel = tf.nn.softmax(-0.5 * tf.square(distance / tf.maximum(sigma, _SMALLEST_SIGMA)))
+    kernel = tf.tile(kernel[:, tf.newaxis], [1, image.shape[-1]])
     padded = tf.pad(image, [[radius, radius], [0, 0], [0, 0]], "REFLECT")[tf.newaxis]
     return tf.nn.depthwise_conv2d(padded, kernel[:, tf.newaxis, :, tf.newaxis], [1, 1, 1, 1], "VALID")[0]
 
@@ -87,10 +89,16 @@ def blur_and_downsample(image: tf.Tensor, sigma: tf.Tensor, radius: int, factor:
 
 
 def _side_matrix(side: int, sigma: tf.Tensor, radius: int, factor: tf.Tensor) -> tf.Tensor:
-    """The matrix float32 `[round(side / factor), side]` of blur and reduction: what they make of the unit vectors."""
-    blurred = _blur_columns(tf.eye(side)[:, tf.newaxis], sigma, radius)  # the unit vectors are the channels
+    """The matrix float32 `[round(side / factor), side]` of blur and reduction."""
+    # Pixel j weighs in pixel i by its distance, and by those of its two mirror images beyond the borders.
+    i, j = np.mgrid[:side, :side].astype(np.float32)
+    distances = [abs(i - j), np.where(j > 0, i + j, np.inf), np.where(j < side - 1, 2 * (side - 1) - i - j, np.inf)]
+    exponents = [np.where(distance <= radius, -0.5 * distance**2, -np.inf) for distance in distances]
+    sigma = tf.maximum(sigma, _SMALLEST_SIGMA)
+    weights = tf.add_n([tf.exp(exponent / tf.square(sigma)) for exponent in exponents])
+    blurred = weights / tf.reduce_sum(weights[0])
     size = [_reduced_side(side, factor), side]
-    return tf.image.resize(tf.reshape(blurred, [side, side, 1]), size, "bilinear", antialias=True)[..., 0]
+    return tf.image.resize(blurred[..., tf.newaxis], size, "bilinear", antialias=True)[..., 0]
 
 
 def add_noise(image: tf.Tensor, deviation: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
