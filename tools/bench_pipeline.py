@@ -6,7 +6,7 @@ Both read the same JPEG files and degrade them by Eq. 13 with the same draws of 
 pipeline's alone. OpenCV's blur is separable, in float32, with as many taps as ours; noise is NumPy's standard_normal in
 float32; a reduction is by INTER_AREA, which is the nearest that OpenCV has to an antialiased one. "peers" is the same
 with a two-dimensional kernel of 41 x 41 taps and float64 noise, as published training code does. Ratios above 1: ours
-is faster. One round after the other, so that all see the same machine; medians. Each round of ours has its own pipeline,
+is faster. One round after the other, so that all see the same machine; medians. Each round of ours has a new pipeline,
 whose first batches do not count: tf.data still chooses how many images it works on at a time, and a pipeline that
 stood still meanwhile would have batches in store.
 """
