@@ -179,6 +179,7 @@ def toy_chaos(trials: Trials, folder: Path, steps: int, kills: int) -> None:
     chaos(trials, folder, "toy", arguments, kills)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_at_random_moments_ends_as_if_it_had_not_been(tensorflow_trials, tmp_path):
     toy_chaos(tensorflow_trials, tmp_path, steps=16, kills=3)
 

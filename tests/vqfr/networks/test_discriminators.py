@@ -172,6 +172,7 @@ def step(case: Case, network: keras.Model, clean: tf.Tensor, fake: tf.Tensor, re
     return loss
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one_does(case, mirrored):
     single = settled(case)
     single.optimizer = keras.optimizers.SGD(0.01)

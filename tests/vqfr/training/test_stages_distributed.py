@@ -68,7 +68,7 @@ def test_one_and_two_replicas_give_the_same_losses_weights_and_codebooks(mirrore
     ("stage", "version", "interruptions"),
     [
         # at a boundary with the reservoir half full, between two k-means, at the last phase
-        ("codebook", 1, [1, 3, 5]),
+        pytest.param("codebook", 1, [1, 3, 5], marks=pytest.mark.slow),
         ("restoration", 1, [2]),  # at the boundary where the main image's discriminators start
         pytest.param("restoration", 2, [3], marks=pytest.mark.slow),
     ],

@@ -79,6 +79,7 @@ def test_stage_1_logs_its_losses_and_the_codebook(stage_1):
     assert np.asarray(Image.open(stage_1 / "samples" / "final.png")).shape[2] == 3
 
 
+@pytest.mark.slow
 def test_stage_2_from_stage_1_restores_and_exports(stage_1, tmp_path):
     run = tmp_path / "run"
     starts = ["objective.texture.adversarial_from=0", "objective.main.adversarial_from=0"]
