@@ -24,7 +24,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 
-from rethink_fr.evaluation.report.tables import in_markdown, markdown_lines
+from rethink_fr.evaluation.report.tables import in_markdown, markdown_lines, with_unit
 from rethink_fr.experiments.version import source_version
 from rethink_fr.files.writing import write_json, write_text
 from rethink_fr.metrics.bootstrap import mean_interval
@@ -259,7 +259,7 @@ def best(metric: Mapping[str, Any]) -> List[str]:
 
 
 def _title(metric: Mapping[str, Any]) -> str:
-    return metric["title"] + (f" ({metric['unit']})" if metric["unit"] else "")
+    return with_unit(metric["title"], metric["unit"])
 
 
 def _step_row(one: Mapping[str, Any]) -> List[str]:

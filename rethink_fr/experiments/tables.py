@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping
 
-from rethink_fr.evaluation.report.tables import in_latex, in_markdown, latex_lines, markdown_lines
+from rethink_fr.evaluation.report.tables import in_latex, in_markdown, latex_lines, markdown_lines, with_unit
 from rethink_fr.experiments.measuring import SAMPLES
 
 Table = Mapping[str, Any]
@@ -31,7 +31,7 @@ def title(table: Table, name: str) -> str:
     about = table["metrics"].get(name)
     if about is None:
         return f"{name} (paper)"
-    return about["title"] + (f" ({about['unit']})" if about["unit"] else "")
+    return with_unit(about["title"], about["unit"])
 
 
 def arrow(table: Table, part: Table, name: str) -> str:

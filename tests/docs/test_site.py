@@ -1,7 +1,6 @@
 """The documentation: links and names in it exist, no page is forgotten, and the site is built of it."""
 
 import ast
-import importlib.util
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from tests.command_line import ROOT
+from tests.tools.loading import load_tool
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 MADE = {"index.md", "contributing.md", "changelog.md", "example.md"}  # by tools/docs_pages.py
@@ -84,9 +84,7 @@ def test_every_page_is_in_the_navigation():
 
 def test_docstrings_become_plain_google_style():
     pytest.importorskip("griffe", reason="griffe, of the extra 'docs', is not installed")
-    spec = importlib.util.spec_from_file_location("docs_docstrings", ROOT / "tools/docs_docstrings.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool("docs_docstrings")
     ours = (
         "What it does:\n    a = b + c\nAnd then.\n\nCall with `(x, y)`:\n    x: one.\n    y:  two,\n"
         "        at length.\nReturns three.\n\nArgs:\n    low, high: the range,\n        in pixels.\n\nExample:\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import urllib.error
@@ -19,6 +18,7 @@ from tests.command_line import ROOT
 
 pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api, of the extra 'export', is not installed")
 from tests.exporting.fake_serving import Addresses, serving
+from tests.tools.loading import load_tool
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,7 @@ def server(exported):
 
 @pytest.fixture(scope="module")
 def client():
-    spec = importlib.util.spec_from_file_location("serving_client", ROOT / "tools/serving_client.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("serving_client")
 
 
 @pytest.fixture()

@@ -1,6 +1,5 @@
 """Peers on the same faces: pages in docs/ show what their JSON files hold, and the tool goes from faces to both."""
 
-import importlib.util
 import json
 import os
 import re
@@ -17,9 +16,9 @@ from rethink_fr.pictures.files import write_image
 from rethink_fr.weights.published_network import expected_shapes
 from tests.command_line import ROOT, shell_block
 from tests.evaluation.networks.test_onnx_network import made
+from tests.tools.loading import load_tool
 from tests.weights.filled import filled
 
-TOOL = ROOT / "tools/compare_methods.py"
 PUBLISHED = sorted((ROOT / "docs" / "peers").glob("*.*"))
 MODEL = ROOT / "docs" / "mini128.md"
 METRICS = {
@@ -41,10 +40,7 @@ SPREAD = {  # measured on samples, and in what unit the page has them
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("compare_methods", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("compare_methods")
 
 
 def published(path: Path) -> dict:

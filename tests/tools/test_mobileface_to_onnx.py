@@ -1,6 +1,5 @@
 """MobileFace's MXNet files as ONNX: the stored embeddings and angles; files that are something else."""
 
-import importlib.util
 import json
 import struct
 import subprocess
@@ -13,6 +12,7 @@ from PIL import Image
 
 from rethink_fr.evaluation.networks.onnx_network import OnnxEmbedder
 from rethink_fr.metrics import identity_angle
+from tests.tools.loading import load_tool
 
 pytest.importorskip("onnx", reason="the onnx package is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime, the extra 'onnx', is not installed")
@@ -23,10 +23,7 @@ FACES = ("ffhq00000", "ffhq00001", "ffhq00003", "alae00003", "alae00006", "alae0
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("mobileface_to_onnx", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("mobileface_to_onnx")
 
 
 @pytest.fixture(scope="module")

@@ -142,7 +142,12 @@ def _arrow(report: EvaluationReport, metric: Metric, arrow: str) -> str:
 
 
 def _title(metric: Metric) -> str:
-    return metric.title + (f" ({metric.unit})" if metric.unit else "")
+    return with_unit(metric.title, metric.unit)
+
+
+def with_unit(title: str, unit: str) -> str:
+    """A metric's title as heads of columns show it; `unit` may be empty."""
+    return f"{title} ({unit})" if unit else title
 
 
 def in_latex(text: str) -> str:
