@@ -10,8 +10,8 @@ random, the perceptual network's too: what they are does not change the time.
 
     python tools/bench_vqfr_training.py --memory --version 1 --resolution 512 --width 1 --batch 1 [--recompute]
 
-With --memory nothing is timed: one step with all terms, R1 too, and its peak memory beside what `rethink-fr doctor`
-predicts. It needs a process of its own, as here. With --predict the step is left out: for what does not fit here.
+With --memory nothing is timed: the peak memory of one step with all terms, R1 too, in a process of its own as here.
+With --predict no step is taken: what `rethink-fr doctor` predicts for it, here and for one GPU.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def main() -> None:
     parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="parts of the batch")
     parser.add_argument("--recompute", action="store_true", help="the generator's activations, for the gradient")
     parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
-    parser.add_argument("--memory", action="store_true", help="one step with R1: peak memory beside the prediction")
-    parser.add_argument("--predict", action="store_true", help="the prediction alone, without a step")
+    parser.add_argument("--memory", action="store_true", help="one step with R1, and its peak memory")
+    parser.add_argument("--predict", action="store_true", help="the memory that is predicted")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +58,7 @@ def main() -> None:
         config = experiment(arguments, weights)
         trainer = build_trainer(config)
     if arguments.memory or arguments.predict:
-        measure_memory(config, trainer, arguments.memory)
+        (measure_memory if arguments.memory else predict_memory)(config, trainer)
         return
     trainer.enter_phase(max((0, *trainer.task.boundaries)))
     image = [arguments.batch, arguments.resolution, arguments.resolution, 3]
@@ -67,24 +67,33 @@ def main() -> None:
     print(f"peak memory             {peak_memory():8.2f} GiB")
 
 
-def measure_memory(config: VQFRExperiment, trainer: AdversarialTrainer, take_step: bool) -> None:
-    """Print the prediction of the peak memory of a step with all terms and, if the step is taken, what it was."""
-    side, training = config.model.resolution, config.training
+def predict_memory(config: VQFRExperiment, trainer: AdversarialTrainer) -> None:
+    """Print the prediction of the peak memory of a step with all terms, in the phase in which it takes most."""
     prediction = predict(config, tf.distribute.get_strategy(), trainer)
-    print(
-        f"version {config.model.version}, {side} px, width {config.model.width:g}, batch {training.global_batch}, "
-        f"accumulate {training.accumulate}, recompute {training.recompute}; before the step {peak_memory():.2f} GiB"
-    )
+    print(f"{_described(config)}; from step {prediction.phase}")
     print(f"predicted               {prediction.bytes / 2**30:8.2f} GiB, of tensors {prediction.tensors / 2**30:.2f}")
     print(f"of one GPU              {prediction.of_a_gpu / 2**30:8.2f} GiB")
-    if not take_step:
-        return
+
+
+def measure_memory(config: VQFRExperiment, trainer: AdversarialTrainer) -> None:
+    """Take a step with all terms, and print the peak memory."""
+    trainer.enter_phase(max(trainer.phases()))
+    print(f"{_described(config)}; before the step {peak_memory():.2f} GiB")
+    shape = [2, config.training.global_batch, *[config.model.resolution] * 2, 3]
+    images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     start = time.perf_counter()
-    images = np.random.default_rng(0).uniform(-1, 1, [2, training.global_batch, side, side, 3]).astype(np.float32)
-    scalars = prediction.step({"degraded": tf.constant(images[0]), "clean": tf.constant(images[1])})
+    scalars = tf.function(trainer.train_step)({"degraded": tf.constant(images[0]), "clean": tf.constant(images[1])})
     losses = {name: float(scalar) for name, scalar in scalars.items() if name.startswith("loss/")}
     print(f"one step                {time.perf_counter() - start:8.1f} s, {len(losses)} losses and terms")
     print(f"peak memory             {peak_memory():8.2f} GiB")
+
+
+def _described(config: VQFRExperiment) -> str:
+    training = config.training
+    return (
+        f"version {config.model.version}, {config.model.resolution} px, width {config.model.width:g}, "
+        f"batch {training.global_batch}, accumulate {training.accumulate}, recompute {training.recompute}"
+    )
 
 
 def experiment(arguments: argparse.Namespace, weights: str) -> VQFRExperiment:

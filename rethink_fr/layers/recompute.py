@@ -4,41 +4,47 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 import tensorflow as tf
-from tensorflow import keras
 
 
-def recomputable(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate the `call` of a block, so that `set_recompute` can have its activations computed again.
+def recomputable(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a method of a module, so that `set_recompute` can have its activations computed again.
 
-    Gradient checkpointing (Chen et al. 2016, arXiv:1604.06174): only the inputs of the block are kept, and it is
-    computed once more when the gradient reaches it. The gradient is the same. It can be differentiated once, so that
-    R1, which differentiates a gradient, needs a network without it. The block may not assign variables.
+    Gradient checkpointing (Chen et al. 2016, arXiv:1604.06174): only the tensors that it is given are kept, and it is
+    computed once more when the gradient reaches it. The gradient is the same. A block within a block keeps less still,
+    and is computed twice more. It can be differentiated once, so that R1, which differentiates a gradient, needs a
+    network without it. The method may not assign variables. Its arguments and what it returns may be nested; what is
+    no tensor must not depend on tensors.
     """
-    signature = inspect.signature(call)
+    signature = inspect.signature(method)
 
-    @functools.wraps(call)
-    def wrapped(block: keras.layers.Layer, *inputs: Any, **named: Any) -> Any:
-        if not getattr(block, "recomputes", False):
-            return call(block, *inputs, **named)
-        every = signature.bind(block, *inputs, **named).args[1:]
-        given = [position for position, tensor in enumerate(every) if tensor is not None]
+    @functools.wraps(method)
+    @tf.autograph.experimental.do_not_convert
+    def wrapped(module: tf.Module, *inputs: Any, **named: Any) -> Any:
+        if not getattr(module, "recomputes", False):
+            return method(module, *inputs, **named)
+        arguments = signature.bind(module, *inputs, **named).args[1:]
+        flat = tf.nest.flatten(arguments)
+        places = [place for place, value in enumerate(flat) if tf.is_tensor(value)]
+        returned: List[Any] = []  # the structure of what the method returns
 
-        def compute(*tensors: tf.Tensor) -> Any:
-            filled = dict(zip(given, tensors))
-            return call(block, *(filled.get(position) for position in range(len(every))))
+        def compute(*tensors: tf.Tensor) -> List[tf.Tensor]:
+            given = dict(zip(places, tensors))
+            filled = [given.get(place, value) for place, value in enumerate(flat)]
+            returned[:] = [method(module, *tf.nest.pack_sequence_as(arguments, filled))]
+            return [output for output in tf.nest.flatten(returned[0]) if output is not None]
 
-        return tf.recompute_grad(compute)(*(every[position] for position in given))
+        computed = iter(tf.recompute_grad(compute)(*(flat[place] for place in places)))
+        outputs = [None if output is None else next(computed) for output in tf.nest.flatten(returned[0])]
+        return tf.nest.pack_sequence_as(returned[0], outputs)
 
     wrapped.__signature__ = signature  # type: ignore[attr-defined]  # Keras looks at it
-    wrapped.recomputable = True  # type: ignore[attr-defined]
     return wrapped
 
 
 def set_recompute(network: tf.Module, enabled: bool) -> None:
     """Let the blocks of a network compute their activations again, or keep them. It takes effect when it is traced."""
-    for layer in network.submodules:
-        if getattr(getattr(type(layer), "call", None), "recomputable", False):
-            layer.recomputes = enabled
+    for module in (network, *network.submodules):
+        module.recomputes = enabled

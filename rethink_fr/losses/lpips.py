@@ -11,6 +11,7 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
+from rethink_fr.layers.recompute import recomputable
 from rethink_fr.losses.perceptual import gram_matrix
 from rethink_fr.losses.vgg16 import CHANNELS, vgg16
 from rethink_fr.weights.published_network import PublishedNetwork
@@ -75,11 +76,11 @@ def read_heads(
 class PerceptualDistance(tf.Module):
     """LPIPS on VGG-16 as a training loss, and a style loss on the same features; differentiable in the images.
 
-    Compute `features` once for each image, then `distance` and `style_distance` of pairs. It is the caller's task to
-    stop the gradient of a clean image's features. The network is fixed and has no training mode.
+    Compute the `features` of clean images once, then compare others with them. It is the caller's task to stop the
+    gradient of a clean image's features. The network is fixed and has no training mode.
 
         perceptual = PerceptualDistance({**vgg16_arrays, **head_arrays})
-        loss = perceptual.distance(perceptual.features(clean), perceptual.features(restored))
+        loss = perceptual.compare(perceptual.features(clean), restored, ["lpips"])["lpips"]
 
     Args:
         arrays: published name to array in PyTorch's layout: torchvision's VGG-16 (`features.N.weight`
@@ -99,6 +100,18 @@ class PerceptualDistance(tf.Module):
     def features(self, images: tf.Tensor) -> List[tf.Tensor]:
         """RGB images `[B, H, W, 3]` in [-1, 1] with sides of 16 or more: five maps, unit vectors along channels."""
         return [unit_vectors(tap) for tap in self.backbone(normalise(images))]
+
+    @recomputable
+    def compare(self, clean: Sequence[tf.Tensor], images: tf.Tensor, terms: Sequence[str]) -> Dict[str, tf.Tensor]:
+        """The `distance` of images from the `features` of clean ones as "lpips", the `style_distance` as "style".
+
+        Args:
+            clean: the features.
+            images: as many, RGB `[B, H, W, 3]` in [-1, 1].
+            terms: which of the two to compute.
+        """
+        features, compute = self.features(images), {"lpips": self.distance, "style": self.style_distance}
+        return {term: compute[term](clean, features) for term in terms}
 
     def distance(self, clean: Sequence[tf.Tensor], restored: Sequence[tf.Tensor]) -> tf.Tensor:
         """LPIPS of two lists of `features`, averaged over the batch: a scalar, 0 for equal images."""

@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, Mapping, Sequence
 import tensorflow as tf
 
 from rethink_fr.layers.parts import in_parts
+from rethink_fr.layers.recompute import recomputable
 from rethink_fr.losses.lpips import unit_vectors
 from rethink_fr.losses.perceptual import feature_differences, gram_matrix, style_differences
 from rethink_fr.losses.posterior import energy_score, frobenius_norm
@@ -55,6 +56,7 @@ class PerceptualTerms(tf.Module):
         """For each term the distance in each feature map, a mean over the images."""
         return in_parts(self._distances_of_part, self._parts, clean, *draws)
 
+    @recomputable
     def _distances_of_part(self, clean: tf.Tensor, *draws: tf.Tensor) -> Dict[str, List[tf.Tensor]]:
         wanted, found = self.network(clean), [self.network(draw) for draw in draws]
         if not self._several:

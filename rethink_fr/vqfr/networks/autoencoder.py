@@ -13,9 +13,9 @@ from tensorflow import keras
 
 from rethink_fr.vqfr.networks.architecture import Architecture
 from rethink_fr.vqfr.networks.blocks import Attention, BilinearDown, BilinearUp, NearestUp, ResidualBlock, StridedDown
-from rethink_fr.vqfr.networks.convolution import Chain, Convolution, norm_swish_convolution
+from rethink_fr.vqfr.networks.convolution import Convolution, Stage, norm_swish_convolution
 
-_Stage = List[keras.layers.Layer]
+_Layers = List[keras.layers.Layer]
 # Name of the shortcut of a residual block in the released code of each version.
 SHORTCUT_NAMES = {1: "shortcut_conv", 2: "residual_func"}
 
@@ -34,7 +34,7 @@ class Encoder(keras.layers.Layer):
         super().__init__(**kwargs)
         name, channels, factors = self.name, architecture.channels, architecture.factors
         self.conv_in = Convolution(channels[0], name=f"{name}.conv_in")
-        self.stages: _Stage = []
+        self.stages: _Layers = []
         if architecture.version == 1:
             for factor, count in zip(factors, channels):
                 down = ("pre_downsample_dict", BilinearDown) if factor > 1 else None
@@ -72,8 +72,8 @@ class TextureDecoder(keras.layers.Layer):
         super().__init__(**kwargs)
         name = self.name
         channels, factors = architecture.channels[::-1], architecture.factors[::-1]
-        self.entry: _Stage = []
-        self.stages: List[_Stage] = []
+        self.entry: _Layers = []
+        self.stages: List[_Layers] = []
         if architecture.version == 1:
             for level, (factor, count) in enumerate(zip(factors, channels)):
                 up = ("pre_upsample_dict", BilinearUp) if level > 0 else None
@@ -115,28 +115,28 @@ def _plain_stage(
     channels: int,
     blocks: int,
     resample: Optional[Tuple[str, Callable[..., keras.layers.Layer]]],
-) -> _Stage:
+) -> _Layers:
     """The layers of one size in version 1: resampling to this size, then residual blocks."""
-    stage: _Stage = []
+    stage: _Layers = []
     if resample is not None:
         group, make = resample
         stage.append(make(channels, name=f"{part}.{group}.Level_{factor}"))
     name = f"{part}.{part}_dict.Level_{factor}"
-    stage.append(Chain([ResidualBlock(channels, name=f"{name}.{number}") for number in range(blocks)], name=name))
+    stage.append(Stage([ResidualBlock(channels, name=f"{name}.{number}") for number in range(blocks)], name=name))
     return stage
 
 
-def _attentive_stage(name: str, channels: int, resample: Optional[keras.layers.Layer], attention: bool) -> _Stage:
+def _attentive_stage(name: str, channels: int, resample: Optional[keras.layers.Layer], attention: bool) -> _Layers:
     """The layers of one size in version 2: resampling to this size, then twice a residual block and maybe attention."""
     links = [] if resample is None else [resample]
     for _ in range(2):
         links.append(ResidualBlock(channels, SHORTCUT_NAMES[2], name=f"{name}.{len(links)}"))
         if attention:
             links.append(Attention(name=f"{name}.{len(links)}"))
-    return [Chain(links, name=name)]
+    return [Stage(links, name=name)]
 
 
-def _middle(name: str, channels: int) -> Chain:
+def _middle(name: str, channels: int) -> Stage:
     """Version 2: a residual block, attention and another residual block, at the size of the codes."""
     first, last = (ResidualBlock(channels, SHORTCUT_NAMES[2], name=f"{name}.{number}") for number in (0, 2))
-    return Chain([first, Attention(name=f"{name}.1"), last], name=name)
+    return Stage([first, Attention(name=f"{name}.1"), last], name=name)

@@ -13,6 +13,7 @@ from tensorflow import keras
 
 from rethink_fr.layers import GroupNormSwish
 from rethink_fr.layers.precision import precision_here
+from rethink_fr.layers.recompute import recomputable
 
 
 def initial_weights() -> keras.initializers.Initializer:
@@ -96,9 +97,17 @@ class Chain(keras.layers.Layer):
         return features
 
 
-def norm_swish_convolution(filters: int, name: str) -> Chain:
+class Stage(Chain):
+    """A chain at one size of the features; training may keep nothing of it but its input, see `recomputable`."""
+
+    @recomputable
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        return super().call(features)
+
+
+def norm_swish_convolution(filters: int, name: str) -> Stage:
     """Group normalization, swish and a 3x3 convolution.
 
     In the released code the swish is a layer of its own, number 1; hence the names `NAME.0` and `NAME.2`.
     """
-    return Chain([GroupNormSwish(name=f"{name}.0"), Convolution(filters, name=f"{name}.2")], name=name)
+    return Stage([GroupNormSwish(name=f"{name}.0"), Convolution(filters, name=f"{name}.2")], name=name)

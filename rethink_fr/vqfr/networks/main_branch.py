@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple, Type
+from typing import List, Optional, Tuple, Type
 
 import tensorflow as tf
 from tensorflow import keras
 
 from rethink_fr.layers import GroupNormSwish
+from rethink_fr.layers.recompute import recomputable
 from rethink_fr.vqfr.networks.architecture import Architecture
 from rethink_fr.vqfr.networks.autoencoder import SHORTCUT_NAMES
 from rethink_fr.vqfr.networks.blocks import BilinearUp, NearestUp, ResidualBlock
@@ -50,11 +51,23 @@ class MainBranch(keras.layers.Layer):
 
     def call(self, textures: Tuple[tf.Tensor, ...], input_features: tf.Tensor) -> tf.Tensor:
         features, offset_features = self.warpings[0](textures[0], input_features, None)
-        for warping, up, block, texture in zip(self.warpings[1:], self.ups, self.blocks, textures[1:]):
-            features = up(features)
-            warped, offset_features = warping(texture, input_features, offset_features)
-            features = block(tf.concat([features, warped], axis=-1))
+        for level, texture in enumerate(textures[1:], start=1):
+            features, offset_features = self._level(level, features, offset_features, texture, input_features)
         return features
+
+    @recomputable
+    def _level(
+        self,
+        level: int,
+        features: tf.Tensor,
+        offset_features: Optional[tf.Tensor],
+        texture: tf.Tensor,
+        input_features: tf.Tensor,
+    ) -> Tuple[tf.Tensor, Optional[tf.Tensor]]:
+        """The features and offset features of a size from those of the next smaller one."""
+        features = self.ups[level - 1](features)
+        warped, offset_features = self.warpings[level](texture, input_features, offset_features)
+        return self.blocks[level - 1](tf.concat([features, warped], axis=-1)), offset_features
 
 
 class SingleBranch(keras.layers.Layer):
@@ -94,5 +107,6 @@ class InputAwareHead(keras.layers.Layer):
         self.norm = Chain([GroupNormSwish(name=f"{self.name}.conv_out_1.0")], name=f"{self.name}.conv_out_1")
         self.conv = Convolution(3, name=f"{self.name}.conv_out.0")
 
+    @recomputable
     def call(self, features: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         return self.conv(tf.concat([self.norm(features), images], axis=-1))

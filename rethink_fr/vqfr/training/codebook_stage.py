@@ -47,6 +47,9 @@ class CodebookTask:
         parts: int = 1,
     ) -> None:
         self.generator = generator
+        self.recomputed: Sequence[tf.Module] = [
+            module for module in (generator, branch.perceptual) if module is not None
+        ]
         self.parts = parts
         self.phases = codebook
         self.codebook_weight = codebook_weight

@@ -20,7 +20,8 @@ from rethink_fr.losses.reconstruction import l1_loss
 from rethink_fr.system import StepContext, Turn, TurnLoss
 from rethink_fr.vqfr.settings import BranchConfig, VQFRObjectiveConfig
 
-_RECONSTRUCTION = ("l1", "lpips", "style")
+_PERCEPTUAL = ("lpips", "style")
+_RECONSTRUCTION = ("l1", *_PERCEPTUAL)
 
 
 class Target(NamedTuple):
@@ -97,12 +98,9 @@ class ImageBranch:
             losses by the two discriminators. Terms that are left out are missing.
         """
         terms = {"l1": l1_loss(target.images, image)}
-        if self.perceptual is not None and target.features is not None:
-            features = self.perceptual.features(image)
-            if "lpips" in self.weights:
-                terms["lpips"] = self.perceptual.distance(target.features, features)
-            if "style" in self.weights:
-                terms["style"] = self.perceptual.style_distance(target.features, features)
+        compared = [name for name in _PERCEPTUAL if name in self.weights]
+        if compared and self.perceptual is not None and target.features is not None:
+            terms.update(self.perceptual.compare(target.features, image, compared))
         if self.adversarial(step):
             if self.global_discriminator is not None:
                 terms["global"] = nonsaturating_generator_loss(self.global_discriminator(image))

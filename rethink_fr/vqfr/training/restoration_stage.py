@@ -72,6 +72,8 @@ class RestorationTask:
         parts: int = 1,
     ) -> None:
         self.generator = generator
+        perceptual = branches[0].perceptual  # the same for all
+        self.recomputed: Sequence[tf.Module] = [module for module in (generator, perceptual) if module is not None]
         self.parts = parts
         self.teacher = teacher
         self.branches = list(branches)
