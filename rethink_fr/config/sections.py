@@ -60,7 +60,7 @@ class TrainingConfig:
     seed: int = 0
     average_decay: float = 0.999  # of the generator's average; 0: it is a copy
     accumulate: int = 1  # images pass through the networks in so many parts of the batch, to save memory
-    recompute: bool = False  # whether the generator's blocks compute activations again instead of keeping them
+    recompute: bool = False  # whether activations of generator and perceptual network are computed again, not kept
     steps_per_execution: int = 1  # steps that TensorFlow takes without coming back to Python
     # In which convolutions multiply; all else is float32. "tf32": float32, for which GPUs may use TensorFloat-32.
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
