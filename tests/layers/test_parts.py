@@ -9,7 +9,7 @@ import tensorflow as tf
 from rethink_fr.layers import ResBlock, StyleBlock
 from rethink_fr.layers.minibatch_stddev import parts_that_keep_groups
 from rethink_fr.layers.parts import in_parts
-from rethink_fr.layers.recompute import set_recompute
+from rethink_fr.layers.recompute import recomputable, set_recompute
 
 
 class Toy(tf.Module):
@@ -106,6 +106,47 @@ def test_recomputed_blocks_have_equal_gradients_and_keep_less():
             # 1e-6 of the largest: graphs are fused in other ways, which rounds otherwise.
             np.testing.assert_allclose(other, one, rtol=0, atol=1e-6 * max(1.0, np.abs(one).max()))
         assert found[True][1] == 2 * found[False][1]
+
+
+class Nested(tf.Module):
+    """Takes and returns more than tensors, as the perceptual terms and VQFR's main branch do."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = tf.Variable(1.5)
+
+    @recomputable
+    def inner(self, tensor):
+        return tf.sin(self.scale * tensor)
+
+    @recomputable
+    def outer(self, tensors, level, nothing, *more):
+        assert level == 2 and nothing is None
+        first = self.inner(tensors[0]) * level
+        return first, None, {"sum": tf.add_n([tf.reduce_sum(one) for one in (*tensors, *more)]), "exp": tf.exp(first)}
+
+
+def test_recomputed_methods_take_and_return_nested_tensors_and_none():
+    module, tensors = Nested(), [tf.random.normal([3]) for _ in range(3)]
+    found, sines = {}, {}
+    for enabled in (False, True):
+        set_recompute(module, enabled)
+
+        @tf.function
+        def gradient(tensors):
+            with tf.GradientTape() as tape:
+                tape.watch(tensors)
+                first, nothing, named = module.outer(tensors[:2], 2, None, tensors[2])
+                assert nothing is None
+                loss = tf.reduce_sum(first) + named["sum"] + tf.reduce_sum(named["exp"])
+            return [loss, *tape.gradient(loss, [*tensors, module.scale])]
+
+        found[enabled] = [value.numpy() for value in gradient(tensors)]
+        operations = gradient.get_concrete_function(tensors).graph.get_operations()
+        sines[enabled] = sum(operation.type == "Sin" for operation in operations)
+    for one, other in zip(found[False], found[True]):
+        np.testing.assert_allclose(other, one, rtol=1e-6)
+    assert sines == {False: 1, True: 3}  # once for the value; again in the method, and again in the method within it
 
 
 def test_keras_still_sees_what_a_recomputable_block_takes():
