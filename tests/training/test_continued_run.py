@@ -72,6 +72,15 @@ def logged_steps(run: Path, tag: str) -> list:
     return [event.step for event in events.Tensors(tag)]
 
 
+def test_records_after_the_last_checkpoint_are_taken_again_not_twice(tmp_path):
+    config = experiment(steps=4, checkpoint_every=2)
+    train(config, "one", tmp_path)
+    with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 5, "loss/l1": 0.1}\n{"step": 6, "loss/l')  # a run killed between checkpoints
+    train(replace(config, "training", steps=6), "one", tmp_path)
+    assert [row["step"] for row in records(tmp_path)] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_damaged_newest_checkpoint_costs_its_steps_only(run, capfd):
     """Here with all that a kill and a bad disk may leave: nothing appears twice, nothing broken stays."""
     truncate(values_file(run, 5))

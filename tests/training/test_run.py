@@ -132,15 +132,7 @@ def test_a_run_interrupted_and_continued_equals_an_uninterrupted_one(tmp_path):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
 
 
-def test_records_after_the_last_checkpoint_are_taken_again_not_twice(tmp_path):
-    config = small_config(steps=4, log_every=1, sample_every=100, validate_every=100, checkpoint_every=2)
-    train(config, "one", tmp_path)
-    with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write('{"step": 5, "loss/l1": 0.1}\n{"step": 6, "loss/l')  # a run killed between checkpoints
-    train(replace(config, "training", steps=6), "one", tmp_path)
-    assert [row["step"] for row in records(tmp_path)] == [1, 2, 3, 4, 5, 6]
-
-
+@pytest.mark.slow
 def test_a_non_finite_loss_stops_the_run_and_leaves_the_last_checkpoint(tmp_path):
     config = small_config(steps=3, log_every=1, sample_every=100, validate_every=100, checkpoint_every=1)
     train(config, "one", tmp_path)
