@@ -100,8 +100,7 @@ class TrainingTask(Protocol):
     """
 
     generator: keras.Model  # the network that is averaged, shown in sample sheets and restored with
-    # Networks whose activations may be computed again for the gradient: none that R1 differentiates twice.
-    recomputed: Sequence[tf.Module]
+    perceptual: Optional[tf.Module]  # the fixed network of the perceptual terms, if there are any
     saved: Mapping[str, Any]  # what a checkpoint holds beside the average, the optimizers and the step; by name
     optimizers: Mapping[str, keras.optimizers.Optimizer]  # by name; the learning rate of the first is logged
     boundaries: Tuple[int, ...]  # the steps from which on something else is computed

@@ -47,7 +47,9 @@ def main() -> None:
     parser.set_defaults(repeats=5)
     parser.add_argument("--without-perceptual", action="store_true", help="leave VGG-16 out")
     parser.add_argument("--accumulate", type=int, default=1, metavar="N", help="parts of the batch")
-    parser.add_argument("--recompute", action="store_true", help="the generator's activations, for the gradient")
+    parser.add_argument(
+        "--recompute", action="store_true", help="activations of generator and perceptual network, for the gradient"
+    )
     parser.add_argument("--profile", metavar="DIR", help="write a TensorBoard profile of three steps")
     parser.add_argument("--memory", action="store_true", help="one step with R1, and its peak memory")
     parser.add_argument("--predict", action="store_true", help="the memory that is predicted")
@@ -60,7 +62,7 @@ def main() -> None:
     if arguments.memory or arguments.predict:
         (measure_memory if arguments.memory else predict_memory)(config, trainer)
         return
-    trainer.enter_phase(max((0, *trainer.task.boundaries)))
+    trainer.enter_phase(max(trainer.phases()))
     image = [arguments.batch, arguments.resolution, arguments.resolution, 3]
     print(f"stage {arguments.stage}, version {arguments.version}: {image}, width {arguments.width}")
     training_step(trainer, image, arguments.repeats, arguments.profile)

@@ -6,6 +6,8 @@ from typing import Any, Callable, List, Sequence, Tuple
 
 import tensorflow as tf
 
+from rethink_fr.layers.flat_outputs import FlatOutputs
+
 
 def in_parts(function: Callable[..., Any], parts: int, *rows: tf.Tensor) -> Any:
     """The value of `function(*rows)`, computed for equal parts of the rows, one part after the other.
@@ -32,11 +34,7 @@ def in_parts(function: Callable[..., Any], parts: int, *rows: tf.Tensor) -> Any:
 
 @tf.autograph.experimental.do_not_convert
 def _in_parts(function: Callable[..., Any], parts: int, rows: Sequence[tf.Tensor]) -> Any:
-    structure: List[Any] = []  # of what the function returns; known after the first part
-
-    def outputs_of(part: Sequence[tf.Tensor]) -> List[tf.Tensor]:
-        structure[:] = [function(*part)]
-        return [output for output in tf.nest.flatten(structure[0]) if output is not None]
+    outputs_of = FlatOutputs(function)
 
     @tf.custom_gradient
     def compute(*whole: tf.Tensor) -> Tuple[List[tf.Tensor], Callable[..., Any]]:
@@ -47,9 +45,7 @@ def _in_parts(function: Callable[..., Any], parts: int, rows: Sequence[tf.Tensor
 
         return _forward(outputs_of, split), gradient
 
-    computed = iter(compute(*rows))
-    flat = [None if output is None else next(computed) for output in tf.nest.flatten(structure[0])]
-    return tf.nest.pack_sequence_as(structure[0], flat)
+    return outputs_of.pack(compute(*rows))
 
 
 def _split(tensor: tf.Tensor, parts: int) -> tf.Tensor:
@@ -59,14 +55,14 @@ def _split(tensor: tf.Tensor, parts: int) -> tf.Tensor:
     return tf.reshape(tensor, [parts, size, *tensor.shape[1:]])
 
 
-def _forward(outputs_of: Callable[[List[tf.Tensor]], List[tf.Tensor]], split: List[tf.Tensor]) -> List[tf.Tensor]:
+def _forward(outputs_of: FlatOutputs, split: List[tf.Tensor]) -> List[tf.Tensor]:
     parts = split[0].shape[0]
     # The first part tells which outputs there are.
-    first = outputs_of([tensor[0] for tensor in split])
+    first = outputs_of(*(tensor[0] for tensor in split))
     found = [tf.TensorArray(output.dtype, parts, element_shape=output.shape).write(0, output) for output in first]
 
     def body(number: tf.Tensor, found: List[tf.TensorArray]) -> Tuple[tf.Tensor, List[tf.TensorArray]]:
-        outputs = outputs_of([tensor[number] for tensor in split])
+        outputs = outputs_of(*(tensor[number] for tensor in split))
         return number + 1, [array.write(number, output) for array, output in zip(found, outputs)]
 
     _, found = tf.while_loop(lambda number, _: number < parts, body, [tf.constant(1), found], parallel_iterations=1)
@@ -76,7 +72,7 @@ def _forward(outputs_of: Callable[[List[tf.Tensor]], List[tf.Tensor]], split: Li
 
 
 def _gradient(
-    outputs_of: Callable[[List[tf.Tensor]], List[tf.Tensor]],
+    outputs_of: FlatOutputs,
     split: List[tf.Tensor],
     upstream: Sequence[tf.Tensor],
     variables: List[tf.Variable],
@@ -96,7 +92,7 @@ def _gradient(
         watched = [tensor for tensor in part if tensor.dtype.is_floating]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([*watched, *variables])
-            outputs = outputs_of(part)
+            outputs = outputs_of(*part)
         pairs = [
             (output, seed[number] if output.shape.rank else seed)
             for output, seed in zip(outputs, seeds)

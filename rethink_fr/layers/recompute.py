@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 import tensorflow as tf
+
+from rethink_fr.layers.flat_outputs import FlatOutputs
 
 
 def recomputable(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,17 +30,16 @@ def recomputable(method: Callable[..., Any]) -> Callable[..., Any]:
         arguments = signature.bind(module, *inputs, **named).args[1:]
         flat = tf.nest.flatten(arguments)
         places = [place for place, value in enumerate(flat) if tf.is_tensor(value)]
-        returned: List[Any] = []  # the structure of what the method returns
 
-        def compute(*tensors: tf.Tensor) -> List[tf.Tensor]:
+        def compute(*tensors: tf.Tensor) -> Any:
             given = dict(zip(places, tensors))
             filled = [given.get(place, value) for place, value in enumerate(flat)]
-            returned[:] = [method(module, *tf.nest.pack_sequence_as(arguments, filled))]
-            return [output for output in tf.nest.flatten(returned[0]) if output is not None]
+            return method(module, *tf.nest.pack_sequence_as(arguments, filled))
 
-        computed = iter(tf.recompute_grad(compute)(*(flat[place] for place in places)))
-        outputs = [None if output is None else next(computed) for output in tf.nest.flatten(returned[0])]
-        return tf.nest.pack_sequence_as(returned[0], outputs)
+        outputs = FlatOutputs(compute)
+        # A plain function, because `recompute_grad` looks at its name and signature.
+        recomputed = tf.recompute_grad(lambda *tensors: outputs(*tensors))
+        return outputs.pack(recomputed(*(flat[place] for place in places)))
 
     wrapped.__signature__ = signature  # type: ignore[attr-defined]  # Keras looks at it
     return wrapped

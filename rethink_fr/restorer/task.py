@@ -87,8 +87,7 @@ class RestorerTask:
         scores = {} if objective.score is None else {"posterior_score": objective.score}
         terms = {} if objective.perceptual is None else objective.perceptual.relative
         relative = {f"relative_{name}": term for name, term in terms.items()}
-        both = (restorer, objective.perceptual)
-        self.recomputed: Sequence[tf.Module] = [module for module in both if module is not None]
+        self.perceptual: Optional[tf.Module] = objective.perceptual
         self.saved: Mapping[str, Any] = {"restorer": restorer, "discriminator": discriminator, **scores, **relative}
         self.optimizers: Mapping[str, keras.optimizers.Optimizer] = {
             "restorer": restorer_optimizer,

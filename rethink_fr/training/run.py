@@ -210,8 +210,10 @@ def build_trainer(config: Experiment) -> AdversarialTrainer:
     for part in task.saved.values():
         if isinstance(part, tf.Module):
             set_precision(part, precision)
-    for network in task.recomputed:
-        set_recompute(network, config.training.recompute)
+    # Not the discriminators: their R1 differentiates a gradient.
+    for network in (task.generator, task.perceptual):
+        if network is not None:
+            set_recompute(network, config.training.recompute)
     average = build_averaged(lambda: system.build(config.model))
     together = config.training.steps_per_execution
     # Also where float32 takes the place of float16, so that the run can be continued elsewhere.

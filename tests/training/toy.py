@@ -114,7 +114,7 @@ class ToyTask:
         self.generator = build(config.model)
         self.critic = tf.Variable(0.0, name="critic")
         self.outside = tf.Variable(0.0, trainable=False, name="outside")  # moved by `after_step`
-        self.recomputed = (self.generator,)
+        self.perceptual = None
         self.saved = {"generator": self.generator, "critic": self.critic, "outside": self.outside}
         self.optimizers = {
             "scale": keras.optimizers.Adam(rate),

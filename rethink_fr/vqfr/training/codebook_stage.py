@@ -47,9 +47,7 @@ class CodebookTask:
         parts: int = 1,
     ) -> None:
         self.generator = generator
-        self.recomputed: Sequence[tf.Module] = [
-            module for module in (generator, branch.perceptual) if module is not None
-        ]
+        self.perceptual: Optional[tf.Module] = branch.perceptual
         self.parts = parts
         self.phases = codebook
         self.codebook_weight = codebook_weight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import tensorflow as tf
 from tensorflow import keras
@@ -72,8 +72,7 @@ class RestorationTask:
         parts: int = 1,
     ) -> None:
         self.generator = generator
-        perceptual = branches[0].perceptual  # the same for all
-        self.recomputed: Sequence[tf.Module] = [module for module in (generator, perceptual) if module is not None]
+        self.perceptual: Optional[tf.Module] = branches[0].perceptual  # the same for all
         self.parts = parts
         self.teacher = teacher
         self.branches = list(branches)
